@@ -1,0 +1,91 @@
+"""Run a function over many rows, a chunk at a time that fits the processor's cache."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["chunk_length", "forward_in_chunks"]
+
+
+def forward_in_chunks(
+    forward: Callable[[Any], Tensor],
+    X: Any,
+    device: str | torch.device = "cpu",
+    n_rows: int | None = None,
+) -> np.ndarray:
+    """Compute the outputs of a network for all rows.
+
+    Parameters
+    ----------
+    forward : callable
+        Maps a chunk of inputs, a tensor or a dict of tensors, to a tensor with as many rows.
+    X : ndarray or mapping of str to ndarray
+        The inputs, of at least one row.
+    device : str or torch.device, default="cpu"
+        Where the chunks are sent.
+    n_rows : int, default=None
+        Rows of a chunk; chosen by :func:`chunk_length` if None.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_samples, ...)
+        The outputs.
+    """
+    parts = dict(X) if isinstance(X, Mapping) else {None: X}
+    total = len(next(iter(parts.values())))
+    n_rows = n_rows or chunk_length(sum(part[:1].nbytes for part in parts.values()), device)
+    outputs: Tensor | None = None
+    with torch.inference_mode():
+        for start in range(0, total, n_rows):
+            chunk = {
+                key: _as_tensor(part[start : start + n_rows]).to(device)
+                for key, part in parts.items()
+            }
+            output = forward(chunk if isinstance(X, Mapping) else chunk[None])
+            if total <= n_rows:
+                return output.cpu().numpy()
+            if outputs is None:
+                outputs = torch.empty((total, *output.shape[1:]), dtype=output.dtype)
+            outputs[start : start + n_rows] = output
+    assert outputs is not None
+    return outputs.numpy()
+
+
+def _as_tensor(rows: np.ndarray) -> Tensor:
+    # torch would warn of read-only memory, such as that of a memory-mapped file.
+    rows = np.ascontiguousarray(rows)
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+
+
+def chunk_length(row_bytes: int, device: str | torch.device = "cpu") -> int:
+    """Choose how many rows to send through a network at once.
+
+    Parameters
+    ----------
+    row_bytes : int
+        Size of a row of input.
+    device : str or torch.device, default="cpu"
+        Where the network is.
+
+    Returns
+    -------
+    n_rows : int
+        As many as fill the second-level cache of the processor, or a fixed part of the memory of
+        an accelerator; at least 256, at most 16384.
+    """
+    budget = _cache_bytes() if torch.device(device).type == "cpu" else 2**28
+    return int(np.clip(budget // max(row_bytes, 1), 256, 16384))
+
+
+@lru_cache(maxsize=1)
+def _cache_bytes() -> int:
+    try:
+        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        size = 0
+    return size if size > 0 else 2**20

@@ -1,0 +1,395 @@
+"""What the pruned classifier and the pruned regressor share: fit, continue, report."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+from warnings import warn
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skprune._sklearn import (
+    Interval,
+    InvalidParameterError,
+    check_sample_weight,
+    fit_context,
+)
+from skprune.components import NamesComponents, near_match, resolve
+from skprune.estimators.inputs import validate_inputs
+from skprune.exceptions import InterruptedWarning
+from skprune.metrics.report import PruningReport, measure
+from skprune.network.dead_units import remove_dead_units
+from skprune.network.network import Network
+from skprune.strategies.named import STRATEGIES
+from skprune.strategies.pruning import prune, target_sparsity
+from skprune.strategies.strategy import ResolvedStrategy, Strategy
+from skprune.structures import STRUCTURES, Structure
+from skprune.training.nets import (
+    ModuleForward,
+    as_input_dtype,
+    check_net,
+    fill_in,
+    rows_on_device,
+    working_copy,
+)
+from skprune.training.seeding import derive_seeds, seeded
+from skprune.training.stage import Interrupted, StageTrainer, renew_optimizer
+
+__all__ = ["BasePruned"]
+
+# Rows that the network is traced and measured with.
+_N_PROBE_ROWS = 8
+
+
+class BasePruned(NamesComponents, ABC):
+    """Fits a skorch net, prunes it, and trains what is left."""
+
+    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+        "strategy": STRATEGIES,
+        "structure": STRUCTURES,
+    }
+
+    _parameter_constraints: ClassVar[dict] = {
+        "estimator": "no_validation",
+        "strategy": [str, Strategy],
+        "sparsity": [Interval(Real, 0, 1, closed="left"), None],
+        "structure": [str, Structure],
+        "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
+        "protect": [None, list, tuple],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # What a subclass knows of its task.
+    _nets: ClassVar[tuple[type, ...]]
+
+    @abstractmethod
+    def _default_net(self, target: Any) -> NeuralNet:
+        """Make the net for estimator=None."""
+
+    @abstractmethod
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Any:
+        """Learn from y what fit has to know of it (classes); `net` is a fitted one."""
+
+    @abstractmethod
+    def _arguments(
+        self, net: NeuralNet, target: Any, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Give what the data determine of a module: for any, and for an MLP in addition."""
+
+    @abstractmethod
+    def _encode_target(self, y: np.ndarray, target: Any, net: NeuralNet, outputs: Tensor) -> Any:
+        """Give y as the net's loss takes it; `outputs` are those of a few rows."""
+
+    @abstractmethod
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        """Combine the weights of the rows with those of their classes."""
+
+    @abstractmethod
+    def _store_target(self, target: Any) -> None:
+        """Set the fitted attributes that come from y."""
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the network, prune it, and train what is left.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs, as the net's module takes them.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        UnreachableSparsityError
+            If the target would empty a layer.
+        UntraceableError
+            If units are asked for and the network's graph cannot be followed.
+        DivergedError
+            If a loss or a weight is not finite.
+        """
+        with _as_it_was_on_error(self):
+            self._fit(X, y, sample_weight)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
+        strategy = resolve(self.strategy, STRATEGIES, "strategy", Strategy).resolved()
+        structure = resolve(self.structure, STRUCTURES, "structure", Structure).validated()
+        if self.estimator is not None:
+            check_net(self.estimator, self._nets, type(self).__name__)
+        X, y = validate_inputs(self, X, y, reset=True, plain=self.estimator is None)
+        if sample_weight is not None:
+            sample_weight = _check_weights(sample_weight, X)
+        random_state = check_random_state(self.random_state)
+        seeds = derive_seeds(random_state, "dense", "scores", "fine_tune")
+
+        net, fitted = (None, False) if self.estimator is None else working_copy(self.estimator)
+        target = self._learn_target(y if classes is None else classes, net if fitted else None)
+        if net is None:
+            net = self._default_net(target)
+        _require(
+            not (fitted and strategy.start == "init"),
+            "start='init' prunes a network before it is trained, and the estimator is already "
+            "trained. Pass a net that is not fitted, or use start='trained'.",
+        )
+        weights = self._weigh(y, sample_weight)
+        with seeded(seeds["dense"], net.device):
+            if not fitted:
+                fill_in(net, *self._arguments_for(net, target, X, y, weights))
+                net.initialize()
+            X = as_input_dtype(X, net.module_)
+            forward = ModuleForward(net)
+            probe = rows_on_device(net, X, _N_PROBE_ROWS)
+            outputs = _try_out(forward, net.module_, probe)
+            trainer = StageTrainer(
+                net,
+                X,
+                self._encode_target(y, target, net, outputs),
+                weights,
+                fresh=not fitted and strategy.start != "init",
+            )
+            fitted_so_far = self._prune(trainer, strategy, structure, fitted, forward, probe, seeds)
+
+        self._random_state = random_state
+        self._store_target(target)
+        for name, value in fitted_so_far.items():
+            setattr(self, name, value)
+
+    def _arguments_for(
+        self, net: NeuralNet, target: Any, X: Any, y: np.ndarray, weights: np.ndarray | None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        of_any, of_mlp = self._arguments(net, target, y, weights)
+        if not isinstance(X, Mapping):
+            if X.ndim == 2:
+                of_any["n_features"] = X.shape[1]
+            if self.estimator is None:
+                of_mlp["dtype"] = torch.float32 if X.dtype == np.float32 else torch.float64
+        return of_any, of_mlp
+
+    def _prune(
+        self,
+        trainer: StageTrainer,
+        strategy: ResolvedStrategy,
+        structure: Structure,
+        fitted: bool,
+        forward: Callable[[nn.Module, Any], Any],
+        probe: Any,
+        seeds: Mapping[str, int],
+    ) -> dict[str, Any]:
+        """Go through all the stages; return the fitted attributes."""
+        net = trainer.net
+        network = Network(net.module_, probe, forward)
+        protected = _protected_modules(net.module_, self.protect or ())
+        elements = structure.elements(network, protected)
+        sparsity = target_sparsity(elements, strategy.allocation, self.sparsity)
+        at_init = strategy.start == "init"
+        epochs = self.fine_tune_epochs
+        if epochs is None:
+            epochs = -(-net.max_epochs // 2)
+        if at_init:
+            epochs += net.max_epochs
+        steps = strategy.schedule.steps(sparsity, epochs)
+        interrupted = None
+        before = measure(net.module_, probe, forward)
+        try:
+            if not fitted and not at_init:
+                self._train_dense(trainer)
+            trainer.network = network
+            with seeded(seeds["fine_tune"], net.device):
+                generator = torch.Generator().manual_seed(seeds["scores"])
+                prune(elements, strategy, steps, trainer, generator, self._progress)
+        except Interrupted as error:
+            interrupted = error
+        masks = network.original_masks()
+        network = remove_dead_units(network, protected)
+        net.module_ = network.module
+        renew_optimizer(net)
+        if interrupted is not None:
+            warn(
+                f"The fit was interrupted while {interrupted}: the sparsity is {elements.sparsity:.6g} "
+                f"in place of {sparsity:.6g}.",
+                InterruptedWarning,
+                stacklevel=5,
+            )
+        return {
+            "net_": net,
+            "masks_": masks,
+            "sparsity_": elements.sparsity,
+            "report_": PruningReport(before, measure(net.module_, probe, forward, network.masks)),
+            "_masks": network.masks,
+        }
+
+    def _train_dense(self, trainer: StageTrainer) -> None:
+        trainer.train(trainer.net.max_epochs, stage="training the dense network")
+
+    def _progress(self, steps: Sequence[Any]) -> Any:
+        if not self.verbose:
+            return iter(steps)
+        from tqdm.auto import tqdm
+
+        return tqdm(steps, desc=f"{type(self).__name__}: pruning", unit="step")
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Go on training for one epoch, under the masks.
+
+        The first call on an estimator that is not fitted is a :meth:`fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if not hasattr(self, "net_"):
+            return self.fit(X, y, sample_weight)
+        self._continue(X, y, sample_weight)
+        return self
+
+    def _continue(self, X: Any, y: Any, sample_weight: Any) -> None:
+        X, y = validate_inputs(self, X, y, reset=False, plain=self.estimator is None)
+        target = self._known_target(y)
+        if sample_weight is not None:
+            sample_weight = _check_weights(sample_weight, X)
+        net = deepcopy(self.net_)
+        seed = derive_seeds(self._random_state, "partial_fit")["partial_fit"]
+        with seeded(seed, net.device):
+            X = as_input_dtype(X, net.module_)
+            forward = ModuleForward(net)
+            probe = rows_on_device(net, X, 1)
+            outputs = _try_out(forward, net.module_, probe)
+            trainer = StageTrainer(
+                net,
+                X,
+                self._encode_target(y, target, net, outputs),
+                self._weigh(y, sample_weight),
+                fresh=True,
+            )
+            trainer.network = Network(net.module_, probe, forward)
+            trainer.network.masks = self._masks
+            try:
+                trainer.train(1, stage="continuing")
+            except Interrupted:
+                warn("partial_fit was interrupted.", InterruptedWarning, stacklevel=4)
+        self.net_ = net
+
+    @abstractmethod
+    def _known_target(self, y: np.ndarray) -> Any:
+        """Give what fit learned of y, having checked that this y agrees with it."""
+
+    @property
+    def module_(self) -> nn.Module:
+        """The pruned network."""
+        return self._fitted_net("module_").module_
+
+    @property
+    def history_(self) -> Any:
+        """The epochs of all stages; each row says to which ``stage`` it belongs."""
+        return self._fitted_net("history_").history_
+
+    def _fitted_net(self, attribute: str) -> NeuralNet:
+        if "net_" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__!r} has no {attribute!r} before it is fitted"
+            )
+        return self.net_
+
+    def _inputs(self, X: Any) -> Any:
+        """Check and convert the inputs of a prediction."""
+        check_is_fitted(self)
+        X = validate_inputs(self, X, None, reset=False, plain=self.estimator is None)[0]
+        return as_input_dtype(X, self.net_.module_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "net_" in state and torch.device(state["net_"].device or "cpu").type == "cpu":
+            state = {**state, "net_": _PlainNet(state["net_"])}
+        return state
+
+
+class _PlainNet:
+    """Pickles a net with the pickler at hand.
+
+    skorch pickles modules apart, by reference, to move them between devices as they are loaded.
+    That fails for a module that was defined in ``__main__`` and comes back from a worker process.
+    """
+
+    def __init__(self, net: NeuralNet) -> None:
+        self.net = net
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_net, (type(self.net), vars(self.net))
+
+
+def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
+    net = object.__new__(cls)
+    vars(net).update(attributes)
+    return net
+
+
+@contextmanager
+def _as_it_was_on_error(estimator: Any) -> Iterator[None]:
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
+    rows = next(iter(X.values())) if isinstance(X, Mapping) else X
+    weights = check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("The weights in sample_weight are all zero: no row is left to learn from.")
+    return weights
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InvalidParameterError(message)
+
+
+def _try_out(forward: Callable[[nn.Module, Any], Any], module: nn.Module, inputs: Any) -> Tensor:
+    """Run the network once, which also gives lazy layers their sizes."""
+    module.eval()
+    with torch.no_grad():
+        outputs = forward(module, inputs)
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def _protected_modules(module: nn.Module, names: Collection[str]) -> tuple[str, ...]:
+    """Names of the protected modules and of all that is inside them."""
+    modules = [name for name, _ in module.named_modules() if name]
+    known = [*modules, *(name for name, _ in module.named_parameters())]
+    for name in names:
+        if name not in known:
+            raise InvalidParameterError(
+                f"protect names an unknown layer {name!r}.{near_match(name, known)} "
+                f"Layers: {', '.join(map(repr, modules))}."
+            )
+    inside = [m for m in modules if any(m == name or m.startswith(f"{name}.") for name in names)]
+    return tuple(dict.fromkeys([*names, *inside]))

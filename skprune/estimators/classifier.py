@@ -1,0 +1,371 @@
+"""The pruned classifier."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from sklearn.base import ClassifierMixin
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from torch import Tensor, nn
+
+from skprune._sklearn import StrOptions
+from skprune.estimators.base import BasePruned, _as_it_was_on_error
+from skprune.strategies.strategy import Strategy
+from skprune.structures import Structure
+from skprune.training.inference import has_own_predict, net_outputs, sigmoid_of_labels
+from skprune.training.nets import (
+    CLASSIFIER_NETS,
+    default_classifier_net,
+    is_binary,
+    module_dtype,
+    wants_probabilities,
+)
+
+__all__ = ["PrunedClassifier"]
+
+
+class _Classes:
+    """What a classifier learns of its targets."""
+
+    def __init__(self, classes: np.ndarray, multilabel: bool) -> None:
+        self.classes = classes
+        self.multilabel = multilabel
+
+
+class PrunedClassifier(ClassifierMixin, BasePruned):
+    """Neural network classifier that is trained, pruned, and fine-tuned.
+
+    Parameters
+    ----------
+    estimator : NeuralNetClassifier or NeuralNetBinaryClassifier, default=None
+        The skorch net to train and prune, or an already trained one (fitted, or in a
+        ``FrozenEstimator``), which is not trained again before it is pruned. It is never modified.
+        None stands for a multi-layer perceptron with one hidden layer of 100 units.
+    strategy : str or Strategy, default="magnitude"
+        How to prune: ``"random"``, ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``,
+        ``"gradual_magnitude"``, ``"random_at_init"``, or a :class:`~skprune.Strategy`.
+    sparsity : float or None, default=0.9
+        How much to prune: the fraction of the structure's elements (weights, or units) that is
+        removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer.
+    structure : str or Structure, default="weight"
+        What is removed together: ``"weight"``, or ``"unit"`` (neurons and channels, with all that
+        is coupled to them).
+    fine_tune_epochs : int, default=None
+        Number of epochs that what is left is trained for, all steps together; half of the net's
+        ``max_epochs`` if None.
+    protect : list of str, default=None
+        Names of layers that are left as they are. The output layer always keeps its units.
+    class_weight : dict, list of dict or "balanced", default=None
+        Weights of the classes in the loss, as in scikit-learn.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches, dropout and random scores.
+    verbose : int, default=0
+        With 1, a progress bar over the pruning steps. What the net prints is up to the net.
+
+    Attributes
+    ----------
+    net_ : NeuralNet
+        The trained and pruned skorch net.
+    module_ : Module
+        Its module: units that are gone are removed, masked weights are zero.
+    masks_ : dict of str to ndarray of bool
+        What is kept of each weight, by the parameter's name, in the original shape.
+    sparsity_ : float
+        The fraction of the structure's elements that is gone.
+    report_ : PruningReport
+        Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
+    history_ : History
+        skorch's history over all stages; each epoch says to which ``stage`` it belongs.
+    classes_ : ndarray of shape (n_classes,)
+        The class labels.
+    n_features_in_ : int
+        Number of features seen during fit; not for inputs in a mapping.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X has names that are all strings.
+
+    See Also
+    --------
+    PrunedRegressor : The same for regression.
+
+    References
+    ----------
+    Blalock, D., Gonzalez Ortiz, J. J., Frankle, J., & Guttag, J. (2020). What is the state of
+    neural network pruning? Proceedings of Machine Learning and Systems 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skprune import PrunedClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> pruned = PrunedClassifier(sparsity=0.8, random_state=0)
+    >>> model = make_pipeline(StandardScaler(), pruned).fit(X, y)
+    >>> bool(model.score(X, y) > 0.9)
+    True
+    >>> pruned.report_.total_before.weights, pruned.report_.total_after.weights
+    (700, 140)
+    """
+
+    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+        **BasePruned.axes,
+        "estimator": {None: default_classifier_net},
+    }
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BasePruned._parameter_constraints,
+        "class_weight": [None, dict, list, StrOptions({"balanced"})],
+    }
+    _nets = CLASSIFIER_NETS
+    _estimator_type_is_regressor = False
+
+    def __init__(
+        self,
+        estimator: NeuralNet | None = None,
+        *,
+        strategy: str | Strategy = "magnitude",
+        sparsity: float | None = 0.9,
+        structure: str | Structure = "weight",
+        fine_tune_epochs: int | None = None,
+        protect: list[str] | None = None,
+        class_weight: dict | list | str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.strategy = strategy
+        self.sparsity = sparsity
+        self.structure = structure
+        self.fine_tune_epochs = fine_tune_epochs
+        self.protect = protect
+        self.class_weight = class_weight
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> _Classes:
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multilabel-indicator":
+            return _Classes(np.arange(y.shape[1]), multilabel=True)
+        if y.ndim == 2 and y.shape[1] > 1:
+            raise ValueError(
+                f"y has {y.shape[1]} columns of classes. Give one column, or several of zeros and "
+                "ones for several labels a row."
+            )
+        classes = np.unique(column_or_1d(y))
+        if net is not None:
+            classes = _classes_of(net, classes)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes; the data has one class: "
+                f"{classes.tolist()}"
+            )
+        return _Classes(classes, multilabel=False)
+
+    def _default_net(self, target: _Classes) -> NeuralNet:
+        return default_classifier_net(target.multilabel)
+
+    def _arguments(
+        self,
+        net: NeuralNet,
+        target: _Classes,
+        y: np.ndarray,  # noqa: ARG002
+        sample_weight: np.ndarray | None,  # noqa: ARG002
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        n_outputs = 1 if is_binary(net) else len(target.classes)
+        softmax = {"output_activation": "softmax"} if wants_probabilities(net) else {}
+        return {"n_outputs": n_outputs}, softmax
+
+    def _encode_target(
+        self, y: np.ndarray, target: _Classes, net: NeuralNet, outputs: Tensor
+    ) -> np.ndarray:
+        dtype = np.float64 if module_dtype(net.module_) == torch.float64 else np.float32
+        if target.multilabel:
+            if is_binary(net) or isinstance(net.criterion_, (nn.CrossEntropyLoss, nn.NLLLoss)):
+                raise ValueError(
+                    f"y has several labels a row, which {type(net).__name__} with "
+                    f"{type(net.criterion_).__name__} cannot learn. Use a NeuralNetClassifier with "
+                    "criterion=torch.nn.BCEWithLogitsLoss, or estimator=None."
+                )
+            _check_width(outputs, y.shape[1], "labels")
+            return y.astype(dtype)
+        codes = np.searchsorted(target.classes, column_or_1d(y, warn=True))
+        if is_binary(net):
+            if len(target.classes) != 2:
+                raise ValueError(
+                    f"{type(net).__name__} takes 2 classes; y has {len(target.classes)}. "
+                    "Use a NeuralNetClassifier."
+                )
+            return codes.astype(dtype)
+        _check_width(outputs, len(target.classes), "classes")
+        return codes.astype(np.int64)
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        if self.class_weight is None:
+            return sample_weight
+        by_class = compute_sample_weight(self.class_weight, y)
+        return by_class if sample_weight is None else by_class * sample_weight
+
+    def _store_target(self, target: _Classes) -> None:
+        self.classes_ = target.classes
+        self._multilabel = target.multilabel
+
+    def _known_target(self, y: np.ndarray) -> _Classes:
+        if self._multilabel:
+            if y.ndim != 2 or y.shape[1] != len(self.classes_):
+                raise ValueError(
+                    f"y has shape {y.shape}, but {type(self).__name__} was fitted with "
+                    f"{len(self.classes_)} labels a row."
+                )
+        else:
+            _check_seen(np.unique(y), self.classes_)
+        return _Classes(self.classes_, self._multilabel)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Go on training for one epoch, under the masks.
+
+        The first call on an estimator that is not fitted is a :meth:`fit`, and needs `classes`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that there will be; to be given in the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+
+        Raises
+        ------
+        ValueError
+            If y has a class that was not there before.
+        """
+        if hasattr(self, "net_"):
+            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={np.unique(classes).tolist()} is not what it was in the first call to "
+                    f"partial_fit or in fit: {self.classes_.tolist()}"
+                )
+            self._continue(X, y, sample_weight)
+            return self
+        if classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        self._validate_params()
+        classes = np.unique(classes)
+        _check_seen(np.unique(np.asarray(y)), classes)
+        with _as_it_was_on_error(self):
+            self._fit(X, y, sample_weight, classes=classes)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict class labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The most probable class of each row; for several labels a row, which have a
+            probability above one half.
+        """
+        X = self._inputs(X)
+        if has_own_predict(self.net_):
+            return self.classes_[np.asarray(self.net_.predict(X)).astype(int)]
+        outputs = self._outputs(X)
+        if self._multilabel:
+            return (outputs > 0.5).astype(int)
+        if is_binary(self.net_):
+            return self.classes_[(outputs[:, 1] > self.net_.threshold).astype(int)]
+        return self.classes_[outputs.argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Of each class, in the order of ``classes_``. For several labels a row, of each label.
+        """
+        outputs = self._outputs(self._inputs(X)).astype(np.float64)
+        totals = outputs.sum(axis=1, keepdims=True)
+        # Rows of rounded numbers should still add up to one.
+        return (
+            outputs / totals
+            if not self._multilabel and np.allclose(totals, 1, atol=1e-2)
+            else outputs
+        )
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Predict the logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            Logarithms of :meth:`predict_proba`.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        return net_outputs(self.net_, X, sigmoid_of_labels(self.net_) if self._multilabel else None)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what the estimator can do."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _classes_of(net: NeuralNet, seen: np.ndarray) -> np.ndarray:
+    """Classes of a trained net, in the labels of the data at hand."""
+    try:
+        known = np.asarray(net.classes_)
+    except AttributeError:  # weights were loaded into it: it never saw labels
+        return seen
+    if seen.dtype.kind == known.dtype.kind and np.isin(seen, known).all():
+        return known
+    if len(seen) == len(known):
+        return seen
+    raise ValueError(
+        f"The trained net knows {len(known)} classes, {known.tolist()}; y has {len(seen)}, "
+        f"{seen.tolist()}, so that it is not clear which is which."
+    )
+
+
+def _check_seen(seen: np.ndarray, known: np.ndarray) -> None:
+    unknown = np.setdiff1d(seen, known)
+    if len(unknown):
+        raise ValueError(
+            f"y has classes that were not there before: {unknown.tolist()}. Known: {known.tolist()}."
+        )
+
+
+def _check_width(outputs: Tensor, n_expected: int, what: str) -> None:
+    if outputs.dim() < 2 or outputs.shape[1] < n_expected:
+        raise ValueError(
+            f"The network's output has shape {tuple(outputs.shape)} for {len(outputs)} rows; "
+            f"{n_expected} {what} need {n_expected} columns."
+        )

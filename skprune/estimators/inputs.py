@@ -1,0 +1,98 @@
+"""Inputs as scikit-learn's users give them, checked and made into arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_consistent_length, validate_data
+
+__all__ = ["validate_inputs"]
+
+
+def validate_inputs(
+    estimator: Any, X: Any, y: Any, *, reset: bool, plain: bool
+) -> tuple[Any, np.ndarray | None]:
+    """Check inputs, and targets if there are any.
+
+    Parameters
+    ----------
+    estimator : object
+        The estimator; with `reset`, its ``n_features_in_`` and ``feature_names_in_`` are set.
+    X : array-like, data frame, or mapping of str to array-like
+        The inputs.
+    y : array-like or None
+        The targets; None for a prediction.
+    reset : bool
+        Whether the inputs are new, or have to agree with earlier ones.
+    plain : bool
+        Whether X can only be a table of real numbers. Otherwise it may have more dimensions, whole
+        numbers, or be a mapping.
+
+    Returns
+    -------
+    X : ndarray or dict of ndarray
+        The inputs.
+    y : ndarray or None
+        The targets.
+    """
+    if isinstance(X, Mapping) and not plain:
+        return _validate_mapping(estimator, X, y, reset=reset)
+    options: dict[str, Any] = {"order": "C", "ensure_all_finite": True}
+    options |= {"dtype": [np.float64, np.float32]} if plain else {"allow_nd": True}
+    if y is None and not reset:
+        return _writable(validate_data(estimator, X, reset=reset, **options)), None
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        reset=reset,
+        multi_output=True,
+        y_numeric=estimator._estimator_type_is_regressor,
+        **options,
+    )
+    return _writable(X), y
+
+
+def _writable(X: np.ndarray) -> np.ndarray:
+    # torch warns of memory that it may not write to, such as that of a memory-mapped file.
+    return X if X.flags.writeable else X.copy()
+
+
+def _validate_mapping(
+    estimator: Any, X: Mapping[str, Any], y: Any, *, reset: bool
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    if not X:
+        raise ValueError("X is an empty mapping: it has no inputs.")
+    arrays = {}
+    for key, value in X.items():
+        arrays[key] = _writable(
+            check_array(
+                value,
+                ensure_2d=False,
+                allow_nd=True,
+                order="C",
+                input_name=f"X[{key!r}]",
+                estimator=estimator,
+            )
+        )
+    check_consistent_length(*arrays.values())
+    if reset:
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(estimator).pop(name, None)
+        estimator._keys = tuple(arrays)
+    elif set(arrays) != set(getattr(estimator, "_keys", arrays)):
+        raise ValueError(
+            f"X has keys {sorted(arrays)}, but {type(estimator).__name__} was fitted with "
+            f"{sorted(estimator._keys)}."
+        )
+    if y is None:
+        if reset:
+            raise ValueError(
+                f"This {type(estimator).__name__} estimator requires y to be passed, but the "
+                "target y is None."
+            )
+        return arrays, None
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    check_consistent_length(y, *arrays.values())
+    return arrays, y

@@ -1,0 +1,193 @@
+"""The pruned regressor."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from sklearn.base import RegressorMixin
+from torch import Tensor
+
+from skprune.estimators.base import BasePruned
+from skprune.strategies.strategy import Strategy
+from skprune.structures import Structure
+from skprune.training.inference import net_outputs
+from skprune.training.nets import REGRESSOR_NETS, default_regressor_net, module_dtype
+
+__all__ = ["PrunedRegressor"]
+
+
+class PrunedRegressor(RegressorMixin, BasePruned):
+    """Neural network regressor that is trained, pruned, and fine-tuned.
+
+    Parameters
+    ----------
+    estimator : NeuralNetRegressor, default=None
+        The skorch net to train and prune, or an already trained one (fitted, or in a
+        ``FrozenEstimator``), which is not trained again before it is pruned. It is never modified.
+        None stands for a multi-layer perceptron with one hidden layer of 100 units.
+    strategy : str or Strategy, default="magnitude"
+        How to prune: ``"random"``, ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``,
+        ``"gradual_magnitude"``, ``"random_at_init"``, or a :class:`~skprune.Strategy`.
+    sparsity : float or None, default=0.9
+        How much to prune: the fraction of the structure's elements (weights, or units) that is
+        removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer.
+    structure : str or Structure, default="weight"
+        What is removed together: ``"weight"``, or ``"unit"`` (neurons and channels, with all that
+        is coupled to them).
+    fine_tune_epochs : int, default=None
+        Number of epochs that what is left is trained for, all steps together; half of the net's
+        ``max_epochs`` if None.
+    protect : list of str, default=None
+        Names of layers that are left as they are. The output layer always keeps its units.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches, dropout and random scores.
+    verbose : int, default=0
+        With 1, a progress bar over the pruning steps. What the net prints is up to the net.
+
+    Attributes
+    ----------
+    net_ : NeuralNet
+        The trained and pruned skorch net.
+    module_ : Module
+        Its module: units that are gone are removed, masked weights are zero.
+    masks_ : dict of str to ndarray of bool
+        What is kept of each weight, by the parameter's name, in the original shape.
+    sparsity_ : float
+        The fraction of the structure's elements that is gone.
+    report_ : PruningReport
+        Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
+    history_ : History
+        skorch's history over all stages; each epoch says to which ``stage`` it belongs.
+    n_features_in_ : int
+        Number of features seen during fit; not for inputs in a mapping.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, where X has names that are all strings.
+
+    See Also
+    --------
+    PrunedClassifier : The same for classification.
+
+    References
+    ----------
+    Blalock, D., Gonzalez Ortiz, J. J., Frankle, J., & Guttag, J. (2020). What is the state of
+    neural network pruning? Proceedings of Machine Learning and Systems 2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from skprune import PrunedRegressor
+    >>> X, y = make_regression(n_features=8, n_informative=3, random_state=0)
+    >>> pruned = PrunedRegressor(structure="unit", sparsity=0.75, random_state=0).fit(X, y)
+    >>> pruned.module_.hidden0
+    Linear(in_features=8, out_features=25, bias=True)
+    >>> bool(pruned.score(X, y) > 0.9)
+    True
+    """
+
+    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+        **BasePruned.axes,
+        "estimator": {None: default_regressor_net},
+    }
+
+    _parameter_constraints: ClassVar[dict] = dict(BasePruned._parameter_constraints)
+    _nets = REGRESSOR_NETS
+    _estimator_type_is_regressor = True
+
+    def __init__(
+        self,
+        estimator: NeuralNet | None = None,
+        *,
+        strategy: str | Strategy = "magnitude",
+        sparsity: float | None = 0.9,
+        structure: str | Structure = "weight",
+        fine_tune_epochs: int | None = None,
+        protect: list[str] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.strategy = strategy
+        self.sparsity = sparsity
+        self.structure = structure
+        self.fine_tune_epochs = fine_tune_epochs
+        self.protect = protect
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> tuple[int, ...]:  # noqa: ARG002
+        return y.shape[1:]
+
+    def _default_net(self, target: tuple[int, ...]) -> NeuralNet:  # noqa: ARG002
+        return default_regressor_net()
+
+    def _arguments(
+        self,
+        net: NeuralNet,  # noqa: ARG002
+        target: tuple[int, ...],
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        columns = y.reshape(len(y), -1).astype(np.float64)
+        mean = np.average(columns, axis=0, weights=sample_weight)
+        spread = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=sample_weight))
+        spread[spread == 0] = 1.0
+        return (
+            {"n_outputs": int(np.prod(target, dtype=int))},
+            {"output_shift": mean.tolist(), "output_scale": spread.tolist()},
+        )
+
+    def _encode_target(
+        self, y: np.ndarray, target: tuple[int, ...], net: NeuralNet, outputs: Tensor
+    ) -> np.ndarray:
+        y = y.astype(np.float64 if module_dtype(net.module_) == torch.float64 else np.float32)
+        if _one_each(target, outputs):
+            y = y.reshape(len(y), *outputs.shape[1:])
+        if y.shape[1:] != outputs.shape[1:]:
+            raise ValueError(
+                f"y has shape {y.shape}, but the network's output has shape {tuple(outputs.shape)} for "
+                f"{len(outputs)} rows."
+            )
+        return y
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:  # noqa: ARG002
+        return sample_weight
+
+    def _store_target(self, target: tuple[int, ...]) -> None:
+        self._target_shape = target
+
+    def _known_target(self, y: np.ndarray) -> tuple[int, ...]:
+        if y.shape[1:] != self._target_shape:
+            raise ValueError(
+                f"y has shape {y.shape}, but {type(self).__name__} was fitted with rows of shape "
+                f"{self._target_shape}."
+            )
+        return self._target_shape
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predictions.
+        """
+        outputs = net_outputs(self.net_, self._inputs(X))
+        return outputs.reshape(len(outputs), *self._target_shape).astype(np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what the estimator can do."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _one_each(target: tuple[int, ...], outputs: Tensor) -> bool:
+    """Whether y and the outputs are one number a row each, in a column or not."""
+    return np.prod(target, dtype=int) == 1 == np.prod(outputs.shape[1:], dtype=int)

@@ -1,0 +1,19 @@
+"""The errors and warnings that only skprune raises."""
+
+__all__ = ["DivergedError", "InterruptedWarning", "UnreachableSparsityError", "UntraceableError"]
+
+
+class UnreachableSparsityError(ValueError):
+    """The requested sparsity cannot be met without emptying a layer."""
+
+
+class UntraceableError(ValueError):
+    """The units of a network cannot be removed, since its graph cannot be followed."""
+
+
+class DivergedError(ValueError):
+    """Training produced a loss or a weight that is not finite."""
+
+
+class InterruptedWarning(UserWarning):
+    """A fit was ended by Ctrl-C before it reached its target sparsity."""

@@ -1,0 +1,211 @@
+"""Parameters, units, bytes and multiply-accumulates of a network, layer by layer."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+__all__ = ["count_macs", "count_parameters", "count_units", "layers", "size_in_bytes"]
+
+
+def layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Iterate over the parts of a network that hold tensors of their own.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+
+    Yields
+    ------
+    name : str
+        The part's name within the network; empty for the network itself.
+    layer : nn.Module
+        The part. Attention is one part, its output projection included.
+    """
+    inside = {
+        id(child)
+        for layer in module.modules()
+        if isinstance(layer, nn.MultiheadAttention)
+        for child in layer.modules()
+        if child is not layer
+    }
+    for name, layer in module.named_modules():
+        if id(layer) not in inside and any(True for _ in _tensors(layer)):
+            yield name, layer
+
+
+def _tensors(layer: nn.Module, *, buffers: bool = True) -> Iterator[tuple[str, Tensor]]:
+    recurse = isinstance(layer, nn.MultiheadAttention)
+    yield from layer.named_parameters(recurse=recurse)
+    if buffers:
+        yield from layer.named_buffers(recurse=recurse)
+
+
+def count_parameters(
+    module: nn.Module, masks: Mapping[str, Tensor] | None = None
+) -> dict[str, int]:
+    """Count the parameters of each layer.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    masks : mapping of str to Tensor of bool, default=None
+        What is kept of each weight, by the parameter's name; what is not is not counted.
+
+    Returns
+    -------
+    counts : dict of str to int
+        Number of parameters by the layer's name. A shared parameter counts where it first stands.
+    """
+    seen: set[int] = set()
+    counts = {}
+    for name, layer in layers(module):
+        total = 0
+        for tensor, parameter in _tensors(layer, buffers=False):
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                total += _kept(f"{name}.{tensor}" if name else tensor, parameter, masks)
+        counts[name] = total
+    return counts
+
+
+def _kept(name: str, parameter: Tensor, masks: Mapping[str, Tensor] | None) -> int:
+    if masks and name in masks:
+        return int(masks[name].sum())
+    return parameter.numel()
+
+
+def count_units(module: nn.Module) -> dict[str, int]:
+    """Count the units (neurons, channels, embedding dimensions) that each layer puts out.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+
+    Returns
+    -------
+    counts : dict of str to int
+        Number of units by the layer's name; 0 for a layer that makes none of its own.
+    """
+    sizes = ("out_features", "out_channels", "embedding_dim", "hidden_size", "embed_dim")
+    return {
+        name: next((getattr(layer, size) for size in sizes if hasattr(layer, size)), 0)
+        for name, layer in layers(module)
+    }
+
+
+def size_in_bytes(module: nn.Module) -> dict[str, int]:
+    """Bytes that each layer's parameters and buffers take in memory.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+
+    Returns
+    -------
+    sizes : dict of str to int
+        Bytes by the layer's name. Masked weights are stored, so they count.
+    """
+    seen: set[int] = set()
+    sizes = {}
+    for name, layer in layers(module):
+        total = 0
+        for _, tensor in _tensors(layer):
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                total += tensor.numel() * tensor.element_size()
+        sizes[name] = total
+    return sizes
+
+
+def count_macs(
+    module: nn.Module,
+    inputs: Any,
+    forward: Callable[[nn.Module, Any], Any] | None = None,
+    masks: Mapping[str, Tensor] | None = None,
+) -> dict[str, int]:
+    """Count the multiply-accumulates of one forward pass, per row of input.
+
+    Each weight of a linear, convolutional, recurrent or attention layer counts once for every
+    position that it is applied to; a masked weight does not count, which is what a sparse kernel
+    makes of it. Biases, norms, activations, look-ups in embeddings, and the products of attention
+    that have no weight in them are left out, as is usual.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    inputs : object
+        A few rows of input.
+    forward : callable, default=None
+        Computes the output of a module from inputs; ``module(inputs)`` if None.
+    masks : mapping of str to Tensor of bool, default=None
+        What is kept of each weight, by the parameter's name.
+
+    Returns
+    -------
+    macs : dict of str to int
+        Multiply-accumulates per row, by the layer's name.
+    """
+    macs = {name: 0 for name, _ in layers(module)}
+    hooks = [
+        layer.register_forward_hook(_counter(name, macs, masks), with_kwargs=True)
+        for name, layer in layers(module)
+    ]
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            (forward or _call)(module, inputs)
+    finally:
+        module.train(training)
+        for hook in hooks:
+            hook.remove()
+    rows = _rows(inputs)
+    return {name: total // rows for name, total in macs.items()}
+
+
+def _call(module: nn.Module, inputs: Any) -> Any:
+    return module(inputs)
+
+
+def _rows(inputs: Any) -> int:
+    while not isinstance(inputs, Tensor):
+        inputs = next(iter(inputs.values() if isinstance(inputs, Mapping) else inputs))
+    return max(len(inputs), 1)
+
+
+def _counter(name: str, macs: dict[str, int], masks: Mapping[str, Tensor] | None) -> Callable:
+    def count(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        first = args[0] if args else next(iter(kwargs.values()))
+        positions = _positions(layer, first, output)
+        if positions:
+            macs[name] += positions * sum(
+                _kept(f"{name}.{tensor}" if name else tensor, parameter, masks)
+                for tensor, parameter in _tensors(layer, buffers=False)
+                if parameter.dim() >= 2
+            )
+
+    return count
+
+
+def _positions(layer: nn.Module, inputs: Any, output: Any) -> int:
+    """How often a layer's weights were applied."""
+    if isinstance(layer, nn.Linear):
+        return output.numel() // layer.out_features
+    if isinstance(layer, _ConvNd):
+        if layer.transposed:
+            return inputs.numel() // layer.in_channels
+        return output.numel() // layer.out_channels
+    if isinstance(layer, nn.RNNBase):
+        data = inputs.data if isinstance(inputs, nn.utils.rnn.PackedSequence) else inputs
+        return data.numel() // layer.input_size
+    if isinstance(layer, nn.MultiheadAttention):
+        return inputs.numel() // layer.embed_dim
+    return 0

@@ -1,0 +1,346 @@
+"""Which channels of a network can only be removed together.
+
+torch-pruning's ``DependencyGraph`` follows the network's graph; this file reads from it which
+channel of which layer meets which, and joins what meets into units.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch_pruning
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, nn
+from torch_pruning._helpers import _HybridIndex
+from torch_pruning.dependency.index_mapping import _FlattenIndexMapping
+
+from skprune.exceptions import UntraceableError
+from skprune.network.layers import (
+    PRODUCERS,
+    Side,
+    channel_count,
+    channels_per_bundle,
+    is_channelwise,
+)
+
+__all__ = ["Coupling", "Slot", "trace_units"]
+
+Forward = Callable[[nn.Module, Any], Any]
+
+
+class Slot(NamedTuple):
+    """One side of one layer (``layer`` a module's name), or one dimension of a bare parameter."""
+
+    layer: str
+    side: Side
+
+
+@dataclass
+class Coupling:
+    """The removable units of a network.
+
+    Attributes
+    ----------
+    units : dict of Slot to Tensor of int of shape (n_channels,)
+        For each channel of each slot the unit that it belongs to; -1 where it has to stay.
+    groups : dict of str to Tensor of int
+        The units of each coupled group, by the name of its first layer.
+    parameter_dims : dict of str to int
+        The channel dimension of each bare parameter among the slots.
+    group_of : dict of str to str
+        The group that a layer's own units are in, by the layer's name.
+    """
+
+    units: dict[Slot, Tensor] = field(default_factory=dict)
+    groups: dict[str, Tensor] = field(default_factory=dict)
+    parameter_dims: dict[str, int] = field(default_factory=dict)
+    group_of: dict[str, str] = field(default_factory=dict)
+
+
+def trace_units(
+    module: nn.Module,
+    inputs: Any,
+    forward: Forward,
+    protected: Iterable[str] = (),
+    parameter_dims: Mapping[str, int] | None = None,
+) -> Coupling:
+    """Find the units of a network.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network; it is left as it is.
+    inputs : object
+        A few rows of input.
+    forward : callable
+        Computes the output of a module from inputs.
+    protected : iterable of str
+        Names of layers that keep their units.
+    parameter_dims : mapping of str to int, default=None
+        The channel dimension of bare parameters, where it is known from an earlier trace. It is
+        guessed as the last dimension that is not one.
+
+    Returns
+    -------
+    coupling : Coupling
+        The units. Channels that reach the output, a protected layer, or a layer whose inside
+        cannot lose channels (attention, recurrent) are not among them.
+
+    Raises
+    ------
+    UntraceableError
+        If the graph cannot be followed.
+    """
+    # The tracer follows autograd through every parameter and switches to evaluation mode: a copy.
+    traced = deepcopy(module).requires_grad_(True)
+    try:
+        return _trace(traced, inputs, forward, frozenset(protected), parameter_dims or {})
+    except UntraceableError:
+        raise
+    except Exception as error:  # whatever a user's module or the tracer may raise
+        raise UntraceableError(
+            f"The graph of {type(module).__name__} cannot be followed, so that its units cannot be "
+            f"removed ({type(error).__name__}: {error}). Use structure='weight' instead."
+        ) from error
+
+
+def _trace(
+    module: nn.Module,
+    inputs: Any,
+    forward: Forward,
+    protected: frozenset[str],
+    parameter_dims: Mapping[str, int],
+) -> Coupling:
+    edges = _Edges(module, protected)
+    graph = _dependency_graph(module, inputs, forward, parameter_dims)
+    names = {id(m): name for name, m in module.named_modules()}
+    names |= {id(p): name for name, p in module.named_parameters()}
+    for slot, root in _roots(module):
+        if slot not in edges.covered:
+            for dependency, origin, index in _reached(graph, root):
+                edges.join(slot, origin, dependency, index, names, graph)
+    return edges.coupling()
+
+
+def _roots(module: nn.Module) -> Iterator[tuple[Slot, Any]]:
+    """The layers that make channels, with what the graph knows them by."""
+    for name, layer in module.named_modules():
+        if isinstance(layer, PRODUCERS) and not passes_on(layer):
+            # The graph sees the table of an EmbeddingBag, and not the layer.
+            yield Slot(name, "out"), layer.weight if isinstance(layer, nn.EmbeddingBag) else layer
+
+
+def _owner(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
+
+
+def passes_on(layer: nn.Module) -> bool:
+    """Whether a layer passes on the units of others and makes none of its own."""
+    return is_channelwise(layer) and not isinstance(layer, (nn.Embedding, nn.EmbeddingBag))
+
+
+class _Edges:
+    """Collects which channel is coupled to which, and joins them."""
+
+    def __init__(self, module: nn.Module, protected: frozenset[str]) -> None:
+        self.modules = dict(module.named_modules())
+        self.protected = protected
+        self.offsets: dict[Slot, int] = {}
+        self.widths: dict[Slot, int] = {}
+        self.dims: dict[str, int] = {}
+        self.left: list[np.ndarray] = []
+        self.right: list[np.ndarray] = []
+        self.fixed: list[np.ndarray] = []
+        self.covered: set[Slot] = set()
+
+    def _slot(self, slot: Slot, width: int) -> int:
+        if slot not in self.offsets:
+            self.offsets[slot] = sum(self.widths.values())
+            self.widths[slot] = width
+        return self.offsets[slot]
+
+    def join(
+        self,
+        root: Slot,
+        root_index: np.ndarray,
+        dependency: Any,
+        index: np.ndarray,
+        names: dict[int, str],
+        graph: Any,
+    ) -> None:
+        """Join channels of a root with those of one thing that they reach."""
+        start = self._slot(root, _width(self.modules[root.layer], "out"))
+        node = dependency.target
+        target = node.module
+        ends = start + root_index
+        name = names.get(id(target))
+        if name is None:
+            if node.type == graph.ops.OPTYPE.OUTPUT:
+                self.fixed.append(ends)
+            return
+        if isinstance(target, nn.Parameter):
+            owner = self.modules[_owner(name)]
+            if isinstance(owner, nn.EmbeddingBag):
+                slot, width = Slot(_owner(name), "out"), owner.embedding_dim
+            else:
+                slot, width = Slot(name, "out"), target.shape[node.pruning_dim]
+                self.dims[name] = node.pruning_dim % target.dim()
+        else:
+            out = graph.is_out_channel_pruning_fn(dependency.handler)
+            side: Side = "out" if out or is_channelwise(target) else "in"
+            slot = Slot(name, side)
+            count = channel_count(target, side)
+            if count is None:
+                if any(True for _ in target.parameters()):
+                    self.fixed.append(ends)  # opaque: its inside cannot lose channels
+                return
+            width = count
+        if index.size and index.max() >= width:
+            raise UntraceableError(
+                f"The channels of layer {root.layer!r} were followed to layer {slot.layer!r}, which has "
+                f"{width} of them where at least {index.max() + 1} were expected. Protect {root.layer!r} "
+                f"(protect=[{root.layer!r}]) or use structure='weight'."
+            )
+        if slot.side == "out" and slot.layer in self.protected:
+            self.fixed.append(ends)
+        self.left.append(ends)
+        self.right.append(self._slot(slot, width) + index)
+        if np.unique(index).size == width:
+            self.covered.add(slot)
+
+    def _bundles(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for slot, offset in self.offsets.items():
+            if slot.layer in self.dims:
+                continue
+            layer = self.modules[slot.layer]
+            channels = np.arange(self.widths[slot])
+            yield offset + channels, offset + channels % channels_per_bundle(layer, slot.side)
+
+    def coupling(self) -> Coupling:
+        """Join everything; number the units that may go, group by group."""
+        total = sum(self.widths.values())
+        if not total:
+            return Coupling()
+        bundles = list(self._bundles())
+        left = np.concatenate([*self.left, *(a for a, _ in bundles)])
+        right = np.concatenate([*self.right, *(b for _, b in bundles)])
+        ones = np.ones(left.size, dtype=np.int8)
+        _, component = connected_components(coo_array((ones, (left, right)), shape=(total, total)))
+        stays = np.zeros(component.max() + 1, dtype=bool)
+        if self.fixed:
+            stays[component[np.concatenate(self.fixed)]] = True
+        number = np.full(stays.size, -1)
+        result = Coupling(parameter_dims=self.dims)
+        count = 0
+        group: dict[int, str] = {}
+        for name, layer in self.modules.items():
+            slot = Slot(name, "out")
+            if slot not in self.offsets or not isinstance(layer, PRODUCERS) or passes_on(layer):
+                continue
+            offset = self.offsets[slot]
+            mine = dict.fromkeys(component[offset : offset + self.widths[slot]].tolist())
+            new = [c for c in mine if not stays[c] and number[c] < 0]
+            if new:
+                number[new] = np.arange(count, count + len(new))
+                result.groups[name] = torch.arange(count, count + len(new))
+                count += len(new)
+            group |= dict.fromkeys(new, name)
+            if (first := next((c for c in mine if c in group), None)) is not None:
+                result.group_of[name] = group[first]
+        for slot, offset in self.offsets.items():
+            ids = number[component[offset : offset + self.widths[slot]]]
+            if (ids >= 0).any():
+                result.units[slot] = torch.from_numpy(ids)
+        return result
+
+
+def _width(layer: nn.Module, side: Side) -> int:
+    width = channel_count(layer, side)
+    assert width is not None
+    return width
+
+
+def _dependency_graph(
+    module: nn.Module, inputs: Any, forward: Forward, parameter_dims: Mapping[str, int]
+) -> Any:
+    bare = [(module.get_parameter(name), dim) for name, dim in parameter_dims.items()]
+    bare += [(layer.weight, 1) for layer in module.modules() if isinstance(layer, nn.EmbeddingBag)]
+    graph = torch_pruning.DependencyGraph()
+    with torch.enable_grad():
+        graph.build_dependency(
+            module,
+            inputs,
+            forward_fn=forward,
+            # The operation after the network marks what reaches its output.
+            output_transform=lambda outputs: [output * 1 for output in _tensors(outputs)],
+            unwrapped_parameters=bare,
+            verbose=False,
+        )
+    _map_flattened_channels(graph)
+    return graph
+
+
+def _tensors(outputs: Any) -> list[Tensor]:
+    if isinstance(outputs, Tensor):
+        return [outputs] if outputs.is_floating_point() else []
+    values = outputs.values() if isinstance(outputs, dict) else outputs
+    return [tensor for value in values for tensor in _tensors(value)]
+
+
+def _map_flattened_channels(graph: Any) -> None:
+    """Teach the graph to flatten signals and volumes, which it only does for images."""
+    for node in graph.module2node.values():
+        sizes = getattr(node.grad_fn, "_saved_self_sym_sizes", None)
+        if node.type != graph.ops.OPTYPE.RESHAPE or sizes is None or len(sizes) not in (3, 5):
+            continue
+        stride = int(np.prod(sizes[2:]))
+        followers = [n for n in node.outputs if isinstance(n.module, nn.Linear)]
+        if not followers or any(n.module.in_features != sizes[1] * stride for n in followers):
+            continue
+        for source in node.inputs:
+            for dependency in node.dependencies:
+                if dependency.target is source:
+                    dependency.index_mapping[0] = _FlattenIndexMapping(stride=stride, reverse=True)
+            for dependency in source.dependencies:
+                if dependency.target is node:
+                    dependency.index_mapping[0] = _FlattenIndexMapping(stride=stride, reverse=False)
+
+
+def _reached(graph: Any, root: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """Follow all channels of a layer to everything they are coupled to.
+
+    The graph's own groups keep one origin of a channel where several meet; here all are told.
+    """
+    pruner = graph.get_pruner_of_module(root)
+    node = graph.module2node.get(root)
+    if pruner is None or node is None:
+        return
+    start = [_HybridIndex(i, i) for i in range(graph.get_out_channels(node))]
+    seen: dict[tuple[int, int], list[set[Any]]] = {}
+    stack = [(node, pruner.prune_out_channels, start)]
+    while stack:
+        node, handler, indices = stack.pop()
+        for dependency in node.dependencies:
+            if not dependency.is_triggered_by(handler):
+                continue
+            reached = indices
+            for mapping in dependency.index_mapping:
+                if mapping is not None:
+                    reached = mapping(reached)
+            if not reached:
+                continue
+            key = (id(dependency.target), id(getattr(dependency.handler, "__func__", None)))
+            found = set(reached)
+            if any(found <= earlier for earlier in seen.get(key, [])):
+                continue
+            seen.setdefault(key, []).append(found)
+            yield (
+                dependency,
+                np.array([i.root_idx for i in reached]),
+                np.array([i.idx for i in reached]),
+            )
+            stack.append((dependency.target, dependency.handler, reached))

@@ -1,0 +1,173 @@
+"""Units that weight pruning has left without a purpose: found, folded away, removed."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from skprune.exceptions import UntraceableError
+from skprune.network.coupling import Coupling, Slot
+from skprune.network.layers import PRODUCERS, channel_axes
+from skprune.network.network import Network
+from skprune.network.verification import check_units, mixing_groups, outputs_of, same_outputs
+
+__all__ = ["remove_dead_units"]
+
+
+def remove_dead_units(network: Network, protected: tuple[str, ...] = ()) -> Network:
+    """Remove the units that cannot change an output, without changing any.
+
+    A unit is dead if no weight leaves it, or if none enters it, so that it puts out a constant;
+    the constant is folded into the biases of what follows. Removing a unit can kill others: it
+    goes on until none is left. A group keeps its last unit, and units that go through a layer norm
+    or a group norm stay, since there they count for the others.
+
+    Parameters
+    ----------
+    network : Network
+        The network; it is left as it is.
+    protected : tuple of str
+        Names of layers that keep their units.
+
+    Returns
+    -------
+    smaller : Network
+        A copy without the dead units; the network itself if its graph cannot be followed, or if a
+        trial shows that it uses a dead unit in a way that its graph does not show.
+    """
+    smaller = network.copy()
+    try:
+        coupling = smaller.trace(protected)
+        check_units(smaller, coupling)
+        while len(dead := _dead_units(smaller, coupling)):
+            smaller.remove_units(coupling, dead)
+            coupling = smaller.trace(protected)
+    except UntraceableError:
+        return network
+    return smaller if same_outputs(outputs_of(smaller), outputs_of(network)) else network
+
+
+def _dead_units(network: Network, coupling: Coupling) -> Tensor:
+    n_units = sum(len(units) for units in coupling.groups.values())
+    if not n_units:
+        return torch.empty(0, dtype=torch.long)
+    modules = dict(network.module.named_modules())
+    enters = torch.zeros(n_units, dtype=torch.bool)
+    leaves = torch.zeros(n_units, dtype=torch.bool)
+    foldable = torch.ones(n_units, dtype=torch.bool)
+    for slot, ids in coupling.units.items():
+        layer = modules.get(slot.layer)
+        if layer is None:  # a bare parameter adds to the unit whatever its weights are
+            foldable[ids[ids >= 0]] = False
+        elif isinstance(layer, PRODUCERS):
+            alive = enters if slot.side == "out" else leaves
+            alive[ids[(ids >= 0) & _has_weights(layer, slot)]] = True
+    mixed = mixing_groups(coupling, network.module)
+    stays = torch.zeros(n_units, dtype=torch.bool)
+    for name, units in coupling.groups.items():
+        if name in mixed or len(units) == 1:
+            stays[units] = True
+    constant = ~enters & leaves & ~stays & foldable
+    if constant.any():
+        constant = _fold(network, coupling, constant)
+    dead = (~leaves & ~stays) | constant
+    for units in coupling.groups.values():
+        if dead[units].all():
+            dead[units[0]] = False
+    return dead.nonzero().flatten()
+
+
+def _has_weights(layer: nn.Module, slot: Slot) -> Tensor:
+    axis = next(axis for axis in channel_axes(layer, slot.side) if axis.tensor == "weight")
+    weight = layer.get_parameter("weight").detach()
+    alive = weight.movedim(axis.dim, 0).flatten(1).ne(0).any(1).cpu()
+    count = weight.shape[axis.dim]
+    channels = torch.arange(_n_channels(layer, slot, count))
+    return alive[channels % count]
+
+
+def _n_channels(layer: nn.Module, slot: Slot, count: int) -> int:
+    return layer.in_channels if isinstance(layer, _ConvNd) and slot.side == "in" else count
+
+
+def _fold(network: Network, coupling: Coupling, constant: Tensor) -> Tensor:
+    """Fold constant units into the biases of what they enter; say which could be folded."""
+    modules = dict(network.module.named_modules())
+    consumers = {
+        slot.layer: ids
+        for slot, ids in coupling.units.items()
+        if slot.side == "in" and constant[ids[ids >= 0]].any()
+    }
+    values = {name: _incoming(network, modules[name]) for name in consumers}
+    folded = constant.clone()
+    for name, ids in consumers.items():
+        mine = (ids >= 0) & constant[ids.clamp(min=0)]
+        value = values[name]
+        channels = mine.nonzero().flatten()
+        if value is None:
+            folded[ids[channels]] = False
+            continue
+        lowest, highest = value[0][channels], value[1][channels]
+        steady = torch.isclose(lowest, highest, rtol=1e-4, atol=1e-6)
+        if not _passes_constants(modules[name]):
+            steady &= (lowest == 0) & (highest == 0)
+        folded[ids[channels[~steady]]] = False
+    for name, ids in consumers.items():
+        value = values[name]
+        if value is not None:
+            channels = ((ids >= 0) & folded[ids.clamp(min=0)]).nonzero().flatten()
+            _add_to_bias(network, name, modules[name], channels, value[0])
+    return folded
+
+
+def _incoming(network: Network, layer: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """Smallest and largest value of each input channel of a layer over the network's inputs."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def look(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+        value = arguments[0].detach()
+        if isinstance(layer, _ConvNd):
+            value = value.movedim(1, -1)
+        value = value.flatten(0, -2).cpu()
+        seen.append((value.amin(0), value.amax(0)))
+
+    hook = layer.register_forward_pre_hook(look)
+    try:
+        outputs_of(network)
+    finally:
+        hook.remove()
+    return seen[0] if len(seen) == 1 else None
+
+
+def _passes_constants(layer: nn.Module) -> bool:
+    """Whether a constant channel changes the layer's output by the same amount everywhere."""
+    if not isinstance(layer, _ConvNd):
+        return True
+    if layer.transposed:
+        return False
+    padded = layer.padding == "same" or (
+        not isinstance(layer.padding, str) and any(size > 0 for size in layer.padding)
+    )
+    return layer.padding_mode != "zeros" or not padded
+
+
+def _add_to_bias(
+    network: Network, name: str, layer: nn.Module, channels: Tensor, value: Tensor
+) -> None:
+    inputs = torch.zeros_like(value)
+    inputs[channels] = value[channels]
+    if not inputs.any():
+        return
+    weight = layer.get_parameter("weight").detach()
+    inputs = inputs.to(weight)
+    if isinstance(layer, _ConvNd):
+        total = weight.flatten(2).sum(2).unflatten(0, (layer.groups, -1))
+        shift = torch.einsum("goi,gi->go", total, inputs.unflatten(0, (layer.groups, -1))).flatten()
+    else:
+        shift = weight @ inputs
+    with torch.no_grad():
+        if layer.bias is None:
+            layer.bias = nn.Parameter(shift, requires_grad=weight.requires_grad)
+        else:
+            layer.bias.add_(shift)

@@ -1,0 +1,117 @@
+"""The multi-layer perceptron that skprune trains when it is given no network."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ACTIVATIONS", "MLP"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "logistic": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron, usable in any skorch net.
+
+    Inside :class:`~skprune.PrunedClassifier` and :class:`~skprune.PrunedRegressor` every size that
+    the data determine (`n_features`, `n_outputs`, `dtype`, `output_activation`, `output_shift`,
+    `output_scale`) is filled in from them where the net does not set it.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of input features.
+    n_outputs : int
+        Number of outputs: classes, or targets.
+    hidden_layer_sizes : sequence of int, default=(100,)
+        Number of units of each hidden layer.
+    activation : {"relu", "gelu", "silu", "tanh", "logistic", "identity"}, default="relu"
+        The nonlinearity after each hidden layer.
+    dropout : float, default=0.0
+        Probability that a hidden unit is dropped during training.
+    batch_norm : bool, default=False
+        Whether to normalise each hidden layer over the batch, before its activation.
+    output_activation : {None, "softmax"}, default=None
+        What the outputs pass through. skorch's default criterion for classifiers, ``NLLLoss``,
+        wants probabilities (``"softmax"``); ``CrossEntropyLoss`` wants none.
+    output_shift, output_scale : float or sequence of float, default=0.0 and 1.0
+        The outputs are multiplied by the scale and shifted, per output, so that a regression may
+        learn targets of any unit with one learning rate.
+    dtype : torch.dtype, default=None
+        Type of the weights; torch's default if None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skprune.network import MLP
+    >>> MLP(8, 3, hidden_layer_sizes=(16, 16))(torch.zeros(5, 8)).shape
+    torch.Size([5, 3])
+    """
+
+    output_shift: Tensor
+    output_scale: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_outputs: int,
+        hidden_layer_sizes: Sequence[int] = (100,),
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        output_activation: str | None = None,
+        output_shift: float | Sequence[float] = 0.0,
+        output_scale: float | Sequence[float] = 1.0,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}; got {activation!r}")
+        if output_activation not in (None, "softmax"):
+            raise ValueError(
+                f"output_activation must be None or 'softmax'; got {output_activation!r}"
+            )
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        width = n_features
+        for i, size in enumerate(hidden_layer_sizes):
+            layers[f"hidden{i}"] = nn.Linear(width, size, dtype=dtype)
+            if batch_norm:
+                layers[f"norm{i}"] = nn.BatchNorm1d(size, dtype=dtype)
+            layers[f"activation{i}"] = ACTIVATIONS[activation]()
+            if dropout:
+                layers[f"dropout{i}"] = nn.Dropout(dropout)
+            width = size
+        layers["output"] = nn.Linear(width, n_outputs, dtype=dtype)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+        self._order = tuple(layers)
+        self.output_activation = output_activation
+        for name, value in (("output_shift", output_shift), ("output_scale", output_scale)):
+            kind = dtype or torch.get_default_dtype()
+            self.register_buffer(name, torch.as_tensor(value, dtype=kind).expand(n_outputs).clone())
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Compute the outputs.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n_samples, n_features)
+            The inputs.
+
+        Returns
+        -------
+        outputs : Tensor of shape (n_samples, n_outputs)
+            Scores, probabilities (with ``output_activation="softmax"``) or predicted targets.
+        """
+        for name in self._order:
+            X = self.get_submodule(name)(X)
+        X = X * self.output_scale + self.output_shift
+        return X.softmax(dim=-1) if self.output_activation == "softmax" else X

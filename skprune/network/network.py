@@ -1,0 +1,185 @@
+"""A network under pruning: what is left of it, and where that stood in the original."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skprune.network.coupling import Coupling, Forward, Slot, trace_units
+from skprune.network.layers import channel_axes, keep_channels, weight_parameters
+
+__all__ = ["Network", "apply_masks", "sum_over_units"]
+
+
+class Network:
+    """A module that loses weights and units.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network; it is changed in place.
+    inputs : object
+        A few rows of input, on the module's device, to follow the graph and to measure with.
+    forward : callable
+        Computes the output of a module from inputs: ``forward(module, inputs)``.
+
+    Attributes
+    ----------
+    masks : dict of str to Tensor of bool
+        What is kept of each weight, by the parameter's name, in the shape that it has now.
+    """
+
+    def __init__(self, module: nn.Module, inputs: Any, forward: Forward) -> None:
+        self.module = module
+        self.inputs = inputs
+        self.forward = forward
+        self.masks: dict[str, Tensor] = {}
+        self._parameter_dims: dict[str, int] = {}
+        self._shapes = {name: tuple(p.shape) for name, p in weight_parameters(module).items()}
+        self._kept: dict[str, list[Tensor]] = {
+            name: [torch.arange(size) for size in shape] for name, shape in self._shapes.items()
+        }
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The weights as they are now, by the parameter's name."""
+        return weight_parameters(self.module)
+
+    def original_masks(self) -> dict[str, np.ndarray]:
+        """What is kept of each weight, in the shape of the original.
+
+        Returns
+        -------
+        masks : dict of str to ndarray of bool
+            By the parameter's name; True where the weight is kept.
+        """
+        result = {}
+        for name, shape in self._shapes.items():
+            mask = np.zeros(shape, dtype=bool)
+            place = np.ix_(*(index.numpy() for index in self._kept[name]))
+            mask[place] = self.masks[name].cpu().numpy() if name in self.masks else True
+            result[name] = mask
+        return result
+
+    def set_masks(self, masks: Mapping[str, Tensor]) -> None:
+        """Mask the weights and set what is not kept to zero."""
+        self.masks = dict(masks)
+        apply_masks(self.weights, self.masks)
+
+    def trace(self, protected: tuple[str, ...] = ()) -> Coupling:
+        """Find the units that the network has now."""
+        coupling = trace_units(
+            self.module, self.inputs, self.forward, protected, self._parameter_dims
+        )
+        self._parameter_dims |= coupling.parameter_dims
+        return coupling
+
+    def copy(self) -> "Network":
+        """Copy the network, so that one of the two can be changed."""
+        other = Network(deepcopy(self.module), self.inputs, self.forward)
+        other.masks = dict(self.masks)
+        other._parameter_dims = dict(self._parameter_dims)
+        other._shapes = dict(self._shapes)
+        other._kept = {name: list(index) for name, index in self._kept.items()}
+        return other
+
+    def remove_units(self, coupling: Coupling, units: Tensor) -> None:
+        """Remove units and all that belongs to them, in place.
+
+        Parameters
+        ----------
+        coupling : Coupling
+            The units of the network as it is now.
+        units : Tensor of int
+            Which of them go.
+        """
+        if not len(units):
+            return
+        modules = dict(self.module.named_modules())
+        for slot, ids in coupling.units.items():
+            keep = ~torch.isin(ids, units)
+            if keep.all():
+                continue
+            if slot.layer in coupling.parameter_dims:
+                self._slice_parameter(slot, coupling.parameter_dims[slot.layer], keep, modules)
+            else:
+                keep_channels(
+                    modules[slot.layer],
+                    slot.side,
+                    keep,
+                    lambda tensor, dim, index, layer=slot.layer: self._record(
+                        f"{layer}.{tensor}" if layer else tensor, dim, index
+                    ),
+                )
+
+    def _slice_parameter(
+        self, slot: Slot, dim: int, keep: Tensor, modules: dict[str, nn.Module]
+    ) -> None:
+        owner, _, name = slot.layer.rpartition(".")
+        old = getattr(modules[owner], name)
+        index = keep.nonzero().flatten()
+        new = old.detach().index_select(dim, index.to(old.device))
+        setattr(modules[owner], name, nn.Parameter(new, requires_grad=old.requires_grad))
+        self._record(slot.layer, dim, index)
+
+    def _record(self, name: str, dim: int, index: Tensor) -> None:
+        if name in self._kept:
+            self._kept[name][dim] = self._kept[name][dim][index]
+        if name in self.masks:
+            mask = self.masks[name]
+            self.masks[name] = mask.index_select(dim, index.to(mask.device))
+
+
+def apply_masks(weights: Mapping[str, nn.Parameter], masks: Mapping[str, Tensor]) -> None:
+    """Set the weights that are not kept to zero, in place."""
+    with torch.no_grad():
+        for name, mask in masks.items():
+            weights[name].mul_(mask.to(weights[name].device))
+
+
+def sum_over_units(
+    scores: Mapping[str, Tensor], coupling: Coupling, module: nn.Module, n_units: int
+) -> Tensor:
+    """Sum what each weight is worth over the units that it belongs to.
+
+    Parameters
+    ----------
+    scores : mapping of str to Tensor
+        A score for each weight, by the parameter's name.
+    coupling : Coupling
+        The units.
+    module : nn.Module
+        The network.
+    n_units : int
+        How many units there are.
+
+    Returns
+    -------
+    totals : Tensor of shape (n_units,)
+        The sum over everything that goes with the unit.
+    """
+    modules = dict(module.named_modules())
+    some = next(iter(scores.values()))
+    totals = torch.zeros(n_units, dtype=torch.float64, device=some.device)
+    for slot, ids in coupling.units.items():
+        if slot.layer in coupling.parameter_dims:
+            axes = [(slot.layer, coupling.parameter_dims[slot.layer], len(ids))]
+        else:
+            axes = [
+                (
+                    f"{slot.layer}.{axis.tensor}" if slot.layer else axis.tensor,
+                    axis.dim,
+                    axis.period,
+                )
+                for axis in channel_axes(modules[slot.layer], slot.side)
+            ]
+        for name, dim, period in axes:
+            if name not in scores:
+                continue
+            channel = scores[name].movedim(dim, 0).flatten(1).sum(1, dtype=torch.float64)
+            mine = ids[:period].to(channel.device)
+            totals.index_add_(0, mine[mine >= 0], channel[mine >= 0])
+    return totals

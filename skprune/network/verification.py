@@ -1,0 +1,119 @@
+"""Check by trial that removing units does to the outputs what it should."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skprune.exceptions import UntraceableError
+from skprune.network.coupling import Coupling
+from skprune.network.layers import NORMS, zero_channels
+from skprune.network.network import Network
+
+__all__ = ["check_units", "mixing_groups", "outputs_of", "same_outputs"]
+
+
+def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
+    """Names of the groups whose units pass through a norm that mixes channels.
+
+    Layer norm and group norm compute statistics over the channels that are there: without a unit
+    they are other numbers, even where the unit was constant.
+    """
+    mixed = {
+        unit
+        for slot, ids in coupling.units.items()
+        if slot.layer not in coupling.parameter_dims
+        and isinstance(module.get_submodule(slot.layer), (nn.LayerNorm, nn.GroupNorm))
+        for unit in ids.tolist()
+    }
+    return {name for name, units in coupling.groups.items() if mixed & set(units.tolist())}
+
+
+def check_units(network: Network, coupling: Coupling) -> None:
+    """Remove one or two units of every group from a copy and see that nothing else changes.
+
+    Parameters
+    ----------
+    network : Network
+        The network; it is left as it is.
+    coupling : Coupling
+        Its units.
+
+    Raises
+    ------
+    UntraceableError
+        If the network no longer runs, or computes something else than with the unit's outgoing
+        weights at zero. The message names the layers.
+    """
+    groups = {name: units for name, units in coupling.groups.items() if len(units) > 1}
+    if not groups or _agrees(network, coupling, groups):
+        return
+    wrong = [name for name in groups if not _agrees(network, coupling, {name: groups[name]})]
+    raise UntraceableError(
+        f"The units of {wrong or list(groups)} cannot be removed: without one of them the network fails "
+        f"or computes something else, since it uses them in a way that its graph does not show. "
+        f"Protect these layers (protect={wrong or list(groups)}) or use structure='weight'."
+    )
+
+
+def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> bool:
+    # Both ends, since what mixes neighbours (a cumulative sum, a shift) may spare one of them.
+    gone = torch.cat([units[[0, -1]] if len(units) > 2 else units[:1] for units in groups.values()])
+    mixed = mixing_groups(coupling, network.module)
+    try:
+        cut = network.copy()
+        cut.remove_units(coupling, gone)
+        without = outputs_of(cut)
+    except Exception:  # noqa: BLE001 whatever a module raises on a shape it does not expect
+        return False
+    if mixed & groups.keys():
+        return True
+    masked = network.copy()
+    for slot, ids in coupling.units.items():
+        channels = torch.isin(ids, gone).nonzero().flatten()
+        layer = (
+            masked.module.get_submodule(slot.layer)
+            if slot.layer not in coupling.parameter_dims
+            else None
+        )
+        if layer is not None and len(channels) and not isinstance(layer, NORMS):
+            zero_channels(layer, slot.side, channels)
+    return same_outputs(without, outputs_of(masked))
+
+
+def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
+    """Whether two networks computed the same, up to the rounding of a reordered sum."""
+    return all(
+        a.shape == b.shape
+        and torch.allclose(a, b, rtol=1e-3, atol=1e-3 * float(b.abs().max() + 1e-12))
+        for a, b in zip(ours, theirs, strict=True)
+    )
+
+
+def outputs_of(network: Network) -> list[Tensor]:
+    """Outputs of a network for its own inputs, in evaluation mode.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+
+    Returns
+    -------
+    outputs : list of Tensor
+        Every floating-point tensor that it returns.
+    """
+    training = network.module.training
+    network.module.eval()
+    try:
+        with torch.no_grad():
+            return _flat(network.forward(network.module, network.inputs))
+    finally:
+        network.module.train(training)
+
+
+def _flat(outputs: Any) -> list[Tensor]:
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    values = outputs.values() if isinstance(outputs, dict) else outputs
+    return [tensor for value in values for tensor in _flat(value)]

@@ -1,0 +1,99 @@
+"""What every allocation is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from skprune.components import Component
+from skprune.structures import Elements
+
+__all__ = ["Allocation", "Demand"]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """How much is to be kept, and of what.
+
+    Attributes
+    ----------
+    n_keep : int
+        Number of elements to keep in all.
+    sizes : mapping of str to int
+        Number of elements of each layer of the original network.
+    shapes : mapping of str to tuple of int
+        Shape of each layer's weight in the original network.
+    scores : mapping of str to Tensor of shape (n_elements,)
+        What each element is worth; minus infinity for those that are gone.
+    alive : mapping of str to int
+        Number of elements of each layer that are left.
+    progress : float
+        The step's sparsity over the target sparsity; 1 at the last step.
+    """
+
+    n_keep: int
+    sizes: Mapping[str, int]
+    shapes: Mapping[str, tuple[int, ...]]
+    scores: Mapping[str, Tensor]
+    alive: Mapping[str, int]
+    progress: float
+
+
+class Allocation(Component, ABC):
+    """Spreads a target over the layers."""
+
+    @abstractmethod
+    def counts(self, demand: Demand) -> dict[str, int]:
+        """Say how many elements each layer keeps.
+
+        Parameters
+        ----------
+        demand : Demand
+            What is asked for.
+
+        Returns
+        -------
+        counts : dict of str to int
+            By layer; at least 1 and at most what is left of it, together ``n_keep``.
+        """
+
+    def left_alone(self, elements: Elements, *, only_named: bool) -> set[str]:  # noqa: ARG002
+        """Say which layers are not pruned at all, and count for nothing.
+
+        Parameters
+        ----------
+        elements : Elements
+            What can be pruned.
+        only_named : bool
+            Whether layers that the allocation does not name are left alone.
+
+        Returns
+        -------
+        names : set of str
+            The layers that are not to be pruned.
+        """
+        return set()
+
+    def own_target(self, sizes: Mapping[str, int]) -> float:  # noqa: ARG002
+        """Say which sparsity the allocation means by itself.
+
+        Parameters
+        ----------
+        sizes : mapping of str to int
+            Number of elements of each layer.
+
+        Returns
+        -------
+        sparsity : float
+            The sparsity over all layers.
+
+        Raises
+        ------
+        ValueError
+            If the allocation spreads whatever it is given.
+        """
+        raise ValueError(
+            f"sparsity=None needs an allocation that says how much to prune: a sparsity for each layer "
+            f"by name. {self!r} spreads whatever it is given; set sparsity to a number in [0, 1)."
+        )

@@ -1,0 +1,34 @@
+"""Erdős-Rényi-Kernel: denser where a layer is small."""
+
+from math import prod
+
+from skprune.strategies.allocation.base import Allocation, Demand
+from skprune.strategies.allocation.uniform import divide
+
+__all__ = ["ERK"]
+
+
+class ERK(Allocation):
+    """Each layer's density is proportional to the sum over the product of its weight's sizes.
+
+    Layers that would be more than dense stay dense, and the rest is divided anew.
+
+    References
+    ----------
+    Evci, U., Gale, T., Menick, J., Castro, P. S., & Elsen, E. (2020). Rigging the lottery: making
+    all tickets winners. International Conference on Machine Learning.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> PrunedClassifier(strategy=Strategy(allocation="erk"))
+    PrunedClassifier(strategy=Strategy(allocation='erk'))
+    """
+
+    def counts(self, demand: Demand) -> dict[str, int]:
+        """Say how many elements each layer keeps; see :class:`Allocation`."""
+        weights = {
+            name: size * sum(demand.shapes[name]) / prod(demand.shapes[name])
+            for name, size in demand.sizes.items()
+        }
+        return divide(demand, weights)

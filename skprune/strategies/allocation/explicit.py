@@ -1,0 +1,124 @@
+"""A sparsity for each layer, by name."""
+
+from collections.abc import Mapping
+from math import floor
+from numbers import Real
+from typing import ClassVar
+
+from skprune._sklearn import InvalidParameterError
+from skprune.components import near_match
+from skprune.exceptions import UnreachableSparsityError
+from skprune.strategies.allocation.base import Allocation, Demand
+from skprune.strategies.allocation.uniform import divide
+from skprune.structures import Elements
+
+__all__ = ["Explicit"]
+
+
+class Explicit(Allocation):
+    """The sparsity of each layer, as a mapping.
+
+    Layers that are not named share what is left of the estimator's `sparsity` evenly. With
+    ``sparsity=None`` on the estimator they are left alone, and the mapping decides.
+
+    Parameters
+    ----------
+    layers : mapping of str to float or None
+        Sparsity in [0, 1) by the layer's name; None leaves the layer alone: it is not pruned and
+        does not count.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> PrunedClassifier(
+    ...     strategy=Strategy(allocation={"hidden0": 0.9, "output": None}), sparsity=None
+    ... )
+    PrunedClassifier(sparsity=None,
+                     strategy=Strategy(allocation={'hidden0': 0.9, 'output': None}))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {"layers": [Mapping]}
+
+    def __init__(self, layers: Mapping[str, float | None]) -> None:
+        self.layers = layers
+
+    def left_alone(self, elements: Elements, *, only_named: bool) -> set[str]:
+        """Say which layers are not pruned at all; see :class:`Allocation`."""
+        known = elements.sizes
+        for name, sparsity in self.layers.items():
+            if name not in known:
+                other = elements.aliases.get(name)
+                why = (
+                    f" It loses its elements together with {other!r}: name that one."
+                    if other in known
+                    else near_match(name, known)
+                )
+                raise InvalidParameterError(
+                    f"The allocation names an unknown layer {name!r}.{why} "
+                    f"Layers that can be pruned: {', '.join(map(repr, known))}."
+                )
+            if sparsity is not None and not (isinstance(sparsity, Real) and 0 <= sparsity < 1):
+                raise InvalidParameterError(
+                    f"The allocation's sparsity of layer {name!r} must be None or in [0, 1); "
+                    f"got {sparsity!r}."
+                )
+        alone = {name for name, sparsity in self.layers.items() if sparsity is None}
+        return alone | (set(known) - set(self.layers) if only_named else set())
+
+    def own_target(self, sizes: Mapping[str, int]) -> float:
+        """Say which sparsity the mapping means over all layers; see :class:`Allocation`."""
+        removed = sum(size - self._kept(name, size, 1.0) for name, size in sizes.items())
+        return removed / sum(sizes.values())
+
+    def counts(self, demand: Demand) -> dict[str, int]:
+        """Say how many elements each layer keeps; see :class:`Allocation`."""
+        counts = {
+            name: min(self._kept(name, size, demand.progress), demand.alive[name])
+            for name, size in demand.sizes.items()
+            if name in self.layers
+        }
+        rest = [name for name in demand.sizes if name not in self.layers]
+        left = demand.n_keep - sum(counts.values())
+        most = sum(demand.alive[name] for name in rest)
+        if demand.progress < 1:
+            left = min(max(left, len(rest)), most)
+        elif not len(rest) <= left <= most:
+            total = sum(demand.sizes.values())
+            least = 1 - (sum(counts.values()) + most) / total
+            largest = 1 - (sum(counts.values()) + len(rest)) / total
+            raise UnreachableSparsityError(
+                f"The allocation fixes layers {', '.join(map(repr, counts))}, so that the sparsity "
+                f"over all can only be between {least:.6g} and {largest:.6g}, not "
+                f"{1 - demand.n_keep / total:.6g}. Set sparsity=None to let the mapping decide."
+            )
+        if rest:
+            counts |= divide(
+                _of_layers(demand, rest, left), {n: float(demand.sizes[n]) for n in rest}
+            )
+        return counts
+
+    def _kept(self, name: str, size: int, progress: float) -> int:
+        sparsity = self.layers.get(name)
+        if sparsity is None:
+            return size
+        kept = size - floor(sparsity * progress * size + 0.5)
+        if kept < 1:
+            raise UnreachableSparsityError(
+                f"Layer {name!r} would be emptied: it has {size} elements, and sparsity {sparsity} "
+                f"removes them all. Its largest reachable sparsity is {1 - 1 / size:.6g}."
+            )
+        return kept
+
+
+def _of_layers(demand: Demand, names: list[str], n_keep: int) -> Demand:
+    def only(values: Mapping) -> dict:
+        return {name: values[name] for name in names}
+
+    return Demand(
+        n_keep,
+        only(demand.sizes),
+        only(demand.shapes),
+        only(demand.scores),
+        only(demand.alive),
+        demand.progress,
+    )

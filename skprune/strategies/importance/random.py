@@ -1,0 +1,27 @@
+"""Random scores: the baseline that every other importance has to beat."""
+
+import torch
+from torch import Tensor
+
+from skprune.strategies.importance.base import Importance, Scoring
+
+__all__ = ["RandomImportance"]
+
+
+class RandomImportance(Importance):
+    """Scores drawn uniformly, for each weight or unit alike.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> from skprune.strategies import RandomImportance
+    >>> PrunedClassifier(strategy=Strategy(importance=RandomImportance()))
+    PrunedClassifier(strategy=Strategy(importance=RandomImportance()))
+    """
+
+    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+        """Score the elements; see :class:`Importance`."""
+        return {
+            name: torch.rand(size, generator=scoring.generator, dtype=torch.float64)
+            for name, size in scoring.elements.sizes.items()
+        }

@@ -1,0 +1,51 @@
+"""Keep exactly so many of the best, ties included."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["keep_best", "n_removed"]
+
+
+def n_removed(sparsity: float, n_elements: int) -> int:
+    """Number of elements that a sparsity removes: the nearest whole number, halves upward.
+
+    Examples
+    --------
+    >>> from skprune.strategies.selection import n_removed
+    >>> n_removed(0.25, 10)
+    3
+    """
+    return int(sparsity * n_elements + 0.5)
+
+
+def keep_best(scores: Tensor, n_keep: int) -> Tensor:
+    """Mark the highest scores; of equal ones, the first.
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n_elements,)
+        Scores without NaN.
+    n_keep : int
+        How many to keep.
+
+    Returns
+    -------
+    kept : Tensor of bool of shape (n_elements,)
+        Exactly `n_keep` are True.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skprune.strategies.selection import keep_best
+    >>> keep_best(torch.tensor([1.0, 3.0, 1.0, 2.0]), 3)
+    tensor([ True,  True, False,  True])
+    """
+    if n_keep <= 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    if n_keep >= len(scores):
+        return torch.ones_like(scores, dtype=torch.bool)
+    threshold = scores.kthvalue(len(scores) - n_keep + 1).values
+    kept = scores > threshold
+    ties = (scores == threshold).nonzero().flatten()
+    kept[ties[: n_keep - int(kept.sum())]] = True
+    return kept

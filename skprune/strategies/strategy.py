@@ -1,0 +1,105 @@
+"""A strategy: a point in the space of the axes."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from skprune._sklearn import StrOptions
+from skprune.components import Component, resolve
+from skprune.strategies.allocation import ALLOCATIONS, Allocation, Explicit
+from skprune.strategies.importance import IMPORTANCES, Importance
+from skprune.strategies.recovery import RECOVERIES, Recovery
+from skprune.strategies.schedule import SCHEDULES, Schedule
+
+__all__ = ["Strategy"]
+
+
+class Strategy(Component):
+    """How to prune: one value on each of a few axes that combine freely.
+
+    Parameters
+    ----------
+    importance : str or Importance, default="magnitude"
+        What a weight is worth: ``"random"``, ``"magnitude"``, ``"lamp"``.
+    allocation : str, mapping of str to float, or Allocation, default="global"
+        How the target is spread over layers: ``"uniform"``, ``"global"``, ``"erk"``, or the
+        sparsity of each layer by name (None leaves a layer alone; see
+        :class:`~skprune.strategies.Explicit`).
+    schedule : str or Schedule, default="one_shot"
+        When to prune, and how much: ``"one_shot"``, ``"iterative"``, ``"cubic"``.
+    recovery : str or Recovery, default="fine_tune"
+        What restores the accuracy: ``"fine_tune"``.
+    start : {"trained", "init"}, default="trained"
+        From which weights. With ``"init"`` the network is pruned before it is trained, and all
+        the training, dense and fine-tuning epochs together, goes to what is left.
+
+    Examples
+    --------
+    >>> from skprune import Strategy
+    >>> Strategy(importance="lamp", schedule="cubic").set_params(schedule__n_steps=20)
+    Strategy(importance='lamp', schedule=Cubic(n_steps=20))
+    """
+
+    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+        "importance": IMPORTANCES,
+        "allocation": ALLOCATIONS,
+        "schedule": SCHEDULES,
+        "recovery": RECOVERIES,
+    }
+
+    _parameter_constraints: ClassVar[dict] = {"start": [StrOptions({"trained", "init"})]}
+
+    def __init__(
+        self,
+        importance: str | Importance = "magnitude",
+        allocation: str | Mapping[str, float | None] | Allocation = "global",
+        schedule: str | Schedule = "one_shot",
+        recovery: str | Recovery = "fine_tune",
+        start: str = "trained",
+    ) -> None:
+        self.importance = importance
+        self.allocation = allocation
+        self.schedule = schedule
+        self.recovery = recovery
+        self.start = start
+
+    def resolved(self) -> "ResolvedStrategy":
+        """Turn names into components and check all parameters.
+
+        Returns
+        -------
+        strategy : ResolvedStrategy
+            The components.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a name is unknown (the message has the nearest known one) or a parameter invalid.
+        """
+        return ResolvedStrategy(self.validated())
+
+
+class ResolvedStrategy:
+    """A strategy whose axes are components.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        The strategy as the user gave it.
+    """
+
+    importance: Importance
+    allocation: Allocation
+    schedule: Schedule
+    recovery: Recovery
+
+    def __init__(self, strategy: Strategy) -> None:
+        allocation = strategy.allocation
+        if isinstance(allocation, Mapping):
+            allocation = Explicit(allocation)
+        self.importance = resolve(
+            strategy.importance, IMPORTANCES, "importance", Importance
+        ).validated()
+        self.allocation = resolve(allocation, ALLOCATIONS, "allocation", Allocation).validated()
+        self.schedule = resolve(strategy.schedule, SCHEDULES, "schedule", Schedule).validated()
+        self.recovery = resolve(strategy.recovery, RECOVERIES, "recovery", Recovery).validated()
+        self.start = strategy.start

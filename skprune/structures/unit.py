@@ -1,0 +1,81 @@
+"""Units: neurons, channels, embedding dimensions, with all that is coupled to them."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from skprune.exceptions import UntraceableError
+from skprune.network.coupling import Coupling
+from skprune.network.network import Network, sum_over_units
+from skprune.network.verification import check_units
+from skprune.structures.base import Elements, Structure
+
+__all__ = ["Unit"]
+
+
+class Unit(Structure):
+    """Neurons, channels and embedding dimensions, with everything that is coupled to them.
+
+    They are removed from the network at once, so that what follows trains a smaller one. Layers
+    that are joined by a sum, a concatenation or a depthwise convolution lose their units together
+    and go by the name of the first of them. Units of the output, of layers that the user protects,
+    and those that enter attention or a recurrent layer stay.
+
+    References
+    ----------
+    Fang, G., Ma, X., Song, M., Mi, M. B., & Wang, X. (2023). DepGraph: towards any structural
+    pruning. Conference on Computer Vision and Pattern Recognition.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier
+    >>> PrunedClassifier(structure="unit").set_params(structure="weight")
+    PrunedClassifier()
+    """
+
+    def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
+        """Find what can be removed from a network; see :class:`Structure`."""
+        coupling = network.trace(protected)
+        if not coupling.groups:
+            raise UntraceableError(
+                f"{type(network.module).__name__} has no units that can be removed: all of them are "
+                "outputs, protected, or enter a layer whose units are coupled to its inside "
+                "(attention, recurrent). Use structure='weight'."
+            )
+        check_units(network, coupling)
+        return _Units(network, protected, coupling)
+
+
+class _Units(Elements):
+    def __init__(self, network: Network, protected: tuple[str, ...], coupling: Coupling) -> None:
+        self._protected = protected
+        self._coupling = coupling
+        self._indices = {name: torch.arange(len(ids)) for name, ids in coupling.groups.items()}
+        shapes = {
+            name: tuple(network.module.get_submodule(name).get_parameter("weight").shape)
+            for name in coupling.groups
+        }
+        sizes = {name: len(ids) for name, ids in coupling.groups.items()}
+        super().__init__(network, shapes, sizes, coupling.group_of)
+
+    def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        n_units = sum(len(ids) for ids in self._coupling.groups.values())
+        sums = sum_over_units(scores, self._coupling, self.network.module, n_units).cpu()
+        totals = {}
+        for name, size in self.sizes.items():
+            totals[name] = torch.zeros(size, dtype=sums.dtype)
+            totals[name][self._indices[name]] = sums[self._coupling.groups[name]]
+        return totals
+
+    def _apply(self, kept: Mapping[str, Tensor]) -> None:
+        gone = [
+            self._coupling.groups[name][~mask[self._indices[name]]] for name, mask in kept.items()
+        ]
+        units = torch.cat(gone) if gone else torch.empty(0, dtype=torch.long)
+        if not len(units):
+            return
+        self.network.remove_units(self._coupling, units)
+        for name, mask in kept.items():
+            self._indices[name] = self._indices[name][mask[self._indices[name]]]
+        self._coupling = self.network.trace(self._protected)

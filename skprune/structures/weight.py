@@ -1,0 +1,55 @@
+"""Single weights."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from skprune.network.layers import layer_of
+from skprune.network.network import Network
+from skprune.structures.base import Elements, Structure
+
+__all__ = ["Weight"]
+
+
+class Weight(Structure):
+    """Single weights: the parameters of two or more dimensions, norms excepted.
+
+    They are masked, and are exactly zero. Units that are left without a weight that enters or
+    leaves them are removed at the end, which makes the network smaller.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier
+    >>> from skprune.structures import Weight
+    >>> PrunedClassifier(structure=Weight())
+    PrunedClassifier(structure=Weight())
+    """
+
+    def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
+        """Find what can be removed from a network; see :class:`Structure`."""
+        weights = {
+            layer_of(name): name
+            for name in network.weights
+            if name.rpartition(".")[0] not in protected and name not in protected
+        }
+        return _Weights(network, weights)
+
+
+class _Weights(Elements):
+    def __init__(self, network: Network, parameters: Mapping[str, str]) -> None:
+        self._parameters = parameters
+        weights = network.weights
+        shapes = {layer: tuple(weights[name].shape) for layer, name in parameters.items()}
+        sizes = {layer: weights[name].numel() for layer, name in parameters.items()}
+        super().__init__(network, shapes, sizes)
+
+    def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {layer: scores[self._parameters[layer]].flatten() for layer in self.sizes}
+
+    def _apply(self, kept: Mapping[str, Tensor]) -> None:
+        weights = self.network.weights
+        masks = {}
+        for layer, mask in kept.items():
+            weight = weights[self._parameters[layer]]
+            masks[self._parameters[layer]] = mask.view(weight.shape).to(weight.device)
+        self.network.set_masks(masks)

@@ -1,0 +1,77 @@
+"""Predictions of a net without its DataLoader."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from torch import Tensor, nn
+
+from skprune.deployment.chunks import forward_in_chunks
+from skprune.training.nets import first_output
+
+__all__ = ["has_own_predict", "net_outputs", "sigmoid_of_labels"]
+
+_SKORCH_NETS = (NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor)
+
+
+def net_outputs(
+    net: NeuralNet, X: Any, nonlinearity: Callable[[Tensor], Tensor] | None = None
+) -> np.ndarray:
+    """Compute what a net's ``predict_proba`` would, in chunks of rows.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        A fitted net.
+    X : ndarray or mapping of str to ndarray
+        The inputs.
+    nonlinearity : callable, default=None
+        Applied to the outputs in place of the net's own.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n_samples, n_outputs) or (n_samples,)
+        The outputs after the nonlinearity. Where the net's class has its own way to predict, its
+        ``predict_proba`` is called.
+    """
+    if not _predicts_as_skorch(net):
+        return net.predict_proba(X)
+    apply = nonlinearity or net._get_predict_nonlinearity()
+    net._set_training(False)
+    device = net.device if net.device is not None else _device(net.module_)
+    return forward_in_chunks(lambda chunk: apply(first_output(net.infer(chunk))), X, device)
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def _predicts_as_skorch(net: NeuralNet) -> bool:
+    """Whether nothing between the data and the probabilities was overridden, ``infer`` apart."""
+    return all(
+        any(getattr(type(net), name) is getattr(cls, name) for cls in _SKORCH_NETS)
+        for name in ("predict_proba", "forward_iter", "evaluation_step", "get_dataset")
+    )
+
+
+def has_own_predict(net: NeuralNet) -> bool:
+    """Whether a net's class decides on predictions in a way of its own."""
+    return not any(type(net).predict is cls.predict for cls in _SKORCH_NETS)
+
+
+def sigmoid_of_labels(net: NeuralNet) -> Callable[[Tensor], Tensor] | None:
+    """Give the nonlinearity of several labels a row; None if the net says what it is.
+
+    skorch's own choice for a binary criterion makes two columns of one.
+    """
+    if net.predict_nonlinearity != "auto":
+        return None
+    if isinstance(net.criterion_, nn.BCEWithLogitsLoss):
+        return torch.sigmoid
+    return _unchanged if isinstance(net.criterion_, nn.BCELoss) else None
+
+
+def _unchanged(outputs: Tensor) -> Tensor:
+    return outputs

@@ -1,0 +1,92 @@
+"""The callback that keeps masked weights at zero, and notices when training diverges."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from skprune.exceptions import DivergedError
+
+__all__ = ["MaskCallback"]
+
+
+class MaskCallback(Callback):
+    """Sets masked weights to zero after each training step, before anything else sees them.
+
+    Parameters
+    ----------
+    weights : mapping of str to Parameter
+        The weights, by the parameter's name.
+    masks : mapping of str to Tensor of bool
+        What is kept of each.
+    stage : str
+        What the training is called in messages.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, nn.Parameter], masks: Mapping[str, Tensor], stage: str
+    ) -> None:
+        self.weights = weights
+        self.masks = masks
+        self.stage = stage
+
+    def initialize(self) -> "MaskCallback":
+        """Multiply by numbers of the weight's own kind, which is the quickest way to mask."""
+        self.factors_ = [
+            (self.weights[name].data, mask.to(self.weights[name]))
+            for name, mask in self.masks.items()
+        ]
+        return self
+
+    def on_batch_end(
+        self, net: NeuralNet, batch: Any = None, training: bool | None = None, **kwargs: Any
+    ) -> None:
+        """Mask."""
+        if training:
+            for weight, factor in self.factors_:
+                weight.mul_(factor)
+
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Mask what other callbacks may have loaded."""
+        for weight, factor in self.factors_:
+            weight.mul_(factor)
+
+    def on_epoch_end(
+        self, net: NeuralNet, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        """Raise an error if a loss of the epoch is not finite."""
+        epoch = net.history[-1]
+        for number, batch in enumerate(epoch["batches"], start=1):
+            loss = batch.get("train_loss")
+            if loss is not None and not isfinite(loss):
+                raise DivergedError(
+                    f"The network diverged while {self.stage}: the training loss became {loss} in epoch "
+                    f"{epoch['epoch']}, batch {number}. Try a smaller learning rate, or scale the data."
+                )
+
+
+def check_finite_weights(module: nn.Module, stage: str) -> None:
+    """Raise an error if a parameter of a network is not finite.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    stage : str
+        What it has been through, for the message.
+
+    Raises
+    ------
+    DivergedError
+        The message names the parameter.
+    """
+    for name, parameter in module.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise DivergedError(
+                f"The network diverged while {stage}: parameter {name!r} is not finite at its end. "
+                "Try a smaller learning rate, or scale the data."
+            )

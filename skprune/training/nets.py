@@ -1,0 +1,291 @@
+"""skorch nets as skprune takes them: checked, copied, filled in, and given their targets."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from inspect import isclass, signature
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.utils import to_tensor
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from torch import Tensor, nn
+
+from skprune._sklearn import InvalidParameterError
+from skprune.network.mlp import MLP
+
+__all__ = [
+    "CLASSIFIER_NETS",
+    "REGRESSOR_NETS",
+    "ModuleForward",
+    "as_input_dtype",
+    "check_net",
+    "default_classifier_net",
+    "default_regressor_net",
+    "fill_in",
+    "is_binary",
+    "is_fitted_net",
+    "module_dtype",
+    "rows_on_device",
+    "working_copy",
+]
+
+CLASSIFIER_NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier)
+REGRESSOR_NETS = (NeuralNetRegressor,)
+
+
+def default_classifier_net(multilabel: bool = False) -> NeuralNetClassifier:
+    """Make the net that a classifier is given none of: an :class:`~skprune.network.MLP`.
+
+    Parameters
+    ----------
+    multilabel : bool, default=False
+        Whether a row may have several labels.
+
+    Returns
+    -------
+    net : NeuralNetClassifier
+        The net, not initialized.
+    """
+    return NeuralNetClassifier(
+        MLP,
+        criterion=nn.BCEWithLogitsLoss if multilabel else nn.CrossEntropyLoss,
+        callbacks__valid_acc=None,
+        **_DEFAULTS,
+    )
+
+
+def default_regressor_net() -> NeuralNetRegressor:
+    """Make the net that a regressor is given none of: an :class:`~skprune.network.MLP`.
+
+    Returns
+    -------
+    net : NeuralNetRegressor
+        The net, not initialized.
+    """
+    return NeuralNetRegressor(MLP, **_DEFAULTS)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "optimizer": torch.optim.Adam,
+    "optimizer__weight_decay": 1e-4,
+    "lr": 2e-3,
+    "batch_size": 200,
+    "max_epochs": 100,
+    "iterator_train__shuffle": True,
+    "train_split": None,
+    "callbacks__print_log": None,
+    "verbose": 0,
+}
+
+
+def check_net(estimator: Any, kinds: tuple[type, ...], owner: str) -> None:
+    """Raise an error if an estimator is not a net of the right kind.
+
+    Parameters
+    ----------
+    estimator : object
+        What the user gave: a net, or a fitted one in a ``FrozenEstimator``.
+    kinds : tuple of type
+        The classes of nets that will do.
+    owner : str
+        Name of the class that it was given to, for the message.
+
+    Raises
+    ------
+    InvalidParameterError
+        The message says what would do.
+    """
+    net = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    names = " or ".join(f"skorch.{kind.__name__}" for kind in kinds)
+    if not isinstance(net, kinds):
+        what = f"the class {net.__name__}" if isclass(net) else f"a {type(net).__name__}"
+        hint = (
+            " Wrap the module in one."
+            if isinstance(net, nn.Module) or (isclass(net) and issubclass(net, nn.Module))
+            else ""
+        )
+        raise InvalidParameterError(
+            f"estimator of {owner} must be a {names}, a subclass's instance, a fitted one in a "
+            f"FrozenEstimator, or None for a default network; got {what}.{hint}"
+        )
+    if isinstance(estimator, FrozenEstimator) and not is_fitted_net(net):
+        raise InvalidParameterError(
+            f"estimator of {owner} is a FrozenEstimator around a net that is not fitted. "
+            "Fit the net first, or pass it without FrozenEstimator."
+        )
+    if net.compile:
+        raise InvalidParameterError(
+            f"estimator of {owner} has compile=True, and a compiled module cannot lose units. "
+            "Set compile=False, and compile module_ after the fit."
+        )
+
+
+def is_fitted_net(net: NeuralNet) -> bool:
+    """Whether a net has been initialized, and so has weights that are the user's."""
+    return bool(net.initialized_)
+
+
+def is_binary(net: NeuralNet) -> bool:
+    """Whether a net has a single output for two classes."""
+    return isinstance(net, NeuralNetBinaryClassifier)
+
+
+def working_copy(estimator: Any) -> tuple[NeuralNet, bool]:
+    """Copy a net, so that the user's own stays as it is.
+
+    Parameters
+    ----------
+    estimator : NeuralNet or FrozenEstimator
+        The user's net.
+
+    Returns
+    -------
+    net : NeuralNet
+        The copy.
+    fitted : bool
+        Whether it comes with trained weights.
+    """
+    net = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    if is_fitted_net(net):
+        return deepcopy(net), True
+    return clone(net), False
+
+
+def fill_in(net: NeuralNet, values: Mapping[str, Any], of_mlp: Mapping[str, Any]) -> None:
+    """Give a net's module the arguments that only the data determine, in place.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        A net that is not initialized.
+    values : mapping of str to object
+        ``n_features`` and ``n_outputs``; each is set if the module has an argument of that name
+        and the net does not set it.
+    of_mlp : mapping of str to object
+        The same, for modules that derive from :class:`~skprune.network.MLP` alone.
+    """
+    module = net.module
+    if isinstance(module, nn.Module) or not callable(module):
+        return
+    accepted = signature(module).parameters
+    if isclass(module) and issubclass(module, MLP):
+        values = {**values, **of_mlp}
+    for name, value in values.items():
+        if name in accepted and not hasattr(net, f"module__{name}"):
+            setattr(net, f"module__{name}", value)
+
+
+def wants_probabilities(net: NeuralNet) -> bool:
+    """Whether a net's criterion takes probabilities, as skorch has it for ``NLLLoss``."""
+    criterion = net.criterion
+    return isinstance(net, NeuralNetClassifier) and (
+        issubclass(criterion, nn.NLLLoss)
+        if isclass(criterion)
+        else isinstance(criterion, nn.NLLLoss)
+    )
+
+
+def module_dtype(module: nn.Module) -> torch.dtype:
+    """Type of a module's floating-point weights; torch's default if it has none."""
+    return next(
+        (p.dtype for p in module.parameters() if p.dtype.is_floating_point),
+        torch.get_default_dtype(),
+    )
+
+
+def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
+    """Give inputs the type that a module's weights have.
+
+    Parameters
+    ----------
+    X : ndarray or mapping of str to ndarray
+        The inputs.
+    module : nn.Module
+        The module.
+    alone : bool, default=True
+        Whether X is all the input there is. Whole numbers stay whole in a mapping, or where the
+        module has an embedding to look them up in.
+
+    Returns
+    -------
+    X : ndarray or dict of ndarray
+        The inputs, converted where they had to be.
+    """
+    if isinstance(X, Mapping):
+        return {key: as_input_dtype(value, module, alone=False) for key, value in X.items()}
+    kind = X.dtype.kind
+    if kind == "f" or (kind in "biu" and alone and not _has_embedding(module)):
+        return X.astype(_NUMPY_DTYPES.get(module_dtype(module), np.float32), copy=False)
+    return X.astype(np.int64, copy=False) if kind in "iu" else X
+
+
+_NUMPY_DTYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16}
+
+
+def _has_embedding(module: nn.Module) -> bool:
+    return any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
+
+
+def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
+    """Take the first rows of the inputs as the tensors that a net's module is given.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+    X : ndarray or mapping of str to ndarray
+        The inputs.
+    n_rows : int
+        How many rows.
+
+    Returns
+    -------
+    inputs : Tensor or dict of str to Tensor
+        On the net's device.
+    """
+    if isinstance(X, Mapping):
+        return {key: rows_on_device(net, value, n_rows) for key, value in X.items()}
+    return to_tensor(np.ascontiguousarray(X[:n_rows]), device=net.device)
+
+
+class ModuleForward:
+    """Computes the output of a module as a net would, whatever module it holds.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net, whose own way of calling its module (``infer``) is respected.
+    """
+
+    def __init__(self, net: NeuralNet) -> None:
+        self.net = net
+
+    def __call__(self, module: nn.Module, inputs: Any) -> Any:
+        """Compute the output of a module.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The net's module, or a changed copy of it.
+        inputs : Tensor or dict of str to Tensor
+            What the module is given.
+
+        Returns
+        -------
+        outputs : Tensor, or a nest of tensors
+            What the module gives.
+        """
+        if type(self.net).infer is NeuralNet.infer:
+            return module(**inputs) if isinstance(inputs, Mapping) else module(inputs)
+        # A net with another module, which shares all else with the one that it is made from.
+        net = object.__new__(type(self.net))
+        vars(net).update(vars(self.net), module_=module)
+        return net.infer(inputs)
+
+
+def first_output(outputs: Any) -> Tensor:
+    """Take the output that is the prediction where a module has several, as skorch does."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs

@@ -1,0 +1,62 @@
+"""Randomness that is reproducible and leaves the global generators alone."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
+
+import numpy as np
+import torch
+
+__all__ = ["derive_seeds", "seeded"]
+
+# The generators that networks, samplers and dropout draw from are global to the process, threads
+# included: one at a time may borrow them.
+_LOCK = RLock()
+
+
+@contextmanager
+def seeded(seed: int, device: str | torch.device | None = None) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and Python, and put them back afterwards.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    device : str or torch.device, default=None
+        The device whose generator is seeded beside the CPU's.
+    """
+    kind = torch.device(device or "cpu")
+    devices = [kind] if kind.type == "cuda" else []
+    with _LOCK, torch.random.fork_rng(devices=devices):
+        python_state, numpy_state = random.getstate(), np.random.get_state()
+        try:
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+def derive_seeds(random_state: np.random.RandomState, *names: str) -> dict[str, int]:
+    """Draw a seed for each of several independent uses.
+
+    Parameters
+    ----------
+    random_state : RandomState
+        Where they are drawn from: one number, whatever the uses.
+    *names : str
+        What the seeds are for.
+
+    Returns
+    -------
+    seeds : dict of str to int
+        By name.
+    """
+    root = np.random.SeedSequence(int(random_state.randint(np.iinfo(np.int32).max)))
+    return {
+        name: int(child.generate_state(1)[0])
+        for name, child in zip(names, root.spawn(len(names)), strict=True)
+    }

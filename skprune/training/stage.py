@@ -1,0 +1,128 @@
+"""Train a net for some epochs as one stage of several."""
+
+from typing import Any
+
+from skorch import NeuralNet
+from skorch.callbacks import Initializer, ParamMapper
+from skorch.hf import AccelerateMixin
+from skorch.history import History
+
+from skprune.network.network import Network
+from skprune.training.masking import MaskCallback, check_finite_weights
+from skprune.training.staged_net import staged, with_weights
+
+__all__ = ["Interrupted", "StageTrainer"]
+
+
+class Interrupted(Exception):
+    """Ctrl-C ended a stage. The net is as the last whole training step left it."""
+
+
+class StageTrainer:
+    """Trains a net stage after stage, on the same data, into one history.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        An initialized net; it is trained in place.
+    X, y : array or mapping of arrays
+        The data as skorch takes them.
+    sample_weight : ndarray of shape (n_samples,) or None
+        The weights of the rows.
+    fresh : bool
+        Whether the net's callbacks and optimizer can be used for the first stage as they are.
+
+    Attributes
+    ----------
+    network : Network or None
+        The net's module under pruning, whose masks hold; None while it is dense.
+    """
+
+    def __init__(
+        self, net: NeuralNet, X: Any, y: Any, sample_weight: Any = None, *, fresh: bool
+    ) -> None:
+        self.net = net
+        self.X = with_weights(X, sample_weight)
+        self.y = y
+        self.network: Network | None = None
+        self.history = History(net.history_ or [])
+        self._fresh = fresh
+
+    def train(self, epochs: int, *, lr: float | None = None, stage: str = "fine-tuning") -> None:
+        """Train the net for some epochs.
+
+        Parameters
+        ----------
+        epochs : int
+            For how long. A callback may stop it earlier.
+        lr : float, default=None
+            Learning rate in place of the net's own.
+        stage : str, default="fine-tuning"
+            What it is called in messages and in the history.
+
+        Raises
+        ------
+        Interrupted
+            If Ctrl-C ended the training.
+        DivergedError
+            If a loss or a weight is not finite.
+        """
+        net = self.net
+        rate = "optimizer__lr" if hasattr(net, "optimizer__lr") else "lr"
+        own_lr = getattr(net, rate)
+        if not self._fresh or lr is not None:
+            # What a new network or another learning rate makes stale is made anew.
+            self._renew_callbacks()
+            if lr is not None:
+                setattr(net, rate, lr)
+            renew_optimizer(net)
+        net.history_ = History()
+        masks = self.network.masks if self.network is not None else {}
+        weights = self.network.weights if self.network is not None else {}
+        callback = ("skprune_masks", MaskCallback(weights, masks, stage).initialize())
+        net.callbacks_.insert(0, callback)
+        try:
+            with staged(net):
+                net.partial_fit(self.X, self.y, epochs=epochs)
+                interrupted = net.interrupted_
+        finally:
+            net.callbacks_.remove(callback)
+            setattr(net, rate, own_lr)
+            self._append_history(stage)
+        self._fresh = False
+        check_finite_weights(net.module_, stage)
+        if interrupted:
+            raise Interrupted(stage)
+
+    def _renew_callbacks(self) -> None:
+        net = self.net
+        if net.callbacks == "disable":
+            return
+        net.initialize_callbacks()
+        # Initializers would undo the training, and parameter mappers freeze or thaw by epoch.
+        net.callbacks_ = [
+            (name, callback)
+            for name, callback in net.callbacks_
+            if not isinstance(callback, (Initializer, ParamMapper))
+        ]
+
+    def _append_history(self, stage: str) -> None:
+        offset = self.history[-1]["epoch"] if self.history else 0
+        for row in self.net.history_:
+            self.history.append({**row, "epoch": offset + row["epoch"], "stage": stage})
+        self.net.history_ = self.history
+
+
+def renew_optimizer(net: NeuralNet) -> None:
+    """Give a net an optimizer for the parameters that its module has now.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+    """
+    with net._current_init_context("optimizer"):
+        net.initialize_optimizer()
+    if isinstance(net, AccelerateMixin):
+        net._unwrap_accelerator()
+        net._initialize_accelerator()

@@ -1,0 +1,146 @@
+"""What a net can do in addition while skprune trains it: row weights, fast loading, Ctrl-C."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dis import opname
+from types import TracebackType
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.utils import to_tensor
+from torch import Tensor
+
+from skprune.training.loading import batch_loader
+
+__all__ = ["staged", "with_weights"]
+
+# Under these keys the rows' weights, and an X that is no mapping itself, travel in X.
+_WEIGHT = "sample_weight__"
+_X = "X__"
+
+
+def with_weights(X: Any, sample_weight: Any) -> Any:
+    """Put the weights of the rows into what skorch takes as X.
+
+    Parameters
+    ----------
+    X : array or mapping of str to array
+        The inputs.
+    sample_weight : ndarray of shape (n_samples,) or None
+        The weights; X is passed through if None.
+
+    Returns
+    -------
+    X : array or mapping
+        For a net inside :func:`staged`.
+    """
+    if sample_weight is None:
+        return X
+    return {**(X if isinstance(X, Mapping) else {_X: X}), _WEIGHT: sample_weight}
+
+
+def _split(X: Any) -> tuple[Any, Any]:
+    if not isinstance(X, Mapping) or _WEIGHT not in X:
+        return X, None
+    rest = {key: value for key, value in X.items() if key != _WEIGHT}
+    return rest.get(_X, rest), X[_WEIGHT]
+
+
+class _StagedNet:
+    """Goes before the net's own class for the length of a stage."""
+
+    interrupted_ = False
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        loader = None
+        if _own_class(self).get_iterator is NeuralNet.get_iterator:
+            loader = batch_loader(self, dataset, training)  # type: ignore[arg-type]
+        return loader or super().get_iterator(dataset, training=training)  # type: ignore[misc]
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        return super().infer(_split(x)[0], **fit_params)  # type: ignore[misc]
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        X, weight = _split(X)
+        loss = super().get_loss  # type: ignore[misc]
+        if weight is None:
+            return loss(y_pred, y_true, X=X, training=training)
+        criterion = self.criterion_  # type: ignore[attr-defined]
+        reduction = criterion.reduction
+        criterion.reduction = "none"
+        try:
+            losses = loss(y_pred, y_true, X=X, training=training)
+        finally:
+            criterion.reduction = reduction
+        if losses.dim() == 0 or len(losses) != len(weight):
+            raise ValueError(
+                f"{type(criterion).__name__} gives no loss per row (it gave shape {tuple(losses.shape)} "
+                f"for {len(weight)} rows), so that sample_weight and class_weight cannot be used with it."
+            )
+        weight = to_tensor(weight, device=losses.device).to(losses.dtype)
+        total = weight
+        class_weight = getattr(criterion, "weight", None)
+        if class_weight is not None and losses.dim() == 1:
+            total = weight * class_weight[to_tensor(y_true, device=losses.device).long()]
+        losses = losses.flatten(1).mean(1) if losses.dim() > 1 else losses
+        # A batch may hold no weight at all; it then teaches nothing.
+        return (losses * weight).sum() / total.sum().clamp(min=torch.finfo(losses.dtype).tiny)
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)  # type: ignore[misc]
+        except KeyboardInterrupt as error:
+            self.interrupted_ = not _asked_by_callback(error.__traceback__)
+            raise
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle and copy as the net's own class: a callback may do so in mid-stage."""
+        return _blank, (_own_class(self),), self.__getstate__()  # type: ignore[attr-defined]
+
+
+def _blank(cls: type) -> Any:
+    return cls.__new__(cls)
+
+
+def _own_class(net: Any) -> Any:
+    return type(net).__mro__[2]
+
+
+@contextmanager
+def staged(net: NeuralNet) -> Iterator[NeuralNet]:
+    """Let a net train as part of a stage.
+
+    Inside, it takes the weights of rows that :func:`with_weights` put into X, loads arrays by the
+    batch, and notes in ``interrupted_`` if it was Ctrl-C that ended the training, and not a
+    callback such as early stopping.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net; outside it has its own class, before and after.
+
+    Yields
+    ------
+    net : NeuralNet
+        The same net.
+    """
+    cls = type(net)
+    net.__class__ = type(cls.__name__, (_StagedNet, cls), {"__module__": cls.__module__})
+    try:
+        yield net
+    finally:
+        net.__class__ = cls
+        vars(net).pop("interrupted_", None)
+
+
+def _asked_by_callback(traceback: TracebackType | None) -> bool:
+    """Whether a KeyboardInterrupt was raised by a callback, which is how skorch stops early."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return False
+    frame = traceback.tb_frame
+    instruction = opname[frame.f_code.co_code[traceback.tb_lasti]]
+    return instruction.startswith("RAISE") and isinstance(frame.f_locals.get("self"), Callback)
