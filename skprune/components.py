@@ -19,7 +19,7 @@ class NamesComponents(BaseEstimator):
     for first, so that a search reaches every parameter whether or not it began with a string.
     """
 
-    axes: ClassVar[dict[str, Mapping[str, Any]]] = {}
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {}
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones included.

@@ -10,9 +10,9 @@ from warnings import warn
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skprune._sklearn import (
@@ -51,7 +51,7 @@ _N_PROBE_ROWS = 8
 class BasePruned(NamesComponents, ABC):
     """Fits a skorch net, prunes it, and trains what is left."""
 
-    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
         "strategy": STRATEGIES,
         "structure": STRUCTURES,
     }
@@ -68,7 +68,15 @@ class BasePruned(NamesComponents, ABC):
     }
 
     # What a subclass knows of its task.
-    _nets: ClassVar[tuple[type, ...]]
+    _nets: ClassVar[tuple[type[NeuralNet], ...]]
+    _estimator_type_is_regressor: ClassVar[bool]
+
+    net_: NeuralNet
+    masks_: dict[str, np.ndarray]
+    sparsity_: float
+    report_: PruningReport
+    _masks: dict[str, Tensor]
+    _random_state: np.random.RandomState
 
     @abstractmethod
     def _default_net(self, target: Any) -> NeuralNet:
@@ -221,8 +229,8 @@ class BasePruned(NamesComponents, ABC):
         renew_optimizer(net)
         if interrupted is not None:
             warn(
-                f"The fit was interrupted while {interrupted}: the sparsity is {elements.sparsity:.6g} "
-                f"in place of {sparsity:.6g}.",
+                f"The fit was interrupted while {interrupted}: the sparsity is "
+                f"{elements.sparsity:.6g} in place of {sparsity:.6g}.",
                 InterruptedWarning,
                 stacklevel=5,
             )
@@ -243,30 +251,6 @@ class BasePruned(NamesComponents, ABC):
         from tqdm.auto import tqdm
 
         return tqdm(steps, desc=f"{type(self).__name__}: pruning", unit="step")
-
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Go on training for one epoch, under the masks.
-
-        The first call on an estimator that is not fitted is a :meth:`fit`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
-            Inputs.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss.
-
-        Returns
-        -------
-        self : object
-            The estimator.
-        """
-        if not hasattr(self, "net_"):
-            return self.fit(X, y, sample_weight)
-        self._continue(X, y, sample_weight)
-        return self
 
     def _continue(self, X: Any, y: Any, sample_weight: Any) -> None:
         X, y = validate_inputs(self, X, y, reset=False, plain=self.estimator is None)
@@ -344,7 +328,7 @@ class _PlainNet:
 
 
 def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
-    net = object.__new__(cls)
+    net: NeuralNet = object.__new__(cls)
     vars(net).update(attributes)
     return net
 

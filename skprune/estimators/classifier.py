@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skprune._sklearn import StrOptions
@@ -110,7 +110,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     (700, 140)
     """
 
-    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
         **BasePruned.axes,
         "estimator": {None: default_classifier_net},
     }
@@ -160,8 +160,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             classes = _classes_of(net, classes)
         if len(classes) < 2:
             raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes; the data has one class: "
-                f"{classes.tolist()}"
+                f"{type(self).__name__} needs samples of at least 2 classes; the data has one "
+                f"class: {classes.tolist()}"
             )
         return _Classes(classes, multilabel=False)
 
@@ -172,8 +172,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self,
         net: NeuralNet,
         target: _Classes,
-        y: np.ndarray,  # noqa: ARG002
-        sample_weight: np.ndarray | None,  # noqa: ARG002
+        y: np.ndarray,
+        sample_weight: np.ndarray | None,
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         n_outputs = 1 if is_binary(net) else len(target.classes)
         softmax = {"output_activation": "softmax"} if wants_probabilities(net) else {}
@@ -253,8 +253,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         if hasattr(self, "net_"):
             if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
                 raise ValueError(
-                    f"classes={np.unique(classes).tolist()} is not what it was in the first call to "
-                    f"partial_fit or in fit: {self.classes_.tolist()}"
+                    f"classes={np.unique(classes).tolist()} is not what it was in the first call "
+                    f"to partial_fit or in fit: {self.classes_.tolist()}"
                 )
             self._continue(X, y, sample_weight)
             return self
@@ -359,7 +359,8 @@ def _check_seen(seen: np.ndarray, known: np.ndarray) -> None:
     unknown = np.setdiff1d(seen, known)
     if len(unknown):
         raise ValueError(
-            f"y has classes that were not there before: {unknown.tolist()}. Known: {known.tolist()}."
+            f"y has classes that were not there before: {unknown.tolist()}. "
+            f"Known: {known.tolist()}."
         )
 
 

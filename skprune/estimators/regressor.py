@@ -1,12 +1,12 @@
 """The pruned regressor."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from sklearn.base import RegressorMixin
+from skorch import NeuralNet
 from torch import Tensor
 
 from skprune.estimators.base import BasePruned
@@ -86,7 +86,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
     True
     """
 
-    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
         **BasePruned.axes,
         "estimator": {None: default_regressor_net},
     }
@@ -116,15 +116,15 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> tuple[int, ...]:  # noqa: ARG002
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> tuple[int, ...]:
         return y.shape[1:]
 
-    def _default_net(self, target: tuple[int, ...]) -> NeuralNet:  # noqa: ARG002
+    def _default_net(self, target: tuple[int, ...]) -> NeuralNet:
         return default_regressor_net()
 
     def _arguments(
         self,
-        net: NeuralNet,  # noqa: ARG002
+        net: NeuralNet,
         target: tuple[int, ...],
         y: np.ndarray,
         sample_weight: np.ndarray | None,
@@ -146,12 +146,12 @@ class PrunedRegressor(RegressorMixin, BasePruned):
             y = y.reshape(len(y), *outputs.shape[1:])
         if y.shape[1:] != outputs.shape[1:]:
             raise ValueError(
-                f"y has shape {y.shape}, but the network's output has shape {tuple(outputs.shape)} for "
-                f"{len(outputs)} rows."
+                f"y has shape {y.shape}, but the network's output has shape "
+                f"{tuple(outputs.shape)} for {len(outputs)} rows."
             )
         return y
 
-    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:  # noqa: ARG002
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         return sample_weight
 
     def _store_target(self, target: tuple[int, ...]) -> None:
@@ -164,6 +164,30 @@ class PrunedRegressor(RegressorMixin, BasePruned):
                 f"{self._target_shape}."
             )
         return self._target_shape
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Go on training for one epoch, under the masks.
+
+        The first call on an estimator that is not fitted is a :meth:`fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if not hasattr(self, "net_"):
+            return self.fit(X, y, sample_weight)
+        self._continue(X, y, sample_weight)
+        return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict targets.
@@ -178,7 +202,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions.
         """
-        outputs = net_outputs(self.net_, self._inputs(X))
+        X = self._inputs(X)
+        outputs = net_outputs(self.net_, X)
         return outputs.reshape(len(outputs), *self._target_shape).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:

@@ -127,7 +127,7 @@ def _trace(
 
 
 def _roots(module: nn.Module) -> Iterator[tuple[Slot, Any]]:
-    """The layers that make channels, with what the graph knows them by."""
+    """List the layers that make channels, with what the graph knows them by."""
     for name, layer in module.named_modules():
         if isinstance(layer, PRODUCERS) and not passes_on(layer):
             # The graph sees the table of an EmbeddingBag, and not the layer.
@@ -201,9 +201,9 @@ class _Edges:
             width = count
         if index.size and index.max() >= width:
             raise UntraceableError(
-                f"The channels of layer {root.layer!r} were followed to layer {slot.layer!r}, which has "
-                f"{width} of them where at least {index.max() + 1} were expected. Protect {root.layer!r} "
-                f"(protect=[{root.layer!r}]) or use structure='weight'."
+                f"The channels of layer {root.layer!r} were followed to layer {slot.layer!r}, "
+                f"which has {width} of them where at least {index.max() + 1} were expected. "
+                f"Protect it (protect=[{root.layer!r}]) or use structure='weight'."
             )
         if slot.side == "out" and slot.layer in self.protected:
             self.fixed.append(ends)
@@ -267,7 +267,9 @@ def _width(layer: nn.Module, side: Side) -> int:
 def _dependency_graph(
     module: nn.Module, inputs: Any, forward: Forward, parameter_dims: Mapping[str, int]
 ) -> Any:
-    bare = [(module.get_parameter(name), dim) for name, dim in parameter_dims.items()]
+    bare: list[tuple[Tensor, int]] = [
+        (module.get_parameter(name), dim) for name, dim in parameter_dims.items()
+    ]
     bare += [(layer.weight, 1) for layer in module.modules() if isinstance(layer, nn.EmbeddingBag)]
     graph = torch_pruning.DependencyGraph()
     with torch.enable_grad():

@@ -117,7 +117,7 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor) -> Tensor:
         value = values[name]
         if value is not None:
             channels = ((ids >= 0) & folded[ids.clamp(min=0)]).nonzero().flatten()
-            _add_to_bias(network, name, modules[name], channels, value[0])
+            _add_to_bias(modules[name], channels, value[0])
     return folded
 
 
@@ -152,9 +152,7 @@ def _passes_constants(layer: nn.Module) -> bool:
     return layer.padding_mode != "zeros" or not padded
 
 
-def _add_to_bias(
-    network: Network, name: str, layer: nn.Module, channels: Tensor, value: Tensor
-) -> None:
+def _add_to_bias(layer: Any, channels: Tensor, value: Tensor) -> None:
     inputs = torch.zeros_like(value)
     inputs[channels] = value[channels]
     if not inputs.any():
@@ -166,8 +164,8 @@ def _add_to_bias(
         shift = torch.einsum("goi,gi->go", total, inputs.unflatten(0, (layer.groups, -1))).flatten()
     else:
         shift = weight @ inputs
-    with torch.no_grad():
-        if layer.bias is None:
-            layer.bias = nn.Parameter(shift, requires_grad=weight.requires_grad)
-        else:
-            layer.bias.add_(shift)
+    bias = layer.bias
+    layer.bias = nn.Parameter(
+        shift if bias is None else bias.detach() + shift,
+        requires_grad=weight.requires_grad if bias is None else bias.requires_grad,
+    )

@@ -1,8 +1,8 @@
 """What the layers of torch are made of: which dimension of which tensor is a channel's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +101,7 @@ def is_channelwise(module: nn.Module) -> bool:
 
 
 def channel_count(module: nn.Module, side: Side) -> int | None:
-    """Number of channels on a side of a layer; None for a layer that has none to speak of."""
+    """Count the channels on a side of a layer; None for a layer that has none to speak of."""
     layer = _describe(module)
     if layer is None:
         return None
@@ -111,7 +111,7 @@ def channel_count(module: nn.Module, side: Side) -> int | None:
 
 
 def channels_per_bundle(module: nn.Module, side: Side) -> int:
-    """Number of channels after which a grouped layer repeats; all of them if it has no groups.
+    """Count the channels after which a grouped layer repeats; all if it has no groups.
 
     The groups of a convolution or of a group norm keep equal widths, so channels at equal places
     in each group can only go together.
@@ -136,9 +136,7 @@ def channel_axes(module: nn.Module, side: Side) -> Iterator[ChannelAxis]:
             yield ChannelAxis(tensor, dim, getattr(module, tensor).shape[dim])
 
 
-def keep_channels(
-    module: nn.Module, side: Side, keep: Tensor, on_slice: Callable[[str, int, Tensor], Any]
-) -> None:
+def keep_channels(module: nn.Module, side: Side, keep: Tensor) -> list[tuple[str, int, Tensor]]:
     """Remove the channels of a layer that are not kept, in place.
 
     Parameters
@@ -149,14 +147,17 @@ def keep_channels(
         Which of its channels.
     keep : Tensor of bool of shape (n_channels,)
         True for a channel that stays.
-    on_slice : callable
-        Told the tensor's name, the dimension, and the indices that were kept of it.
+
+    Returns
+    -------
+    slices : list of (str, int, Tensor)
+        The name of each tensor that was cut, the dimension, and the indices that it kept.
     """
-    axes = list(channel_axes(module, side))
-    for tensor, dim, period in axes:
+    slices = []
+    for tensor, dim, period in list(channel_axes(module, side)):
         index = keep[:period].nonzero().flatten()
         _slice(module, tensor, dim, index)
-        on_slice(tensor, dim, index)
+        slices.append((tensor, dim, index))
     layer = _describe(module)
     assert layer is not None
     n_kept = int(keep.sum())
@@ -164,6 +165,7 @@ def keep_channels(
         module.num_groups = n_kept
     for size in layer.in_sizes if side == "in" and layer.inp is not None else layer.out_sizes:
         setattr(module, size, (n_kept,) if size == "normalized_shape" else n_kept)
+    return slices
 
 
 def _slice(module: nn.Module, tensor: str, dim: int, index: Tensor) -> None:

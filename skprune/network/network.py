@@ -49,7 +49,7 @@ class Network:
         return weight_parameters(self.module)
 
     def original_masks(self) -> dict[str, np.ndarray]:
-        """What is kept of each weight, in the shape of the original.
+        """Say what is kept of each weight, in the shape of the original.
 
         Returns
         -------
@@ -106,14 +106,8 @@ class Network:
             if slot.layer in coupling.parameter_dims:
                 self._slice_parameter(slot, coupling.parameter_dims[slot.layer], keep, modules)
             else:
-                keep_channels(
-                    modules[slot.layer],
-                    slot.side,
-                    keep,
-                    lambda tensor, dim, index, layer=slot.layer: self._record(
-                        f"{layer}.{tensor}" if layer else tensor, dim, index
-                    ),
-                )
+                for tensor, dim, index in keep_channels(modules[slot.layer], slot.side, keep):
+                    self._record(f"{slot.layer}.{tensor}" if slot.layer else tensor, dim, index)
 
     def _slice_parameter(
         self, slot: Slot, dim: int, keep: Tensor, modules: dict[str, nn.Module]

@@ -50,8 +50,8 @@ def check_units(network: Network, coupling: Coupling) -> None:
         return
     wrong = [name for name in groups if not _agrees(network, coupling, {name: groups[name]})]
     raise UntraceableError(
-        f"The units of {wrong or list(groups)} cannot be removed: without one of them the network fails "
-        f"or computes something else, since it uses them in a way that its graph does not show. "
+        f"The units of {wrong or list(groups)} cannot be removed: without one of them the network "
+        f"fails or computes something else, since it uses them in a way its graph does not show. "
         f"Protect these layers (protect={wrong or list(groups)}) or use structure='weight'."
     )
 
@@ -64,7 +64,7 @@ def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> 
         cut = network.copy()
         cut.remove_units(coupling, gone)
         without = outputs_of(cut)
-    except Exception:  # noqa: BLE001 whatever a module raises on a shape it does not expect
+    except Exception:
         return False
     if mixed & groups.keys():
         return True
@@ -91,7 +91,7 @@ def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
 
 
 def outputs_of(network: Network) -> list[Tensor]:
-    """Outputs of a network for its own inputs, in evaluation mode.
+    """Compute the outputs of a network for its own inputs, in evaluation mode.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ __all__ = ["STRATEGIES"]
 
 STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "random": partial(Strategy, importance="random", allocation="uniform"),
-    "magnitude": partial(Strategy, importance="magnitude", allocation="global"),
+    "magnitude": Strategy,
     "lamp": partial(Strategy, importance="lamp", allocation="global"),
     "iterative_magnitude": partial(Strategy, importance="magnitude", schedule="iterative"),
     "gradual_magnitude": partial(Strategy, importance="magnitude", schedule="cubic"),

@@ -50,8 +50,8 @@ def target_sparsity(elements: Elements, allocation: Allocation, sparsity: float 
     if total - n_removed(sparsity, total) < n_layers:
         smallest = min(elements.sizes, key=elements.sizes.__getitem__)
         raise UnreachableSparsityError(
-            f"sparsity={sparsity} would leave {total - n_removed(sparsity, total)} of {total} elements to "
-            f"{n_layers} layers, so that a layer such as {smallest!r} would be emptied. "
+            f"sparsity={sparsity} leaves {total - n_removed(sparsity, total)} of {total} "
+            f"elements to {n_layers} layers, so that a layer such as {smallest!r} would be emptied. "
             f"The largest reachable sparsity is {1 - n_layers / total:.6g}."
         )
     return sparsity
@@ -101,8 +101,8 @@ def _select(
         score = scores[name].cpu()
         if not torch.isfinite(score[kept]).all():
             raise ValueError(
-                f"{strategy.importance!r} gave scores that are not finite in layer {name!r}: its weights "
-                "have diverged, or are too large to be squared."
+                f"{strategy.importance!r} gave scores that are not finite in layer {name!r}: its "
+                "weights have diverged, or are too large to be squared."
             )
         scores[name] = score.masked_fill(~kept, -torch.inf)
     counts = strategy.allocation.counts(

@@ -7,7 +7,7 @@ __all__ = ["keep_best", "n_removed"]
 
 
 def n_removed(sparsity: float, n_elements: int) -> int:
-    """Number of elements that a sparsity removes: the nearest whole number, halves upward.
+    """Count the elements that a sparsity removes: the nearest whole number, halves upward.
 
     Examples
     --------

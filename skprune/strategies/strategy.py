@@ -20,7 +20,7 @@ class Strategy(Component):
     ----------
     importance : str or Importance, default="magnitude"
         What a weight is worth: ``"random"``, ``"magnitude"``, ``"lamp"``.
-    allocation : str, mapping of str to float, or Allocation, default="global"
+    allocation : str, mapping of str to float, or Allocation, default="erk"
         How the target is spread over layers: ``"uniform"``, ``"global"``, ``"erk"``, or the
         sparsity of each layer by name (None leaves a layer alone; see
         :class:`~skprune.strategies.Explicit`).
@@ -39,7 +39,7 @@ class Strategy(Component):
     Strategy(importance='lamp', schedule=Cubic(n_steps=20))
     """
 
-    axes: ClassVar[dict[str, Mapping[str, Any]]] = {
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
         "importance": IMPORTANCES,
         "allocation": ALLOCATIONS,
         "schedule": SCHEDULES,
@@ -51,7 +51,7 @@ class Strategy(Component):
     def __init__(
         self,
         importance: str | Importance = "magnitude",
-        allocation: str | Mapping[str, float | None] | Allocation = "global",
+        allocation: str | Mapping[str, float | None] | Allocation = "erk",
         schedule: str | Schedule = "one_shot",
         recovery: str | Recovery = "fine_tune",
         start: str = "trained",

@@ -39,7 +39,7 @@ class Unit(Structure):
         coupling = network.trace(protected)
         if not coupling.groups:
             raise UntraceableError(
-                f"{type(network.module).__name__} has no units that can be removed: all of them are "
+                f"{type(network.module).__name__} has no units that can be removed: all are "
                 "outputs, protected, or enter a layer whose units are coupled to its inside "
                 "(attention, recurrent). Use structure='weight'."
             )

@@ -64,8 +64,9 @@ class MaskCallback(Callback):
             loss = batch.get("train_loss")
             if loss is not None and not isfinite(loss):
                 raise DivergedError(
-                    f"The network diverged while {self.stage}: the training loss became {loss} in epoch "
-                    f"{epoch['epoch']}, batch {number}. Try a smaller learning rate, or scale the data."
+                    f"The network diverged while {self.stage}: the training loss became {loss} in "
+                    f"epoch {epoch['epoch']}, batch {number}. Try a smaller learning rate, or "
+                    "scale the data."
                 )
 
 

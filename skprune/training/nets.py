@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
-from skorch.utils import to_tensor
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
@@ -81,7 +81,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def check_net(estimator: Any, kinds: tuple[type, ...], owner: str) -> None:
+def check_net(estimator: Any, kinds: tuple[type[NeuralNet], ...], owner: str) -> None:
     """Raise an error if an estimator is not a net of the right kind.
 
     Parameters

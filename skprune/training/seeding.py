@@ -29,15 +29,15 @@ def seeded(seed: int, device: str | torch.device | None = None) -> Iterator[None
     kind = torch.device(device or "cpu")
     devices = [kind] if kind.type == "cuda" else []
     with _LOCK, torch.random.fork_rng(devices=devices):
-        python_state, numpy_state = random.getstate(), np.random.get_state()
+        python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
         try:
             torch.manual_seed(seed)
             random.seed(seed)
-            np.random.seed(seed % 2**32)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
             yield
         finally:
             random.setstate(python_state)
-            np.random.set_state(numpy_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def derive_seeds(random_state: np.random.RandomState, *names: str) -> dict[str, int]:

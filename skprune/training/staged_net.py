@@ -56,7 +56,7 @@ class _StagedNet:
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         loader = None
         if _own_class(self).get_iterator is NeuralNet.get_iterator:
-            loader = batch_loader(self, dataset, training)  # type: ignore[arg-type]
+            loader = batch_loader(self, dataset, training)
         return loader or super().get_iterator(dataset, training=training)  # type: ignore[misc]
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
@@ -76,8 +76,9 @@ class _StagedNet:
             criterion.reduction = reduction
         if losses.dim() == 0 or len(losses) != len(weight):
             raise ValueError(
-                f"{type(criterion).__name__} gives no loss per row (it gave shape {tuple(losses.shape)} "
-                f"for {len(weight)} rows), so that sample_weight and class_weight cannot be used with it."
+                f"{type(criterion).__name__} gives no loss per row (its shape is "
+                f"{tuple(losses.shape)} for {len(weight)} rows), so that sample_weight and "
+                "class_weight cannot be used with it."
             )
         weight = to_tensor(weight, device=losses.device).to(losses.dtype)
         total = weight
@@ -97,11 +98,11 @@ class _StagedNet:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle and copy as the net's own class: a callback may do so in mid-stage."""
-        return _blank, (_own_class(self),), self.__getstate__()  # type: ignore[attr-defined]
+        return _blank, (_own_class(self),), self.__getstate__()
 
 
-def _blank(cls: type) -> Any:
-    return cls.__new__(cls)
+def _blank(cls: type[NeuralNet]) -> NeuralNet:
+    return object.__new__(cls)
 
 
 def _own_class(net: Any) -> Any:

@@ -58,7 +58,7 @@ class Allocation(Component, ABC):
             By layer; at least 1 and at most what is left of it, together ``n_keep``.
         """
 
-    def left_alone(self, elements: Elements, *, only_named: bool) -> set[str]:  # noqa: ARG002
+    def left_alone(self, elements: Elements, *, only_named: bool) -> set[str]:
         """Say which layers are not pruned at all, and count for nothing.
 
         Parameters
@@ -75,7 +75,7 @@ class Allocation(Component, ABC):
         """
         return set()
 
-    def own_target(self, sizes: Mapping[str, int]) -> float:  # noqa: ARG002
+    def own_target(self, sizes: Mapping[str, int]) -> float:
         """Say which sparsity the allocation means by itself.
 
         Parameters
@@ -94,6 +94,6 @@ class Allocation(Component, ABC):
             If the allocation spreads whatever it is given.
         """
         raise ValueError(
-            f"sparsity=None needs an allocation that says how much to prune: a sparsity for each layer "
-            f"by name. {self!r} spreads whatever it is given; set sparsity to a number in [0, 1)."
+            f"sparsity=None needs an allocation that says how much to prune: a sparsity for each "
+            f"layer by name. {self!r} spreads whatever it is given; set sparsity in [0, 1)."
         )

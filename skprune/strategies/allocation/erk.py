@@ -22,7 +22,7 @@ class ERK(Allocation):
     --------
     >>> from skprune import PrunedClassifier, Strategy
     >>> PrunedClassifier(strategy=Strategy(allocation="erk"))
-    PrunedClassifier(strategy=Strategy(allocation='erk'))
+    PrunedClassifier(strategy=Strategy())
     """
 
     def counts(self, demand: Demand) -> dict[str, int]:

@@ -17,7 +17,7 @@ class Global(Allocation):
     --------
     >>> from skprune import PrunedClassifier, Strategy
     >>> PrunedClassifier(strategy=Strategy(allocation="global", importance="lamp"))
-    PrunedClassifier(strategy=Strategy(importance='lamp'))
+    PrunedClassifier(strategy=Strategy(allocation='global', importance='lamp'))
     """
 
     def counts(self, demand: Demand) -> dict[str, int]:

@@ -68,6 +68,6 @@ def require_some_weight(totals: Mapping[str, Tensor]) -> None:
     for name, total in totals.items():
         if not total.any():
             raise ValueError(
-                f"All weights of layer {name!r} are zero, so that their magnitudes do not rank them. "
-                f"Protect the layer (protect=[{name!r}]) or use importance='random'."
+                f"All weights of layer {name!r} are zero, so that their magnitudes do not rank "
+                f"them. Protect the layer (protect=[{name!r}]) or use importance='random'."
             )

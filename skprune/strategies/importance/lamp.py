@@ -23,7 +23,7 @@ class LAMP(Importance):
     --------
     >>> from skprune import PrunedClassifier, Strategy
     >>> PrunedClassifier(strategy=Strategy(importance="lamp", allocation="global"))
-    PrunedClassifier(strategy=Strategy(importance='lamp'))
+    PrunedClassifier(strategy=Strategy(allocation='global', importance='lamp'))
     """
 
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
