@@ -4,6 +4,7 @@ from skprune.estimators import PrunedClassifier, PrunedRegressor
 from skprune.exceptions import (
     DivergedError,
     InterruptedWarning,
+    UncachedWarning,
     UnreachableSparsityError,
     UntraceableError,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "PrunedClassifier",
     "PrunedRegressor",
     "Strategy",
+    "UncachedWarning",
     "UnreachableSparsityError",
     "UntraceableError",
     "__version__",

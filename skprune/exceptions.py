@@ -1,6 +1,12 @@
 """The errors and warnings that only skprune raises."""
 
-__all__ = ["DivergedError", "InterruptedWarning", "UnreachableSparsityError", "UntraceableError"]
+__all__ = [
+    "DivergedError",
+    "InterruptedWarning",
+    "UncachedWarning",
+    "UnreachableSparsityError",
+    "UntraceableError",
+]
 
 
 class UnreachableSparsityError(ValueError):
@@ -13,6 +19,10 @@ class UntraceableError(ValueError):
 
 class DivergedError(ValueError):
     """Training produced a loss or a weight that is not finite."""
+
+
+class UncachedWarning(UserWarning):
+    """A dense network could not be kept for other fits."""
 
 
 class InterruptedWarning(UserWarning):

@@ -40,7 +40,8 @@ def forward_in_chunks(
     total = len(next(iter(parts.values())))
     n_rows = n_rows or chunk_length(sum(part[:1].nbytes for part in parts.values()), device)
     outputs: Tensor | None = None
-    with torch.inference_mode():
+    # Not inference_mode, whose tensors a module may keep, and then cannot be trained with.
+    with torch.no_grad():
         for start in range(0, total, n_rows):
             chunk = {
                 key: _as_tensor(part[start : start + n_rows]).to(device)

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 from warnings import warn
@@ -11,11 +10,12 @@ from warnings import warn
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skprune._sklearn import (
+    HasMethods,
     Interval,
     InvalidParameterError,
     check_sample_weight,
@@ -31,16 +31,18 @@ from skprune.strategies.named import STRATEGIES
 from skprune.strategies.pruning import prune, target_sparsity
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.structures import STRUCTURES, Structure
+from skprune.training.dense_cache import train_once
 from skprune.training.nets import (
     ModuleForward,
     as_input_dtype,
     check_net,
+    copy_net,
     fill_in,
     rows_on_device,
     working_copy,
 )
 from skprune.training.seeding import derive_seeds, seeded
-from skprune.training.stage import Interrupted, StageTrainer, renew_optimizer
+from skprune.training.stage import Interrupted, StageTrainer
 
 __all__ = ["BasePruned"]
 
@@ -63,6 +65,7 @@ class BasePruned(NamesComponents, ABC):
         "structure": [str, Structure],
         "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "protect": [None, list, tuple],
+        "memory": [None, str, HasMethods("cache")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -170,6 +173,7 @@ class BasePruned(NamesComponents, ABC):
                 self._encode_target(y, target, net, outputs),
                 weights,
                 fresh=not fitted and strategy.start != "init",
+                trained=fitted,
             )
             fitted_so_far = self._prune(trainer, strategy, structure, fitted, forward, probe, seeds)
 
@@ -216,7 +220,7 @@ class BasePruned(NamesComponents, ABC):
         before = measure(net.module_, probe, forward)
         try:
             if not fitted and not at_init:
-                self._train_dense(trainer)
+                self._train_dense(trainer, seeds["dense"])
             trainer.network = network
             with seeded(seeds["fine_tune"], net.device):
                 generator = torch.Generator().manual_seed(seeds["scores"])
@@ -226,7 +230,7 @@ class BasePruned(NamesComponents, ABC):
         masks = network.original_masks()
         network = remove_dead_units(network, protected)
         net.module_ = network.module
-        renew_optimizer(net)
+        trainer.finish()
         if interrupted is not None:
             warn(
                 f"The fit was interrupted while {interrupted}: the sparsity is "
@@ -242,8 +246,16 @@ class BasePruned(NamesComponents, ABC):
             "_masks": network.masks,
         }
 
-    def _train_dense(self, trainer: StageTrainer) -> None:
-        trainer.train(trainer.net.max_epochs, stage="training the dense network")
+    def _train_dense(self, trainer: StageTrainer, seed: int) -> None:
+        def train() -> None:
+            trainer.train(trainer.net.max_epochs, stage="training the dense network")
+
+        if self.memory is None:
+            train()
+        elif train_once(
+            trainer.net, (trainer.X, trainer.y), seed, check_memory(self.memory), train
+        ):
+            trainer.resume()
 
     def _progress(self, steps: Sequence[Any]) -> Any:
         if not self.verbose:
@@ -257,7 +269,7 @@ class BasePruned(NamesComponents, ABC):
         target = self._known_target(y)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
-        net = deepcopy(self.net_)
+        net = copy_net(self.net_)
         seed = derive_seeds(self._random_state, "partial_fit")["partial_fit"]
         with seeded(seed, net.device):
             X = as_input_dtype(X, net.module_)
@@ -270,6 +282,7 @@ class BasePruned(NamesComponents, ABC):
                 self._encode_target(y, target, net, outputs),
                 self._weigh(y, sample_weight),
                 fresh=True,
+                trained=True,
             )
             trainer.network = Network(net.module_, probe, forward)
             trainer.network.masks = self._masks

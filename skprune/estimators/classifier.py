@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from joblib import Memory
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -60,6 +61,10 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         Names of layers that are left as they are. The output layer always keeps its units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
+    memory : str or joblib.Memory, default=None
+        Where trained dense networks are kept, so that a search over strategies and sparsities
+        trains one for each fold. What it keeps is found again for an equal net, its code included,
+        on equal data with an equal seed (``random_state`` has to be an int).
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches, dropout and random scores.
     verbose : int, default=0
@@ -106,7 +111,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     >>> model = make_pipeline(StandardScaler(), pruned).fit(X, y)
     >>> bool(model.score(X, y) > 0.9)
     True
-    >>> pruned.report_.total_before.weights, pruned.report_.total_after.weights
+    >>> masks = pruned.masks_.values()
+    >>> sum(mask.size for mask in masks), int(sum(mask.sum() for mask in masks))
     (700, 140)
     """
 
@@ -132,6 +138,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         fine_tune_epochs: int | None = None,
         protect: list[str] | None = None,
         class_weight: dict | list | str | None = None,
+        memory: str | Memory | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -142,6 +149,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self.fine_tune_epochs = fine_tune_epochs
         self.protect = protect
         self.class_weight = class_weight
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 
@@ -304,14 +312,14 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         probabilities : ndarray of shape (n_samples, n_classes)
             Of each class, in the order of ``classes_``. For several labels a row, of each label.
         """
-        outputs = self._outputs(self._inputs(X)).astype(np.float64)
-        totals = outputs.sum(axis=1, keepdims=True)
+        outputs = self._outputs(self._inputs(X))
+        rounding = np.finfo(np.result_type(outputs, np.float16)).eps * outputs.shape[1]
+        outputs = outputs.astype(np.float64)
+        if self._multilabel:
+            return outputs
         # Rows of rounded numbers should still add up to one.
-        return (
-            outputs / totals
-            if not self._multilabel and np.allclose(totals, 1, atol=1e-2)
-            else outputs
-        )
+        totals = outputs.sum(axis=1, keepdims=True)
+        return np.where(abs(totals - 1) <= rounding, outputs / totals, outputs)
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict the logarithms of the probabilities.

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from joblib import Memory
 from sklearn.base import RegressorMixin
 from skorch import NeuralNet
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from skprune.estimators.base import BasePruned
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
-from skprune.training.inference import net_outputs
+from skprune.training.inference import has_own_predict, net_outputs
 from skprune.training.nets import REGRESSOR_NETS, default_regressor_net, module_dtype
 
 __all__ = ["PrunedRegressor"]
@@ -41,6 +42,10 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         ``max_epochs`` if None.
     protect : list of str, default=None
         Names of layers that are left as they are. The output layer always keeps its units.
+    memory : str or joblib.Memory, default=None
+        Where trained dense networks are kept, so that a search over strategies and sparsities
+        trains one for each fold. What it keeps is found again for an equal net, its code included,
+        on equal data with an equal seed (``random_state`` has to be an int).
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches, dropout and random scores.
     verbose : int, default=0
@@ -104,6 +109,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         structure: str | Structure = "weight",
         fine_tune_epochs: int | None = None,
         protect: list[str] | None = None,
+        memory: str | Memory | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
@@ -113,6 +119,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         self.structure = structure
         self.fine_tune_epochs = fine_tune_epochs
         self.protect = protect
+        self.memory = memory
         self.random_state = random_state
         self.verbose = verbose
 
@@ -203,7 +210,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
             The predictions.
         """
         X = self._inputs(X)
-        outputs = net_outputs(self.net_, X)
+        net = self.net_
+        outputs = np.asarray(net.predict(X)) if has_own_predict(net) else net_outputs(net, X)
         return outputs.reshape(len(outputs), *self._target_shape).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:

@@ -104,8 +104,18 @@ def trace_units(
     except Exception as error:  # whatever a user's module or the tracer may raise
         raise UntraceableError(
             f"The graph of {type(module).__name__} cannot be followed, so that its units cannot be "
-            f"removed ({type(error).__name__}: {error}). Use structure='weight' instead."
+            f"removed{_reason(module)} ({type(error).__name__}: {error}). "
+            "Use structure='weight' instead."
         ) from error
+
+
+def _reason(module: nn.Module) -> str:
+    recurrent = [
+        f"{name!r} ({type(layer).__name__})"
+        for name, layer in module.named_modules()
+        if isinstance(layer, nn.RNNBase)
+    ]
+    return f", perhaps because of the recurrent layer {', '.join(recurrent)}" if recurrent else ""
 
 
 def _trace(
@@ -195,8 +205,10 @@ class _Edges:
             slot = Slot(name, side)
             count = channel_count(target, side)
             if count is None:
-                if any(True for _ in target.parameters()):
-                    self.fixed.append(ends)  # opaque: its inside cannot lose channels
+                # A lone number (PReLU) acts on every channel alike; anything else is opaque, and
+                # its inside cannot lose channels.
+                if any(parameter.numel() > 1 for parameter in target.parameters()):
+                    self.fixed.append(ends)
                 return
             width = count
         if index.size and index.max() >= width:

@@ -9,6 +9,7 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, Ne
 from torch import Tensor, nn
 
 from skprune.deployment.chunks import forward_in_chunks
+from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.nets import first_output
 
 __all__ = ["has_own_predict", "net_outputs", "sigmoid_of_labels"]
@@ -50,9 +51,9 @@ def _device(module: nn.Module) -> torch.device:
 
 def _predicts_as_skorch(net: NeuralNet) -> bool:
     """Whether nothing between the data and the probabilities was overridden, ``infer`` apart."""
-    return all(
+    return takes_rows_as_they_are(net) and all(
         any(getattr(type(net), name) is getattr(cls, name) for cls in _SKORCH_NETS)
-        for name in ("predict_proba", "forward_iter", "evaluation_step", "get_dataset")
+        for name in ("predict_proba", "forward_iter", "evaluation_step")
     )
 
 

@@ -10,7 +10,10 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
-__all__ = ["batch_loader"]
+__all__ = ["batch_loader", "takes_rows_as_they_are"]
+
+# What a loader may be told without that changing what a batch is.
+_PLAIN_OPTIONS = {"batch_size", "shuffle", "drop_last"}
 
 
 class _Batches(torch.utils.data.Dataset):
@@ -34,6 +37,28 @@ def _as_tensors(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _as_tensors(value) for key, value in data.items()}
     return torch.as_tensor(data)
+
+
+def takes_rows_as_they_are(net: NeuralNet) -> bool:
+    """Whether a net predicts from rows of X, and not from what a dataset or a loader makes of them.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+
+    Returns
+    -------
+    as_they_are : bool
+        False where the net has a dataset, a loader or a collation of its own.
+    """
+    return (
+        type(net).get_dataset is NeuralNet.get_dataset
+        and type(net).get_iterator is NeuralNet.get_iterator
+        and net.dataset is Dataset
+        and net.iterator_valid is DataLoader
+        and "collate_fn" not in net.get_params_for("iterator_valid")
+    )
 
 
 def batch_loader(net: NeuralNet, dataset: Any, training: bool) -> DataLoader | None:
@@ -66,7 +91,7 @@ def batch_loader(net: NeuralNet, dataset: Any, training: bool) -> DataLoader | N
         dataset, rows = dataset.dataset, dataset.indices
     if (
         kind is not DataLoader
-        or not options.keys() <= {"batch_size", "shuffle", "drop_last"}
+        or not options.keys() <= _PLAIN_OPTIONS
         or type(dataset) is not Dataset
         or not _is_arrays(dataset.X)
         or not isinstance(dataset.y, (np.ndarray, Tensor))

@@ -1,4 +1,4 @@
-"""The callback that keeps masked weights at zero, and notices when training diverges."""
+"""The callbacks that keep masked weights at zero, and notice when training diverges."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skprune.exceptions import DivergedError
 
-__all__ = ["MaskCallback"]
+__all__ = ["MaskAgain", "MaskCallback", "check_finite_weights"]
 
 
 class MaskCallback(Callback):
@@ -37,23 +37,22 @@ class MaskCallback(Callback):
     def initialize(self) -> "MaskCallback":
         """Multiply by numbers of the weight's own kind, which is the quickest way to mask."""
         self.factors_ = [
-            (self.weights[name].data, mask.to(self.weights[name]))
-            for name, mask in self.masks.items()
+            (self.weights[name], mask.to(self.weights[name])) for name, mask in self.masks.items()
         ]
         return self
+
+    def mask(self) -> None:
+        """Set what is not kept to zero."""
+        for weight, factor in self.factors_:
+            # Looked up anew each time: a callback may have given the weight other memory.
+            weight.data.mul_(factor)
 
     def on_batch_end(
         self, net: NeuralNet, batch: Any = None, training: bool | None = None, **kwargs: Any
     ) -> None:
         """Mask."""
         if training:
-            for weight, factor in self.factors_:
-                weight.mul_(factor)
-
-    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Mask what other callbacks may have loaded."""
-        for weight, factor in self.factors_:
-            weight.mul_(factor)
+            self.mask()
 
     def on_epoch_end(
         self, net: NeuralNet, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
@@ -68,6 +67,29 @@ class MaskCallback(Callback):
                     f"epoch {epoch['epoch']}, batch {number}. Try a smaller learning rate, or "
                     "scale the data."
                 )
+
+
+class MaskAgain(Callback):
+    """Masks after all other callbacks what they may have set: initialized, loaded, averaged.
+
+    Parameters
+    ----------
+    first : MaskCallback
+        What masks during the training.
+    """
+
+    def __init__(self, first: MaskCallback) -> None:
+        self.first = first
+
+    def on_epoch_begin(
+        self, net: NeuralNet, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        """Mask."""
+        self.first.mask()
+
+    def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Mask."""
+        self.first.mask()
 
 
 def check_finite_weights(module: nn.Module, stage: str) -> None:

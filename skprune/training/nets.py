@@ -1,6 +1,6 @@
 """skorch nets as skprune takes them: checked, copied, filled in, and given their targets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from inspect import isclass, signature
 from typing import Any
@@ -10,11 +10,13 @@ import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
 from skprune.network.mlp import MLP
+from skprune.training.loading import takes_rows_as_they_are
 
 __all__ = [
     "CLASSIFIER_NETS",
@@ -22,6 +24,8 @@ __all__ = [
     "ModuleForward",
     "as_input_dtype",
     "check_net",
+    "copy_net",
+    "cut_off",
     "default_classifier_net",
     "default_regressor_net",
     "fill_in",
@@ -150,8 +154,59 @@ def working_copy(estimator: Any) -> tuple[NeuralNet, bool]:
     """
     net = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
     if is_fitted_net(net):
-        return deepcopy(net), True
+        return copy_net(net), True
     return clone(net), False
+
+
+def copy_net(net: NeuralNet) -> NeuralNet:
+    """Copy a net with all that it has learned.
+
+    Plain ``deepcopy`` has skorch save and load the net, which takes one that leaves the device to
+    others (``device=None``) to the CPU, and refuses modules that cannot be pickled.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        An initialized net.
+
+    Returns
+    -------
+    copy : NeuralNet
+        The copy.
+    """
+    copy: NeuralNet = object.__new__(type(net))
+    memo = {id(net): copy}
+    memo |= {id(tensor): tensor.detach().clone() for _, _, tensor in _kept_results(net.module_)}
+    vars(copy).update(deepcopy(vars(net), memo))
+    return copy
+
+
+def cut_off(module: nn.Module) -> None:
+    """Cut what a module has kept of a computation off from the computation, in place.
+
+    A module that can be followed back to its last batch, such as one that keeps its activations
+    for a penalty, can neither be copied nor pickled.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module.
+    """
+    for place, key, tensor in _kept_results(module):
+        place[key] = tensor.detach()
+
+
+def _kept_results(module: nn.Module) -> list[tuple[Any, Any, Tensor]]:
+    """Find the results of a computation in a module: where, under which key, and what."""
+    return [found for part in module.modules() for found in _results_in(vars(part))]
+
+
+def _results_in(place: dict | list) -> Iterator[tuple[Any, Any, Tensor]]:
+    for key, value in place.items() if isinstance(place, dict) else enumerate(place):
+        if isinstance(value, (dict, list)):
+            yield from _results_in(value)
+        elif isinstance(value, Tensor) and not value.is_leaf:
+            yield place, key, value
 
 
 def fill_in(net: NeuralNet, values: Mapping[str, Any], of_mlp: Mapping[str, Any]) -> None:
@@ -246,9 +301,16 @@ def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
     inputs : Tensor or dict of str to Tensor
         On the net's device.
     """
-    if isinstance(X, Mapping):
-        return {key: rows_on_device(net, value, n_rows) for key, value in X.items()}
-    return to_tensor(np.ascontiguousarray(X[:n_rows]), device=net.device)
+    rows = (
+        {key: np.ascontiguousarray(value[:n_rows]) for key, value in X.items()}
+        if isinstance(X, Mapping)
+        else np.ascontiguousarray(X[:n_rows])
+    )
+    if takes_rows_as_they_are(net):
+        return to_tensor(rows, device=net.device)
+    with torch.random.fork_rng(devices=[]):  # a loader draws a seed
+        batches = list(net.get_iterator(net.get_dataset(rows), training=False))
+    return to_tensor(unpack_data(batches[0])[0], device=net.device)
 
 
 class ModuleForward:

@@ -55,7 +55,9 @@ def derive_seeds(random_state: np.random.RandomState, *names: str) -> dict[str, 
     seeds : dict of str to int
         By name.
     """
-    root = np.random.SeedSequence(int(random_state.randint(np.iinfo(np.int32).max)))
+    with _LOCK:  # it may be the global generator, which another thread has borrowed
+        number = int(random_state.randint(np.iinfo(np.int32).max))
+    root = np.random.SeedSequence(number)
     return {
         name: int(child.generate_state(1)[0])
         for name, child in zip(names, root.spawn(len(names)), strict=True)

@@ -3,15 +3,21 @@
 from typing import Any
 
 from skorch import NeuralNet
-from skorch.callbacks import Initializer, ParamMapper
+from skorch.callbacks import LoadInitState, ParamMapper
 from skorch.hf import AccelerateMixin
 from skorch.history import History
 
 from skprune.network.network import Network
-from skprune.training.masking import MaskCallback, check_finite_weights
+from skprune.training.masking import MaskAgain, MaskCallback, check_finite_weights
+from skprune.training.nets import cut_off
 from skprune.training.staged_net import staged, with_weights
 
 __all__ = ["Interrupted", "StageTrainer"]
+
+
+# Callbacks that only the beginning of a training is for: they initialize or load what is then
+# trained, or freeze and thaw it by the number of the epoch.
+_BEGINNERS = (LoadInitState, ParamMapper)
 
 
 class Interrupted(Exception):
@@ -31,6 +37,8 @@ class StageTrainer:
         The weights of the rows.
     fresh : bool
         Whether the net's callbacks and optimizer can be used for the first stage as they are.
+    trained : bool
+        Whether the net has been trained before, so that no callback may initialize it.
 
     Attributes
     ----------
@@ -39,7 +47,14 @@ class StageTrainer:
     """
 
     def __init__(
-        self, net: NeuralNet, X: Any, y: Any, sample_weight: Any = None, *, fresh: bool
+        self,
+        net: NeuralNet,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        fresh: bool,
+        trained: bool,
     ) -> None:
         self.net = net
         self.X = with_weights(X, sample_weight)
@@ -47,6 +62,7 @@ class StageTrainer:
         self.network: Network | None = None
         self.history = History(net.history_ or [])
         self._fresh = fresh
+        self._trained = trained
 
     def train(self, epochs: int, *, lr: float | None = None, stage: str = "fine-tuning") -> None:
         """Train the net for some epochs.
@@ -72,44 +88,55 @@ class StageTrainer:
         own_lr = getattr(net, rate)
         if not self._fresh or lr is not None:
             # What a new network or another learning rate makes stale is made anew.
-            self._renew_callbacks()
+            if net.callbacks != "disable":
+                net.initialize_callbacks()
             if lr is not None:
                 setattr(net, rate, lr)
             renew_optimizer(net)
         net.history_ = History()
         masks = self.network.masks if self.network is not None else {}
         weights = self.network.weights if self.network is not None else {}
-        callback = ("skprune_masks", MaskCallback(weights, masks, stage).initialize())
-        net.callbacks_.insert(0, callback)
+        callbacks = [
+            (name, callback)
+            for name, callback in net.callbacks_
+            if not (self._trained and isinstance(callback, _BEGINNERS))
+        ]
+        mask = MaskCallback(weights, masks, stage).initialize()
+        net.callbacks_ = [
+            ("skprune_mask", mask),
+            *callbacks,
+            ("skprune_mask_again", MaskAgain(mask)),
+        ]
         try:
             with staged(net):
                 net.partial_fit(self.X, self.y, epochs=epochs)
                 interrupted = net.interrupted_
         finally:
-            net.callbacks_.remove(callback)
+            net.callbacks_ = callbacks
             setattr(net, rate, own_lr)
             self._append_history(stage)
         self._fresh = False
+        self._trained = True
+        cut_off(net.module_)
         check_finite_weights(net.module_, stage)
         if interrupted:
             raise Interrupted(stage)
 
-    def _renew_callbacks(self) -> None:
-        net = self.net
-        if net.callbacks == "disable":
-            return
-        net.initialize_callbacks()
-        # Initializers would undo the training, and parameter mappers freeze or thaw by epoch.
-        net.callbacks_ = [
-            (name, callback)
-            for name, callback in net.callbacks_
-            if not isinstance(callback, (Initializer, ParamMapper))
-        ]
+    def resume(self) -> None:
+        """Take over a history that the net was given: the next stage is a later one."""
+        self.history = self.net.history_
+        self._fresh = False
+        self._trained = True
+
+    def finish(self) -> None:
+        """Leave the net, with the module that it has now, as skorch leaves one after a fit."""
+        renew_optimizer(self.net)
+        if isinstance(self.net, AccelerateMixin) and self.net.unwrap_after_train:
+            self.net._unwrap_accelerator()
 
     def _append_history(self, stage: str) -> None:
-        offset = self.history[-1]["epoch"] if self.history else 0
         for row in self.net.history_:
-            self.history.append({**row, "epoch": offset + row["epoch"], "stage": stage})
+            self.history.append({**row, "epoch": len(self.history) + 1, "stage": stage})
         self.net.history_ = self.history
 
 

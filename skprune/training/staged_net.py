@@ -10,7 +10,7 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.utils import to_tensor
-from torch import Tensor
+from torch import Tensor, nn
 
 from skprune.training.loading import batch_loader
 
@@ -19,6 +19,9 @@ __all__ = ["staged", "with_weights"]
 # Under these keys the rows' weights, and an X that is no mapping itself, travel in X.
 _WEIGHT = "sample_weight__"
 _X = "X__"
+
+# Criteria whose mean over a batch is relative to the weights that they give to its classes.
+_OF_CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss)
 
 
 def with_weights(X: Any, sample_weight: Any) -> Any:
@@ -68,12 +71,8 @@ class _StagedNet:
         if weight is None:
             return loss(y_pred, y_true, X=X, training=training)
         criterion = self.criterion_  # type: ignore[attr-defined]
-        reduction = criterion.reduction
-        criterion.reduction = "none"
-        try:
+        with _unreduced(criterion):
             losses = loss(y_pred, y_true, X=X, training=training)
-        finally:
-            criterion.reduction = reduction
         if losses.dim() == 0 or len(losses) != len(weight):
             raise ValueError(
                 f"{type(criterion).__name__} gives no loss per row (its shape is "
@@ -82,9 +81,8 @@ class _StagedNet:
             )
         weight = to_tensor(weight, device=losses.device).to(losses.dtype)
         total = weight
-        class_weight = getattr(criterion, "weight", None)
-        if class_weight is not None and losses.dim() == 1:
-            total = weight * class_weight[to_tensor(y_true, device=losses.device).long()]
+        if isinstance(criterion, _OF_CLASSES) and criterion.weight is not None:
+            total = weight * criterion.weight[to_tensor(y_true, device=losses.device)]
         losses = losses.flatten(1).mean(1) if losses.dim() > 1 else losses
         # A batch may hold no weight at all; it then teaches nothing.
         return (losses * weight).sum() / total.sum().clamp(min=torch.finfo(losses.dtype).tiny)
@@ -99,6 +97,20 @@ class _StagedNet:
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle and copy as the net's own class: a callback may do so in mid-stage."""
         return _blank, (_own_class(self),), self.__getstate__()
+
+
+@contextmanager
+def _unreduced(criterion: Any) -> Iterator[None]:
+    """Have a criterion give the loss of each row, if it is one that can."""
+    if not hasattr(criterion, "reduction"):
+        yield
+        return
+    reduction = criterion.reduction
+    criterion.reduction = "none"
+    try:
+        yield
+    finally:
+        criterion.reduction = reduction
 
 
 def _blank(cls: type[NeuralNet]) -> NeuralNet:
@@ -137,11 +149,12 @@ def staged(net: NeuralNet) -> Iterator[NeuralNet]:
 
 
 def _asked_by_callback(traceback: TracebackType | None) -> bool:
-    """Whether a KeyboardInterrupt was raised by a callback, which is how skorch stops early."""
+    """Whether a callback or a net raised a KeyboardInterrupt, which is how skorch stops early."""
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     if traceback is None:
         return False
     frame = traceback.tb_frame
     instruction = opname[frame.f_code.co_code[traceback.tb_lasti]]
-    return instruction.startswith("RAISE") and isinstance(frame.f_locals.get("self"), Callback)
+    raiser = frame.f_locals.get("self")
+    return instruction.startswith("RAISE") and isinstance(raiser, (Callback, NeuralNet))

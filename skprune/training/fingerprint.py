@@ -1,0 +1,198 @@
+"""What a training depends on, boiled down to one number: data, parameters, and code."""
+
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["Uncacheable", "fingerprint"]
+
+# What comes from these is known by its name: their versions go into the key.
+_VERSIONED = ("builtins", "torch", "skorch", "sklearn", "numpy", "skprune", "accelerate")
+
+
+class Uncacheable(ValueError):
+    """An object cannot be told from another by its content."""
+
+
+def fingerprint(*objects: Any) -> str:
+    """Hash objects by their content.
+
+    Arrays count by dtype, shape and values, and never by their memory layout; functions and
+    classes by their code, what they close over, and the globals that they use.
+
+    Parameters
+    ----------
+    *objects : object
+        Numbers, strings, arrays, tensors, containers, functions, classes, modules, and objects
+        that are made of these.
+
+    Returns
+    -------
+    digest : str
+        Equal for equal content, in any process.
+
+    Raises
+    ------
+    Uncacheable
+        If the content of an object cannot be seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skprune.training.fingerprint import fingerprint
+    >>> a = np.arange(6.0).reshape(2, 3)
+    >>> fingerprint(a) == fingerprint(np.asfortranarray(a))
+    True
+    >>> fingerprint(lambda x: x + 1) == fingerprint(lambda x: x + 2)
+    False
+    """
+    hasher = _Hasher()
+    for item in objects:
+        hasher.add(item)
+    return hasher.digest.hexdigest()
+
+
+class _Hasher:
+    def __init__(self) -> None:
+        self.digest = hashlib.blake2b(digest_size=20)
+        self.seen: dict[int, int] = {}
+        self.alive: list[Any] = []  # ids are only unique among objects that live
+
+    def text(self, *words: Any) -> None:
+        self.digest.update(("\0".join(map(str, words)) + "\1").encode())
+
+    def add(self, item: Any) -> None:
+        if item is None or isinstance(item, (bool, int, float, complex, str, bytes)):
+            self.text(type(item).__name__, repr(item))
+            return
+        if id(item) in self.seen:
+            self.text("seen", self.seen[id(item)])
+            return
+        self.seen[id(item)] = len(self.seen)
+        self.alive.append(item)
+        for kinds, method in _METHODS:
+            if isinstance(item, kinds):
+                method(self, item)
+                return
+        self.instance(item)
+
+    def array(self, item: np.ndarray) -> None:
+        if item.dtype.hasobject:
+            self.text("objects", item.shape)
+            self.sequence(item.ravel().tolist())
+            return
+        self.text("array", item.dtype.str, item.shape)
+        self.digest.update(np.ascontiguousarray(item).data)
+
+    def tensor(self, item: Tensor) -> None:
+        self.text("tensor", item.dtype, tuple(item.shape), item.device.type, item.requires_grad)
+        flat = item.detach().cpu().contiguous().reshape(-1)
+        self.digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+
+    def mapping(self, item: Mapping[Any, Any]) -> None:
+        self.text(type(item).__qualname__, len(item))
+        for key, value in item.items():
+            self.add(key)
+            self.add(value)
+
+    def sequence(self, item: Any) -> None:
+        self.text(type(item).__qualname__, len(item))
+        for value in item:
+            self.add(value)
+
+    def unordered(self, item: Any) -> None:
+        self.text(type(item).__qualname__, *sorted(fingerprint(value) for value in item))
+
+    def function(self, item: FunctionType) -> None:
+        self.text("function", item.__module__, item.__qualname__)
+        if _is_versioned(item.__module__):
+            return
+        self.code(item.__code__)
+        self.add(item.__defaults__)
+        self.add(item.__kwdefaults__)
+        for cell in item.__closure__ or ():
+            self.add(cell.cell_contents)
+        for name in _names(item.__code__):
+            if name in item.__globals__:
+                self.text("global", name)
+                self.add(item.__globals__[name])
+
+    def code(self, item: CodeType) -> None:
+        self.text("code", item.co_names, item.co_varnames, item.co_argcount)
+        self.digest.update(item.co_code)
+        for constant in item.co_consts:
+            self.code(constant) if isinstance(constant, CodeType) else self.add(constant)
+
+    def method(self, item: MethodType) -> None:
+        self.text("method")
+        self.add(item.__func__)
+        self.add(item.__self__)
+
+    def partial(self, item: partial) -> None:
+        self.text("partial")
+        self.add((item.func, item.args, item.keywords))
+
+    def named(self, item: Any) -> None:
+        self.text(type(item).__name__, getattr(item, "__module__", None), item.__name__)
+
+    def cls(self, item: type) -> None:
+        self.text("class", item.__module__, item.__qualname__)
+        if _is_versioned(item.__module__):
+            return
+        self.sequence(item.__bases__)
+        for name, value in vars(item).items():
+            if name not in ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl"):
+                self.text(name)
+                self.add(value)
+
+    def descriptor(self, item: Any) -> None:
+        self.text(type(item).__name__)
+        for name in ("__func__", "fget", "fset"):
+            self.add(getattr(item, name, None))
+
+    def plain(self, item: Any) -> None:
+        self.text(type(item).__name__, item)
+
+    def instance(self, item: Any) -> None:
+        try:
+            state = item.__getstate__() if _has_own_state(item) else vars(item)
+        except TypeError as error:
+            raise Uncacheable(f"{item!r} shows nothing of its content") from error
+        self.add(type(item))
+        self.add(state)
+
+
+def _has_own_state(item: Any) -> bool:
+    # Nets and estimators have states that depend on more than their content.
+    return not hasattr(item, "__dict__")
+
+
+def _names(code: CodeType) -> list[str]:
+    inner = [name for c in code.co_consts if isinstance(c, CodeType) for name in _names(c)]
+    return sorted({*code.co_names, *inner})
+
+
+def _is_versioned(module: str | None) -> bool:
+    return (module or "").partition(".")[0] in _VERSIONED
+
+
+_METHODS: tuple[tuple[Any, Any], ...] = (
+    (np.ndarray, _Hasher.array),
+    (Tensor, _Hasher.tensor),
+    (Mapping, _Hasher.mapping),
+    ((list, tuple), _Hasher.sequence),
+    ((set, frozenset), _Hasher.unordered),
+    (FunctionType, _Hasher.function),
+    (MethodType, _Hasher.method),
+    (partial, _Hasher.partial),
+    ((ModuleType, BuiltinFunctionType), _Hasher.named),
+    (type, _Hasher.cls),
+    ((property, classmethod, staticmethod), _Hasher.descriptor),
+    ((torch.dtype, torch.device, np.dtype, np.generic, range, slice), _Hasher.plain),
+)
