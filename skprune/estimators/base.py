@@ -42,7 +42,7 @@ from skprune.training.nets import (
     working_copy,
 )
 from skprune.training.seeding import derive_seeds, seeded
-from skprune.training.stage import Interrupted, StageTrainer
+from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
 
 __all__ = ["BasePruned"]
 
@@ -272,6 +272,7 @@ class BasePruned(NamesComponents, ABC):
         net = copy_net(self.net_)
         seed = derive_seeds(self._random_state, "partial_fit")["partial_fit"]
         with seeded(seed, net.device):
+            rebuild_optimizer(net)
             X = as_input_dtype(X, net.module_)
             forward = ModuleForward(net)
             probe = rows_on_device(net, X, 1)
@@ -359,10 +360,7 @@ def _as_it_was_on_error(estimator: Any) -> Iterator[None]:
 
 def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     rows = next(iter(X.values())) if isinstance(X, Mapping) else X
-    weights = check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("The weights in sample_weight are all zero: no row is left to learn from.")
-    return weights
+    return check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
 
 
 def _require(condition: bool, message: str) -> None:

@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from skorch import NeuralNet
-from torch import Tensor, nn
+from torch import Tensor
 
 from skprune._sklearn import StrOptions
 from skprune.estimators.base import BasePruned, _as_it_was_on_error
@@ -22,6 +22,8 @@ from skprune.training.nets import (
     default_classifier_net,
     is_binary,
     module_dtype,
+    takes_labels,
+    unwrapped,
     wants_probabilities,
 )
 
@@ -192,7 +194,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     ) -> np.ndarray:
         dtype = np.float64 if module_dtype(net.module_) == torch.float64 else np.float32
         if target.multilabel:
-            if is_binary(net) or isinstance(net.criterion_, (nn.CrossEntropyLoss, nn.NLLLoss)):
+            if not takes_labels(net):
                 raise ValueError(
                     f"y has several labels a row, which {type(net).__name__} with "
                     f"{type(net.criterion_).__name__} cannot learn. Use a NeuralNetClassifier with "
@@ -214,8 +216,14 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return sample_weight
-        by_class = compute_sample_weight(self.class_weight, y)
-        return by_class if sample_weight is None else by_class * sample_weight
+        weights = compute_sample_weight(self.class_weight, y)
+        if sample_weight is not None:
+            weights = weights * sample_weight
+        if not weights.any():
+            raise ValueError(
+                "class_weight leaves all rows without weight: there is nothing to learn from."
+            )
+        return weights
 
     def _store_target(self, target: _Classes) -> None:
         self.classes_ = target.classes
@@ -344,6 +352,10 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         """Tell scikit-learn what the estimator can do."""
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        net = unwrapped(self.estimator)
+        if isinstance(net, NeuralNet):
+            tags.classifier_tags.multi_class = not is_binary(net)
+            tags.classifier_tags.multi_label = takes_labels(net)
         return tags
 
 
@@ -373,7 +385,7 @@ def _check_seen(seen: np.ndarray, known: np.ndarray) -> None:
 
 
 def _check_width(outputs: Tensor, n_expected: int, what: str) -> None:
-    if outputs.dim() < 2 or outputs.shape[1] < n_expected:
+    if outputs.dim() < 2 or outputs.shape[1] != n_expected:
         raise ValueError(
             f"The network's output has shape {tuple(outputs.shape)} for {len(outputs)} rows; "
             f"{n_expected} {what} need {n_expected} columns."

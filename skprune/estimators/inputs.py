@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 
@@ -36,7 +37,8 @@ def validate_inputs(
     y : ndarray or None
         The targets.
     """
-    if isinstance(X, Mapping) and not plain:
+    # Some sparse matrices of SciPy are mappings too.
+    if isinstance(X, Mapping) and not plain and not issparse(X):
         return _validate_mapping(estimator, X, y, reset=reset)
     options: dict[str, Any] = {"order": "C", "ensure_all_finite": True}
     options |= {"dtype": [np.float64, np.float32]} if plain else {"allow_nd": True}

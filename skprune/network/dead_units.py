@@ -65,17 +65,17 @@ def _dead_units(network: Network, coupling: Coupling) -> Tensor:
             alive[ids[(ids >= 0) & _has_weights(layer, slot)]] = True
     mixed = mixing_groups(coupling, network.module)
     stays = torch.zeros(n_units, dtype=torch.bool)
-    for name, units in coupling.groups.items():
-        if name in mixed or len(units) == 1:
-            stays[units] = True
+    for name in mixed:
+        stays[coupling.groups[name]] = True
+    idle = ~leaves & ~stays
     constant = ~enters & leaves & ~stays & foldable
+    for units in coupling.groups.values():
+        if (idle | constant)[units].all():
+            # The one that the group keeps goes on putting out its constant: it is not folded.
+            idle[units[0]] = constant[units[0]] = False
     if constant.any():
         constant = _fold(network, coupling, constant)
-    dead = (~leaves & ~stays) | constant
-    for units in coupling.groups.values():
-        if dead[units].all():
-            dead[units[0]] = False
-    return dead.nonzero().flatten()
+    return (idle | constant).nonzero().flatten()
 
 
 def _has_weights(layer: nn.Module, slot: Slot) -> Tensor:

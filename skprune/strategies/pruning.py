@@ -51,7 +51,7 @@ def target_sparsity(elements: Elements, allocation: Allocation, sparsity: float 
         smallest = min(elements.sizes, key=elements.sizes.__getitem__)
         raise UnreachableSparsityError(
             f"sparsity={sparsity} leaves {total - n_removed(sparsity, total)} of {total} "
-            f"elements to {n_layers} layers, so that a layer such as {smallest!r} would be emptied. "
+            f"elements to {n_layers} layers, so that one such as {smallest!r} would be emptied. "
             f"The largest reachable sparsity is {1 - n_layers / total:.6g}."
         )
     return sparsity

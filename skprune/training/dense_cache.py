@@ -2,11 +2,13 @@
 
 import io
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 from warnings import warn
 
 import numpy as np
+import sklearn
 import skorch
 import torch
 from skorch import NeuralNet
@@ -82,7 +84,8 @@ def _dense_stage(key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
 def _versions() -> list[str]:
     from skprune import __version__
 
-    return [__version__, torch.__version__, skorch.__version__, np.__version__]
+    packages = [__version__, torch.__version__, skorch.__version__, sklearn.__version__]
+    return [*packages, np.__version__, sys.version]
 
 
 def _parameters(net: NeuralNet) -> dict[str, Any]:

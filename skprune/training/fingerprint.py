@@ -1,9 +1,20 @@
 """What a training depends on, boiled down to one number: data, parameters, and code."""
 
 import hashlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from functools import partial
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 import numpy as np
@@ -13,7 +24,7 @@ from torch import Tensor
 __all__ = ["Uncacheable", "fingerprint"]
 
 # What comes from these is known by its name: their versions go into the key.
-_VERSIONED = ("builtins", "torch", "skorch", "sklearn", "numpy", "skprune", "accelerate")
+_VERSIONED = {"torch", "skorch", "sklearn", "numpy", "skprune", *sys.stdlib_module_names}
 
 
 class Uncacheable(ValueError):
@@ -160,17 +171,33 @@ class _Hasher:
         self.text(type(item).__name__, item)
 
     def instance(self, item: Any) -> None:
+        self.add(type(item))
+        if _pickles_by_default(item):
+            self.add(getattr(item, "__dict__", None))
+            for name in _slots(type(item)):
+                self.add(getattr(item, name, None))
+            return
         try:
-            state = item.__getstate__() if _has_own_state(item) else vars(item)
+            parts = item.__reduce_ex__(4)
         except TypeError as error:
             raise Uncacheable(f"{item!r} shows nothing of its content") from error
-        self.add(type(item))
-        self.add(state)
+        self.add([list(part) if isinstance(part, Iterator) else part for part in parts])
 
 
-def _has_own_state(item: Any) -> bool:
-    # Nets and estimators have states that depend on more than their content.
-    return not hasattr(item, "__dict__")
+def _pickles_by_default(item: Any) -> bool:
+    """Whether all that there is of an object is in its ``__dict__`` and its slots."""
+    cls = type(item)
+    own = cls.__reduce_ex__ is object.__reduce_ex__ and cls.__reduce__ is object.__reduce__
+    return own and (hasattr(item, "__dict__") or bool(_slots(cls)))
+
+
+def _slots(cls: type) -> list[str]:
+    return [
+        name
+        for base in cls.__mro__
+        for name in np.atleast_1d(vars(base).get("__slots__", [])).tolist()
+        if name not in ("__dict__", "__weakref__")
+    ]
 
 
 def _names(code: CodeType) -> list[str]:
@@ -182,6 +209,12 @@ def _is_versioned(module: str | None) -> bool:
     return (module or "").partition(".")[0] in _VERSIONED
 
 
+_OF_C_TYPES = (
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
 _METHODS: tuple[tuple[Any, Any], ...] = (
     (np.ndarray, _Hasher.array),
     (Tensor, _Hasher.tensor),
@@ -191,7 +224,7 @@ _METHODS: tuple[tuple[Any, Any], ...] = (
     (FunctionType, _Hasher.function),
     (MethodType, _Hasher.method),
     (partial, _Hasher.partial),
-    ((ModuleType, BuiltinFunctionType), _Hasher.named),
+    ((ModuleType, BuiltinFunctionType, np.ufunc, *_OF_C_TYPES), _Hasher.named),
     (type, _Hasher.cls),
     ((property, classmethod, staticmethod), _Hasher.descriptor),
     ((torch.dtype, torch.device, np.dtype, np.generic, range, slice), _Hasher.plain),

@@ -33,6 +33,8 @@ __all__ = [
     "is_fitted_net",
     "module_dtype",
     "rows_on_device",
+    "takes_labels",
+    "unwrapped",
     "working_copy",
 ]
 
@@ -102,7 +104,7 @@ def check_net(estimator: Any, kinds: tuple[type[NeuralNet], ...], owner: str) ->
     InvalidParameterError
         The message says what would do.
     """
-    net = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    net = unwrapped(estimator)
     names = " or ".join(f"skorch.{kind.__name__}" for kind in kinds)
     if not isinstance(net, kinds):
         what = f"the class {net.__name__}" if isclass(net) else f"a {type(net).__name__}"
@@ -125,6 +127,11 @@ def check_net(estimator: Any, kinds: tuple[type[NeuralNet], ...], owner: str) ->
             f"estimator of {owner} has compile=True, and a compiled module cannot lose units. "
             "Set compile=False, and compile module_ after the fit."
         )
+
+
+def unwrapped(estimator: Any) -> Any:
+    """Take a net out of its ``FrozenEstimator``, if it is in one."""
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
 
 
 def is_fitted_net(net: NeuralNet) -> bool:
@@ -152,7 +159,7 @@ def working_copy(estimator: Any) -> tuple[NeuralNet, bool]:
     fitted : bool
         Whether it comes with trained weights.
     """
-    net = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    net = unwrapped(estimator)
     if is_fitted_net(net):
         return copy_net(net), True
     return clone(net), False
@@ -235,12 +242,17 @@ def fill_in(net: NeuralNet, values: Mapping[str, Any], of_mlp: Mapping[str, Any]
 
 def wants_probabilities(net: NeuralNet) -> bool:
     """Whether a net's criterion takes probabilities, as skorch has it for ``NLLLoss``."""
+    return isinstance(net, NeuralNetClassifier) and _has_criterion(net, nn.NLLLoss)
+
+
+def takes_labels(net: NeuralNet) -> bool:
+    """Whether a net can learn several labels a row."""
+    return not is_binary(net) and not _has_criterion(net, (nn.CrossEntropyLoss, nn.NLLLoss))
+
+
+def _has_criterion(net: NeuralNet, kinds: Any) -> bool:
     criterion = net.criterion
-    return isinstance(net, NeuralNetClassifier) and (
-        issubclass(criterion, nn.NLLLoss)
-        if isclass(criterion)
-        else isinstance(criterion, nn.NLLLoss)
-    )
+    return issubclass(criterion, kinds) if isclass(criterion) else isinstance(criterion, kinds)
 
 
 def module_dtype(module: nn.Module) -> torch.dtype:

@@ -153,3 +153,21 @@ def renew_optimizer(net: NeuralNet) -> None:
     if isinstance(net, AccelerateMixin):
         net._unwrap_accelerator()
         net._initialize_accelerator()
+
+
+def rebuild_optimizer(net: NeuralNet) -> None:
+    """Make a copied net's optimizer anew, in the state that it has reached.
+
+    torch copies and pickles no more of an optimizer than that state, which for some (LBFGS) is
+    not all that they work with.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net. Accelerated ones are left to the accelerator.
+    """
+    if isinstance(net, AccelerateMixin):
+        return
+    state = net.optimizer_.state_dict()
+    renew_optimizer(net)
+    net.optimizer_.load_state_dict(state)

@@ -94,6 +94,14 @@ class _StagedNet:
             self.interrupted_ = not _asked_by_callback(error.__traceback__)
             raise
 
+    def load_params(self, *args: Any, checkpoint: Any = None, **kwargs: Any) -> Any:
+        # A checkpoint that this stage did not write is of a network with more in it.
+        if getattr(checkpoint, "event_name", None) and self.history_:  # type: ignore[attr-defined]
+            history = self.history_  # type: ignore[attr-defined]
+            if not any(row.get(checkpoint.event_name) for row in history):
+                return
+        super().load_params(*args, checkpoint=checkpoint, **kwargs)  # type: ignore[misc]
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle and copy as the net's own class: a callback may do so in mid-stage."""
         return _blank, (_own_class(self),), self.__getstate__()

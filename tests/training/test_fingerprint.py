@@ -1,0 +1,137 @@
+"""Equal content, equal fingerprint; anything else, another."""
+
+import subprocess
+import sys
+from collections import deque
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skprune.training.fingerprint import Uncacheable, fingerprint
+
+
+def made(source, name="thing", **scope):
+    """Make a function or class as a notebook cell would."""
+    scope["__name__"] = "notebook"
+    exec(source, scope)
+    return scope[name]
+
+
+EQUAL = {
+    "memory layout": (np.ones((3, 4)), np.asfortranarray(np.ones((3, 4)))),
+    "strides": (np.arange(12.0)[::2], np.arange(0.0, 12.0, 2.0)),
+    "same source": (made("def thing(x): return x + 1"), made("def thing(x): return x + 1")),
+    "same class": (
+        made("class thing:\n  def f(self): return 1"),
+        made("class thing:\n  def f(self): return 1"),
+    ),
+    "order of a set": ({1, 2, 3}, {3, 2, 1}),
+    "tensors": (torch.zeros(2, 3), torch.zeros(3, 2).T.contiguous().T.T),
+}
+
+DIFFERENT = {
+    "dtype": (np.zeros(3, dtype=np.float32), np.zeros(3, dtype=np.float64)),
+    "shape": (np.zeros((2, 3)), np.zeros((3, 2))),
+    "a value": (np.array([1.0, 2.0]), np.array([1.0, np.nextafter(2.0, 3.0)])),
+    "int and float": (1, 1.0),
+    "int and bool": (1, True),
+    "a constant": (made("def thing(x): return x + 1"), made("def thing(x): return x + 2")),
+    "an operation": (made("def thing(x): return x + 1"), made("def thing(x): return x - 1")),
+    "a default": (made("def thing(x=1): return x"), made("def thing(x=2): return x")),
+    "a called name": (made("def thing(x): return abs(x)"), made("def thing(x): return len(x)")),
+    "a global": (made("def thing(x): return x * a", a=1), made("def thing(x): return x * a", a=2)),
+    "a global of a global": (
+        made("def g(x): return x * a\ndef thing(x): return g(x)", a=1),
+        made("def g(x): return x * a\ndef thing(x): return g(x)", a=2),
+    ),
+    "an inner function": (
+        made("def thing(x): return (lambda y: y + 1)(x)"),
+        made("def thing(x): return (lambda y: y + 2)(x)"),
+    ),
+    "a method": (
+        made("class thing:\n  def f(self): return 1"),
+        made("class thing:\n  def f(self): return 2"),
+    ),
+    "a class attribute": (made("class thing:\n  a = 1"), made("class thing:\n  a = 2")),
+    "a base's method": (
+        made("class b:\n  def f(self): return 1\nclass thing(b): pass"),
+        made("class b:\n  def f(self): return 2\nclass thing(b): pass"),
+    ),
+    "a property": (
+        made("class thing:\n  @property\n  def f(self): return 1"),
+        made("class thing:\n  @property\n  def f(self): return 2"),
+    ),
+    "a partial's argument": (partial(np.add, 1), partial(np.add, 2)),
+    "a bound object": (nn.Linear(2, 2).forward, nn.Linear(2, 3).forward),
+    "a module's weights": (nn.Linear(2, 2), nn.Linear(2, 2)),
+    "a module's attribute": (nn.Dropout(0.1), nn.Dropout(0.2)),
+    "the order of a list": ([1, 2], [2, 1]),
+    "a key": ({"a": 1}, {"b": 1}),
+    "requires_grad": (torch.zeros(2), torch.zeros(2, requires_grad=True)),
+    "float types of torch": (torch.float32, torch.float64),
+}
+
+
+@pytest.mark.parametrize("case", EQUAL)
+def test_equal_content_gives_equal_fingerprints(case):
+    first, second = EQUAL[case]
+    assert fingerprint(first) == fingerprint(second)
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_different_content_gives_different_fingerprints(case):
+    first, second = DIFFERENT[case]
+    assert fingerprint(first) != fingerprint(second)
+
+
+def closure(value):
+    def inner(x):
+        return x * value
+
+    return inner
+
+
+def test_what_a_function_closes_over_counts():
+    assert fingerprint(closure(1)) == fingerprint(closure(1))
+    assert fingerprint(closure(1)) != fingerprint(closure(2))
+
+
+def test_cycles_end():
+    loop = []
+    loop.append(loop)
+    assert fingerprint(loop) == fingerprint(loop)
+
+
+def test_the_same_in_another_process():
+    code = (
+        "from skprune.training.fingerprint import fingerprint as f; print(f({'a': {1, 'x'}}, 0.1))"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert runs == {fingerprint({"a": {1, "x"}}, 0.1) + "\n"}
+
+
+class Slotted:
+    __slots__ = ("a",)
+
+    def __init__(self, a):
+        self.a = a
+
+
+def test_slots_and_what_pickles_in_its_own_way_count():
+    assert fingerprint(Slotted(1)) == fingerprint(Slotted(1))
+    assert fingerprint(Slotted(1)) != fingerprint(Slotted(2))
+    assert fingerprint(deque([1])) != fingerprint(deque([2]))
+    assert fingerprint(np.random.RandomState(0)) != fingerprint(np.random.RandomState(1))
+
+
+def test_an_object_without_visible_content_is_an_error():
+    with pytest.raises(Uncacheable, match="shows nothing of its content"):
+        fingerprint(x for x in [1])
