@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 from warnings import warn
@@ -38,6 +39,7 @@ from skprune.training.nets import (
     check_net,
     copy_net,
     fill_in,
+    initialize,
     rows_on_device,
     working_copy,
 )
@@ -100,7 +102,9 @@ class BasePruned(NamesComponents, ABC):
         """Give y as the net's loss takes it; `outputs` are those of a few rows."""
 
     @abstractmethod
-    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+    def _weigh(
+        self, y: np.ndarray, target: Any, sample_weight: np.ndarray | None
+    ) -> np.ndarray | None:
         """Combine the weights of the rows with those of their classes."""
 
     @abstractmethod
@@ -146,8 +150,9 @@ class BasePruned(NamesComponents, ABC):
         X, y = validate_inputs(self, X, y, reset=True, plain=self.estimator is None)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
-        random_state = check_random_state(self.random_state)
-        seeds = derive_seeds(random_state, "dense", "scores", "fine_tune")
+        seeds = derive_seeds(
+            check_random_state(self.random_state), "dense", "scores", "fine_tune", "partial_fit"
+        )
 
         net, fitted = (None, False) if self.estimator is None else working_copy(self.estimator)
         target = self._learn_target(y if classes is None else classes, net if fitted else None)
@@ -158,11 +163,11 @@ class BasePruned(NamesComponents, ABC):
             "start='init' prunes a network before it is trained, and the estimator is already "
             "trained. Pass a net that is not fitted, or use start='trained'.",
         )
-        weights = self._weigh(y, sample_weight)
+        weights = self._weigh(y, target, sample_weight)
         with seeded(seeds["dense"], net.device):
             if not fitted:
                 fill_in(net, *self._arguments_for(net, target, X, y, weights))
-                net.initialize()
+                initialize(net, X, y)
             X = as_input_dtype(X, net.module_)
             forward = ModuleForward(net)
             probe = rows_on_device(net, X, _N_PROBE_ROWS)
@@ -177,7 +182,7 @@ class BasePruned(NamesComponents, ABC):
             )
             fitted_so_far = self._prune(trainer, strategy, structure, fitted, forward, probe, seeds)
 
-        self._random_state = random_state
+        self._random_state = np.random.RandomState(seeds["partial_fit"])
         self._store_target(target)
         for name, value in fitted_so_far.items():
             setattr(self, name, value)
@@ -269,8 +274,9 @@ class BasePruned(NamesComponents, ABC):
         target = self._known_target(y)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
-        net = copy_net(self.net_)
-        seed = derive_seeds(self._random_state, "partial_fit")["partial_fit"]
+        # What fails leaves no trace: all that changes are copies until the end.
+        net, random_state = copy_net(self.net_), deepcopy(self._random_state)
+        seed = derive_seeds(random_state, "partial_fit")["partial_fit"]
         with seeded(seed, net.device):
             rebuild_optimizer(net)
             X = as_input_dtype(X, net.module_)
@@ -281,7 +287,7 @@ class BasePruned(NamesComponents, ABC):
                 net,
                 X,
                 self._encode_target(y, target, net, outputs),
-                self._weigh(y, sample_weight),
+                self._weigh(y, target, sample_weight),
                 fresh=True,
                 trained=True,
             )
@@ -290,8 +296,8 @@ class BasePruned(NamesComponents, ABC):
             try:
                 trainer.train(1, stage="continuing")
             except Interrupted:
-                warn("partial_fit was interrupted.", InterruptedWarning, stacklevel=4)
-        self.net_ = net
+                warn("partial_fit was interrupted.", InterruptedWarning, stacklevel=3)
+        self.net_, self._random_state = net, random_state
 
     @abstractmethod
     def _known_target(self, y: np.ndarray) -> Any:

@@ -16,7 +16,7 @@ from skprune._sklearn import StrOptions
 from skprune.estimators.base import BasePruned, _as_it_was_on_error
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
-from skprune.training.inference import has_own_predict, net_outputs, sigmoid_of_labels
+from skprune.training.inference import net_outputs, own_prediction, sigmoid_of_labels
 from skprune.training.nets import (
     CLASSIFIER_NETS,
     default_classifier_net,
@@ -213,10 +213,17 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         _check_width(outputs, len(target.classes), "classes")
         return codes.astype(np.int64)
 
-    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+    def _weigh(
+        self, y: np.ndarray, target: _Classes, sample_weight: np.ndarray | None
+    ) -> np.ndarray | None:
         if self.class_weight is None:
             return sample_weight
-        weights = compute_sample_weight(self.class_weight, y)
+        class_weight = self.class_weight
+        if isinstance(class_weight, dict) and not target.multilabel:
+            # Rows to go on with may lack a class that has a weight, which is no mistake.
+            absent = np.setdiff1d(target.classes, y)
+            class_weight = {c: weight for c, weight in class_weight.items() if c not in absent}
+        weights = compute_sample_weight(class_weight, y)
         if sample_weight is not None:
             weights = weights * sample_weight
         if not weights.any():
@@ -298,8 +305,10 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             probability above one half.
         """
         X = self._inputs(X)
-        if has_own_predict(self.net_):
-            return self.classes_[np.asarray(self.net_.predict(X)).astype(int)]
+        labels = own_prediction(self.net_, X)
+        if labels is not None:
+            labels = labels.astype(int)
+            return labels if self._multilabel else self.classes_[labels]
         outputs = self._outputs(X)
         if self._multilabel:
             return (outputs > 0.5).astype(int)
@@ -353,7 +362,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         net = unwrapped(self.estimator)
-        if isinstance(net, NeuralNet):
+        if isinstance(net, self._nets):
             tags.classifier_tags.multi_class = not is_binary(net)
             tags.classifier_tags.multi_label = takes_labels(net)
         return tags

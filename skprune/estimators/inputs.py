@@ -40,6 +40,13 @@ def validate_inputs(
     # Some sparse matrices of SciPy are mappings too.
     if isinstance(X, Mapping) and not plain and not issparse(X):
         return _validate_mapping(estimator, X, y, reset=reset)
+    if reset:
+        vars(estimator).pop("_keys", None)
+    elif hasattr(estimator, "_keys"):
+        raise ValueError(
+            f"{type(estimator).__name__} was fitted with a mapping that has keys "
+            f"{sorted(estimator._keys)}, but X is a {type(X).__name__}."
+        )
     options: dict[str, Any] = {"order": "C", "ensure_all_finite": True}
     options |= {"dtype": [np.float64, np.float32]} if plain else {"allow_nd": True}
     if y is None and not reset:
@@ -83,10 +90,13 @@ def _validate_mapping(
         for name in ("n_features_in_", "feature_names_in_"):
             vars(estimator).pop(name, None)
         estimator._keys = tuple(arrays)
-    elif set(arrays) != set(getattr(estimator, "_keys", arrays)):
+    elif set(arrays) != set(getattr(estimator, "_keys", ())):
+        fitted_with = (
+            f"keys {sorted(estimator._keys)}" if hasattr(estimator, "_keys") else "no mapping"
+        )
         raise ValueError(
             f"X has keys {sorted(arrays)}, but {type(estimator).__name__} was fitted with "
-            f"{sorted(estimator._keys)}."
+            f"{fitted_with}."
         )
     if y is None:
         if reset:

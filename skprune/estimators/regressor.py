@@ -13,7 +13,7 @@ from torch import Tensor
 from skprune.estimators.base import BasePruned
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
-from skprune.training.inference import has_own_predict, net_outputs
+from skprune.training.inference import net_outputs, own_prediction
 from skprune.training.nets import REGRESSOR_NETS, default_regressor_net, module_dtype
 
 __all__ = ["PrunedRegressor"]
@@ -158,7 +158,9 @@ class PrunedRegressor(RegressorMixin, BasePruned):
             )
         return y
 
-    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+    def _weigh(
+        self, y: np.ndarray, target: tuple[int, ...], sample_weight: np.ndarray | None
+    ) -> np.ndarray | None:
         return sample_weight
 
     def _store_target(self, target: tuple[int, ...]) -> None:
@@ -210,8 +212,9 @@ class PrunedRegressor(RegressorMixin, BasePruned):
             The predictions.
         """
         X = self._inputs(X)
-        net = self.net_
-        outputs = np.asarray(net.predict(X)) if has_own_predict(net) else net_outputs(net, X)
+        outputs = own_prediction(self.net_, X)
+        if outputs is None:
+            outputs = net_outputs(self.net_, X)
         return outputs.reshape(len(outputs), *self._target_shape).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:

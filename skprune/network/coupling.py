@@ -15,6 +15,7 @@ import torch_pruning
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch_pruning._helpers import _HybridIndex
 from torch_pruning.dependency.index_mapping import _FlattenIndexMapping
 
@@ -59,6 +60,15 @@ class Coupling:
     groups: dict[str, Tensor] = field(default_factory=dict)
     parameter_dims: dict[str, int] = field(default_factory=dict)
     group_of: dict[str, str] = field(default_factory=dict)
+
+    def without(self, units: Tensor) -> "Coupling":
+        """Give the coupling of a network that has lost units; the others keep their numbers."""
+        return Coupling(
+            {slot: ids[~torch.isin(ids, units)] for slot, ids in self.units.items()},
+            {name: ids[~torch.isin(ids, units)] for name, ids in self.groups.items()},
+            self.parameter_dims,
+            self.group_of,
+        )
 
 
 def trace_units(
@@ -276,6 +286,14 @@ def _width(layer: nn.Module, side: Side) -> int:
     return width
 
 
+class _Graph(torch_pruning.DependencyGraph):
+    def get_pruner_of_module(self, module: nn.Module) -> Any:
+        # Otherwise a convolution with one output per group passes for a depthwise one.
+        if isinstance(module, _ConvNd) and not is_channelwise(module):
+            return self.REGISTERED_PRUNERS[self.ops.OPTYPE.CONV]
+        return super().get_pruner_of_module(module)
+
+
 def _dependency_graph(
     module: nn.Module, inputs: Any, forward: Forward, parameter_dims: Mapping[str, int]
 ) -> Any:
@@ -283,7 +301,7 @@ def _dependency_graph(
         (module.get_parameter(name), dim) for name, dim in parameter_dims.items()
     ]
     bare += [(layer.weight, 1) for layer in module.modules() if isinstance(layer, nn.EmbeddingBag)]
-    graph = torch_pruning.DependencyGraph()
+    graph = _Graph()
     with torch.enable_grad():
         graph.build_dependency(
             module,

@@ -157,7 +157,7 @@ def _add_to_bias(layer: Any, channels: Tensor, value: Tensor) -> None:
     inputs[channels] = value[channels]
     if not inputs.any():
         return
-    weight = layer.get_parameter("weight").detach()
+    weight = layer.weight.detach()
     inputs = inputs.to(weight)
     if isinstance(layer, _ConvNd):
         total = weight.flatten(2).sum(2).unflatten(0, (layer.groups, -1))
@@ -167,5 +167,5 @@ def _add_to_bias(layer: Any, channels: Tensor, value: Tensor) -> None:
     bias = layer.bias
     layer.bias = nn.Parameter(
         shift if bias is None else bias.detach() + shift,
-        requires_grad=weight.requires_grad if bias is None else bias.requires_grad,
+        requires_grad=(layer.weight if bias is None else bias).requires_grad,
     )

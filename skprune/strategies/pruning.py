@@ -47,13 +47,15 @@ def target_sparsity(elements: Elements, allocation: Allocation, sparsity: float 
     if sparsity is None:
         sparsity = allocation.own_target(elements.sizes)
     total, n_layers = elements.n_elements, len(elements.sizes)
-    if total - n_removed(sparsity, total) < n_layers:
+    n_keep = total - n_removed(sparsity, total)
+    if n_keep < n_layers:
         smallest = min(elements.sizes, key=elements.sizes.__getitem__)
         raise UnreachableSparsityError(
-            f"sparsity={sparsity} leaves {total - n_removed(sparsity, total)} of {total} "
-            f"elements to {n_layers} layers, so that one such as {smallest!r} would be emptied. "
+            f"sparsity={sparsity} leaves {n_keep} of {total} elements to {n_layers} layers, so "
+            f"that one such as {smallest!r} would be emptied. "
             f"The largest reachable sparsity is {1 - n_layers / total:.6g}."
         )
+    allocation.check(elements.sizes, n_keep)
     return sparsity
 
 
@@ -105,16 +107,15 @@ def _select(
                 "weights have diverged, or are too large to be squared."
             )
         scores[name] = score.masked_fill(~kept, -torch.inf)
+    total = elements.n_elements
     counts = strategy.allocation.counts(
         Demand(
-            n_keep=min(
-                elements.n_elements - n_removed(step.sparsity, elements.n_elements), elements.n_kept
-            ),
+            n_keep=min(total - n_removed(step.sparsity, total), elements.n_kept),
+            n_final=total - n_removed(target, total),
             sizes=elements.sizes,
             shapes=elements.shapes,
             scores=scores,
             alive={name: int(kept.sum()) for name, kept in elements.kept.items()},
-            progress=step.sparsity / target if target else 1.0,
         )
     )
     return {name: keep_best(scores[name], counts[name]) for name in elements.sizes}

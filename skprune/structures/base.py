@@ -58,7 +58,13 @@ class Elements(ABC):
         return 1 - self.n_kept / self.n_elements if self.n_elements else 0.0
 
     def leave_alone(self, names: Collection[str]) -> None:
-        """Take layers out: they are not pruned and do not count."""
+        """Take layers out: they are not pruned and do not count.
+
+        Parameters
+        ----------
+        names : collection of str
+            The layers.
+        """
         for name in names:
             del self.sizes[name], self.shapes[name], self.kept[name]
 

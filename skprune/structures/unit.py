@@ -40,42 +40,34 @@ class Unit(Structure):
         if not coupling.groups:
             raise UntraceableError(
                 f"{type(network.module).__name__} has no units that can be removed: all are "
-                "outputs, protected, or enter a layer whose units are coupled to its inside "
-                "(attention, recurrent). Use structure='weight'."
+                "outputs, protected, out of sight (forward leaves torch, as for NumPy), or enter a "
+                "layer whose units are coupled to its inside (attention, recurrent). Use "
+                "structure='weight'."
             )
         check_units(network, coupling)
-        return _Units(network, protected, coupling)
+        return _Units(network, coupling)
 
 
 class _Units(Elements):
-    def __init__(self, network: Network, protected: tuple[str, ...], coupling: Coupling) -> None:
-        self._protected = protected
+    def __init__(self, network: Network, coupling: Coupling) -> None:
+        self._units = dict(coupling.groups)
         self._coupling = coupling
-        self._indices = {name: torch.arange(len(ids)) for name, ids in coupling.groups.items()}
         shapes = {
             name: tuple(network.module.get_submodule(name).get_parameter("weight").shape)
             for name in coupling.groups
         }
-        sizes = {name: len(ids) for name, ids in coupling.groups.items()}
+        sizes = {name: len(units) for name, units in coupling.groups.items()}
         super().__init__(network, shapes, sizes, coupling.group_of)
 
     def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        n_units = sum(len(ids) for ids in self._coupling.groups.values())
+        n_units = sum(len(units) for units in self._units.values())
         sums = sum_over_units(scores, self._coupling, self.network.module, n_units).cpu()
-        totals = {}
-        for name, size in self.sizes.items():
-            totals[name] = torch.zeros(size, dtype=sums.dtype)
-            totals[name][self._indices[name]] = sums[self._coupling.groups[name]]
-        return totals
+        return {name: sums[self._units[name]] for name in self.sizes}
 
     def _apply(self, kept: Mapping[str, Tensor]) -> None:
-        gone = [
-            self._coupling.groups[name][~mask[self._indices[name]]] for name, mask in kept.items()
-        ]
-        units = torch.cat(gone) if gone else torch.empty(0, dtype=torch.long)
-        if not len(units):
-            return
-        self.network.remove_units(self._coupling, units)
-        for name, mask in kept.items():
-            self._indices[name] = self._indices[name][mask[self._indices[name]]]
-        self._coupling = self.network.trace(self._protected)
+        gone = torch.cat(
+            [self._units[name][self.kept[name] & ~mask] for name, mask in kept.items()]
+        )
+        if len(gone):
+            self.network.remove_units(self._coupling, gone)
+            self._coupling = self._coupling.without(gone)

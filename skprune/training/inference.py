@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from skprune.deployment.chunks import forward_in_chunks
 from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.nets import first_output
+from skprune.training.seeding import put_back
 
-__all__ = ["has_own_predict", "net_outputs", "sigmoid_of_labels"]
+__all__ = ["net_outputs", "own_prediction", "sigmoid_of_labels"]
 
 _SKORCH_NETS = (NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor)
 
@@ -38,7 +39,8 @@ def net_outputs(
         ``predict_proba`` is called.
     """
     if not _predicts_as_skorch(net):
-        return net.predict_proba(X)
+        with put_back(net.device):  # a loader draws a seed
+            return net.predict_proba(X)
     apply = nonlinearity or net._get_predict_nonlinearity()
     net._set_training(False)
     device = net.device if net.device is not None else _device(net.module_)
@@ -57,9 +59,25 @@ def _predicts_as_skorch(net: NeuralNet) -> bool:
     )
 
 
-def has_own_predict(net: NeuralNet) -> bool:
-    """Whether a net's class decides on predictions in a way of its own."""
-    return not any(type(net).predict is cls.predict for cls in _SKORCH_NETS)
+def own_prediction(net: NeuralNet, X: Any) -> np.ndarray | None:
+    """Compute a net's ``predict`` if its class decides on predictions in a way of its own.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        A fitted net.
+    X : ndarray or mapping of str to ndarray
+        The inputs.
+
+    Returns
+    -------
+    predictions : ndarray or None
+        None if the class predicts as skorch's do.
+    """
+    if any(type(net).predict is cls.predict for cls in _SKORCH_NETS):
+        return None
+    with put_back(net.device):
+        return np.asarray(net.predict(X))
 
 
 def sigmoid_of_labels(net: NeuralNet) -> Callable[[Tensor], Tensor] | None:

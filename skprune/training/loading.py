@@ -8,7 +8,7 @@ import torch
 from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
+from torch.utils.data import DataLoader, RandomSampler, Subset
 
 __all__ = ["batch_loader", "takes_rows_as_they_are"]
 
@@ -24,13 +24,38 @@ class _Batches(torch.utils.data.Dataset):
         self.y = _as_tensors(y)
         self.rows = None if rows is None else torch.from_numpy(np.asarray(rows))
 
-    def __getitem__(self, batch: list[int]) -> tuple[Any, Tensor]:
-        index = torch.tensor(batch)
-        if self.rows is not None:
-            index = self.rows[index]
+    def __len__(self) -> int:
+        return len(self.y if self.rows is None else self.rows)
+
+    def __getitem__(self, batch: Tensor) -> tuple[Any, Tensor]:
+        index = batch if self.rows is None else self.rows[batch]
         if isinstance(self.X, Mapping):
-            return {key: value[index] for key, value in self.X.items()}, self.y[index]
-        return self.X[index], self.y[index]
+            X = {key: value.index_select(0, index) for key, value in self.X.items()}
+        else:
+            X = self.X.index_select(0, index)
+        return X, self.y.index_select(0, index)
+
+
+class _BatchLoader(DataLoader):
+    """Draws from the generators as any DataLoader does, and so comes to the same batches."""
+
+    batch_size: int
+    dataset: _Batches
+
+    def __iter__(self) -> Any:
+        _draw_seed()  # for the workers, whether or not there are any
+        order = torch.arange(len(self.dataset))
+        if isinstance(self.sampler, RandomSampler):
+            generator = torch.Generator().manual_seed(_draw_seed())
+            order = torch.randperm(len(order), generator=generator)
+        size = self.batch_size
+        end = len(order) - len(order) % size if self.drop_last else len(order)
+        for start in range(0, end, size):
+            yield self.dataset[order[start : start + size]]
+
+
+def _draw_seed() -> int:
+    return int(torch.empty((), dtype=torch.int64).random_().item())
 
 
 def _as_tensors(data: Any) -> Any:
@@ -99,10 +124,7 @@ def batch_loader(net: NeuralNet, dataset: Any, training: bool) -> DataLoader | N
         return None
     length = len(dataset) if rows is None else len(rows)
     size = options["batch_size"] if options["batch_size"] != -1 else length
-    order = range(length)
-    sampler = RandomSampler(order) if options.get("shuffle") else SequentialSampler(order)
-    batches = BatchSampler(sampler, size, options.get("drop_last", False))
-    return DataLoader(_Batches(dataset.X, dataset.y, rows), sampler=batches, batch_size=None)
+    return _BatchLoader(_Batches(dataset.X, dataset.y, rows), **{**options, "batch_size": size})
 
 
 def _is_arrays(X: Any) -> bool:

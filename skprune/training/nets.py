@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.callbacks import InputShapeSetter
 from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ __all__ = [
     "default_classifier_net",
     "default_regressor_net",
     "fill_in",
+    "initialize",
     "is_binary",
     "is_fitted_net",
     "module_dtype",
@@ -238,6 +240,22 @@ def fill_in(net: NeuralNet, values: Mapping[str, Any], of_mlp: Mapping[str, Any]
     for name, value in values.items():
         if name in accepted and not hasattr(net, f"module__{name}"):
             setattr(net, f"module__{name}", value)
+
+
+def initialize(net: NeuralNet, X: Any, y: Any) -> None:
+    """Initialize a net, with the size of its inputs where a callback is to set that.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+    X, y : array or mapping of arrays
+        What it will be trained on.
+    """
+    net.initialize()
+    for _, callback in net.callbacks_:
+        if isinstance(callback, InputShapeSetter):
+            callback.on_train_begin(net, X, y)
 
 
 def wants_probabilities(net: NeuralNet) -> bool:

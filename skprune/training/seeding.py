@@ -8,11 +8,31 @@ from threading import RLock
 import numpy as np
 import torch
 
-__all__ = ["derive_seeds", "seeded"]
+__all__ = ["derive_seeds", "put_back", "seeded"]
 
 # The generators that networks, samplers and dropout draw from are global to the process, threads
 # included: one at a time may borrow them.
 _LOCK = RLock()
+
+
+@contextmanager
+def put_back(device: str | torch.device | None = None) -> Iterator[None]:
+    """Put the global generators of torch, numpy and Python back, whatever is drawn from them.
+
+    Parameters
+    ----------
+    device : str or torch.device, default=None
+        The device whose generator is put back beside the CPU's.
+    """
+    kind = torch.device(device or "cpu")
+    devices = [kind] if kind.type == "cuda" else []
+    with _LOCK, torch.random.fork_rng(devices=devices):
+        python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+        try:
+            yield
+        finally:
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 @contextmanager
@@ -26,18 +46,11 @@ def seeded(seed: int, device: str | torch.device | None = None) -> Iterator[None
     device : str or torch.device, default=None
         The device whose generator is seeded beside the CPU's.
     """
-    kind = torch.device(device or "cpu")
-    devices = [kind] if kind.type == "cuda" else []
-    with _LOCK, torch.random.fork_rng(devices=devices):
-        python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-        try:
-            torch.manual_seed(seed)
-            random.seed(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
+    with put_back(device):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        yield
 
 
 def derive_seeds(random_state: np.random.RandomState, *names: str) -> dict[str, int]:

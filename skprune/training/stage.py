@@ -1,9 +1,11 @@
 """Train a net for some epochs as one stage of several."""
 
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 from skorch import NeuralNet
-from skorch.callbacks import LoadInitState, ParamMapper
+from skorch.callbacks import InputShapeSetter, LoadInitState, ParamMapper
 from skorch.hf import AccelerateMixin
 from skorch.history import History
 
@@ -82,8 +84,11 @@ class StageTrainer:
             If Ctrl-C ended the training.
         DivergedError
             If a loss or a weight is not finite.
+        ValueError
+            If the net has got another module meanwhile.
         """
         net = self.net
+        parameters = list(map(id, net.module_.parameters()))
         rate = "optimizer__lr" if hasattr(net, "optimizer__lr") else "lr"
         own_lr = getattr(net, rate)
         if not self._fresh or lr is not None:
@@ -93,13 +98,16 @@ class StageTrainer:
             if lr is not None:
                 setattr(net, rate, lr)
             renew_optimizer(net)
-        net.history_ = History()
+        # Schedulers of learning rates go on from the epochs that this optimizer has had.
+        under_way = self._last_rows(stage) if self._fresh else []
+        net.history_ = History(under_way)
         masks = self.network.masks if self.network is not None else {}
         weights = self.network.weights if self.network is not None else {}
         callbacks = [
             (name, callback)
             for name, callback in net.callbacks_
-            if not (self._trained and isinstance(callback, _BEGINNERS))
+            if not isinstance(callback, InputShapeSetter)
+            and not (self._trained and isinstance(callback, _BEGINNERS))
         ]
         mask = MaskCallback(weights, masks, stage).initialize()
         net.callbacks_ = [
@@ -114,9 +122,15 @@ class StageTrainer:
         finally:
             net.callbacks_ = callbacks
             setattr(net, rate, own_lr)
-            self._append_history(stage)
+            self._append_history(stage, net.history_[len(under_way) :])
         self._fresh = False
         self._trained = True
+        if parameters != list(map(id, net.module_.parameters())):
+            raise ValueError(
+                f"The net got other parameters while {stage}, so that what was pruned of them is "
+                "lost. A callback that sets the arguments of the module does this, for example: "
+                "set them before the fit."
+            )
         cut_off(net.module_)
         check_finite_weights(net.module_, stage)
         if interrupted:
@@ -134,8 +148,12 @@ class StageTrainer:
         if isinstance(self.net, AccelerateMixin) and self.net.unwrap_after_train:
             self.net._unwrap_accelerator()
 
-    def _append_history(self, stage: str) -> None:
-        for row in self.net.history_:
+    def _last_rows(self, stage: str) -> list[dict[str, Any]]:
+        rows = takewhile(lambda row: row.get("stage") == stage, reversed(self.history))
+        return list(rows)[::-1]
+
+    def _append_history(self, stage: str, rows: Iterable[dict[str, Any]]) -> None:
+        for row in rows:
             self.history.append({**row, "epoch": len(self.history) + 1, "stage": stage})
         self.net.history_ = self.history
 
@@ -168,6 +186,7 @@ def rebuild_optimizer(net: NeuralNet) -> None:
     """
     if isinstance(net, AccelerateMixin):
         return
-    state = net.optimizer_.state_dict()
+    states = {name: getattr(net, f"{name}_").state_dict() for name in net._optimizers}
     renew_optimizer(net)
-    net.optimizer_.load_state_dict(state)
+    for name, state in states.items():
+        getattr(net, f"{name}_").load_state_dict(state)

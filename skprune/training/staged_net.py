@@ -71,7 +71,7 @@ class _StagedNet:
         if weight is None:
             return loss(y_pred, y_true, X=X, training=training)
         criterion = self.criterion_  # type: ignore[attr-defined]
-        with _unreduced(criterion):
+        with _unreduced(criterion) as reduction:
             losses = loss(y_pred, y_true, X=X, training=training)
         if losses.dim() == 0 or len(losses) != len(weight):
             raise ValueError(
@@ -80,12 +80,15 @@ class _StagedNet:
                 "class_weight cannot be used with it."
             )
         weight = to_tensor(weight, device=losses.device).to(losses.dtype)
+        losses = losses.reshape(len(losses), -1)
+        if reduction == "sum":
+            return (losses.sum(1) * weight).sum()
         total = weight
         if isinstance(criterion, _OF_CLASSES) and criterion.weight is not None:
             total = weight * criterion.weight[to_tensor(y_true, device=losses.device)]
-        losses = losses.flatten(1).mean(1) if losses.dim() > 1 else losses
         # A batch may hold no weight at all; it then teaches nothing.
-        return (losses * weight).sum() / total.sum().clamp(min=torch.finfo(losses.dtype).tiny)
+        total = total.sum().clamp(min=torch.finfo(losses.dtype).tiny)
+        return (losses.mean(1) * weight).sum() / total
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
         try:
@@ -108,15 +111,15 @@ class _StagedNet:
 
 
 @contextmanager
-def _unreduced(criterion: Any) -> Iterator[None]:
-    """Have a criterion give the loss of each row, if it is one that can."""
+def _unreduced(criterion: Any) -> Iterator[str | None]:
+    """Have a criterion give the loss of each row, if it can; yield how it makes them one."""
     if not hasattr(criterion, "reduction"):
-        yield
+        yield None
         return
     reduction = criterion.reduction
     criterion.reduction = "none"
     try:
-        yield
+        yield reduction
     finally:
         criterion.reduction = reduction
 

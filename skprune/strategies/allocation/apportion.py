@@ -1,8 +1,10 @@
 """Divide a whole number of elements among layers, exactly."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-__all__ = ["apportion"]
+__all__ = ["apportion", "apportion_layers"]
 
 
 def apportion(n_keep: int, weights: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -40,6 +42,22 @@ def apportion(n_keep: int, weights: np.ndarray, lower: np.ndarray, upper: np.nda
         order = np.argsort(-fraction, kind="stable")[: min(abs(left), int(room.sum()))]
         shares[order] += np.sign(left)
     return shares
+
+
+def apportion_layers(
+    n_keep: int,
+    weights: Mapping[str, float],
+    lower: Mapping[str, int],
+    upper: Mapping[str, int],
+) -> dict[str, int]:
+    """Divide `n_keep` among layers by name; see :func:`apportion`."""
+    shares = apportion(
+        n_keep,
+        np.array(list(weights.values())),
+        np.array([lower[name] for name in weights]),
+        np.array([upper[name] for name in weights]),
+    )
+    return dict(zip(weights, shares.tolist(), strict=True))
 
 
 def _within_bounds(

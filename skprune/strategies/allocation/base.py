@@ -20,6 +20,8 @@ class Demand:
     ----------
     n_keep : int
         Number of elements to keep in all.
+    n_final : int
+        Number of elements that the last step will keep; `n_keep` at the last step.
     sizes : mapping of str to int
         Number of elements of each layer of the original network.
     shapes : mapping of str to tuple of int
@@ -28,16 +30,14 @@ class Demand:
         What each element is worth; minus infinity for those that are gone.
     alive : mapping of str to int
         Number of elements of each layer that are left.
-    progress : float
-        The step's sparsity over the target sparsity; 1 at the last step.
     """
 
     n_keep: int
+    n_final: int
     sizes: Mapping[str, int]
     shapes: Mapping[str, tuple[int, ...]]
     scores: Mapping[str, Tensor]
     alive: Mapping[str, int]
-    progress: float
 
 
 class Allocation(Component, ABC):
@@ -56,6 +56,22 @@ class Allocation(Component, ABC):
         -------
         counts : dict of str to int
             By layer; at least 1 and at most what is left of it, together ``n_keep``.
+        """
+
+    def check(self, sizes: Mapping[str, int], n_keep: int) -> None:
+        """Raise an error, before any training, if the allocation cannot keep so many.
+
+        Parameters
+        ----------
+        sizes : mapping of str to int
+            Number of elements of each layer.
+        n_keep : int
+            Number of elements to keep in all; each layer could keep one.
+
+        Raises
+        ------
+        UnreachableSparsityError
+            The message says which layer is in the way.
         """
 
     def left_alone(self, elements: Elements, *, only_named: bool) -> set[str]:

@@ -1,15 +1,15 @@
 """A sparsity for each layer, by name."""
 
 from collections.abc import Mapping
-from math import floor
 from numbers import Real
 from typing import ClassVar
 
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
 from skprune.exceptions import UnreachableSparsityError
+from skprune.strategies.allocation.apportion import apportion_layers
 from skprune.strategies.allocation.base import Allocation, Demand
-from skprune.strategies.allocation.uniform import divide
+from skprune.strategies.selection import n_removed
 from skprune.structures import Elements
 
 __all__ = ["Explicit"]
@@ -67,58 +67,49 @@ class Explicit(Allocation):
 
     def own_target(self, sizes: Mapping[str, int]) -> float:
         """Say which sparsity the mapping means over all layers; see :class:`Allocation`."""
-        removed = sum(size - self._kept(name, size, 1.0) for name, size in sizes.items())
+        removed = sum(size - self._kept(name, size) for name, size in sizes.items())
         return removed / sum(sizes.values())
+
+    def check(self, sizes: Mapping[str, int], n_keep: int) -> None:
+        """Raise an error if the mapping cannot keep so many; see :class:`Allocation`."""
+        self._final(sizes, n_keep)
 
     def counts(self, demand: Demand) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
-        counts = {
-            name: min(self._kept(name, size, demand.progress), demand.alive[name])
-            for name, size in demand.sizes.items()
-            if name in self.layers
+        final = self._final(demand.sizes, demand.n_final)
+        total = sum(demand.sizes.values())
+        done = (total - demand.n_keep) / max(total - demand.n_final, 1)
+        on_the_way = {
+            name: size - done * (size - final[name]) for name, size in demand.sizes.items()
         }
-        rest = [name for name in demand.sizes if name not in self.layers]
-        left = demand.n_keep - sum(counts.values())
-        most = sum(demand.alive[name] for name in rest)
-        if demand.progress < 1:
-            left = min(max(left, len(rest)), most)
-        elif not len(rest) <= left <= most:
-            total = sum(demand.sizes.values())
-            least = 1 - (sum(counts.values()) + most) / total
-            largest = 1 - (sum(counts.values()) + len(rest)) / total
-            raise UnreachableSparsityError(
-                f"The allocation fixes layers {', '.join(map(repr, counts))}, so that the sparsity "
-                f"over all can only be between {least:.6g} and {largest:.6g}, not "
-                f"{1 - demand.n_keep / total:.6g}. Set sparsity=None to let the mapping decide."
-            )
-        if rest:
-            counts |= divide(
-                _of_layers(demand, rest, left), {n: float(demand.sizes[n]) for n in rest}
-            )
-        return counts
+        return apportion_layers(demand.n_keep, on_the_way, final, demand.alive)
 
-    def _kept(self, name: str, size: int, progress: float) -> int:
+    def _final(self, sizes: Mapping[str, int], n_keep: int) -> dict[str, int]:
+        """Say how many elements each layer keeps at the end."""
+        fixed = {
+            name: self._kept(name, size) for name, size in sizes.items() if name in self.layers
+        }
+        rest = {name: size for name, size in sizes.items() if name not in fixed}
+        left, most = n_keep - sum(fixed.values()), sum(rest.values())
+        if not len(rest) <= left <= most:
+            total = sum(sizes.values())
+            least = 1 - (sum(fixed.values()) + most) / total
+            largest = 1 - (sum(fixed.values()) + len(rest)) / total
+            raise UnreachableSparsityError(
+                f"The allocation fixes layers {', '.join(map(repr, fixed))}, so that the sparsity "
+                f"over all can only be between {least:.6g} and {largest:.6g}, not "
+                f"{1 - n_keep / total:.6g}. Set sparsity=None to let the mapping decide."
+            )
+        return fixed | (apportion_layers(left, rest, dict.fromkeys(rest, 1), rest) if rest else {})
+
+    def _kept(self, name: str, size: int) -> int:
         sparsity = self.layers.get(name)
         if sparsity is None:
             return size
-        kept = size - floor(sparsity * progress * size + 0.5)
+        kept = size - n_removed(sparsity, size)
         if kept < 1:
             raise UnreachableSparsityError(
                 f"Layer {name!r} would be emptied: it has {size} elements, and sparsity {sparsity} "
                 f"removes them all. Its largest reachable sparsity is {1 - 1 / size:.6g}."
             )
         return kept
-
-
-def _of_layers(demand: Demand, names: list[str], n_keep: int) -> Demand:
-    def only(values: Mapping) -> dict:
-        return {name: values[name] for name in names}
-
-    return Demand(
-        n_keep,
-        only(demand.sizes),
-        only(demand.shapes),
-        only(demand.scores),
-        only(demand.alive),
-        demand.progress,
-    )

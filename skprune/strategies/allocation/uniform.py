@@ -1,8 +1,6 @@
 """The same sparsity in every layer."""
 
-import numpy as np
-
-from skprune.strategies.allocation.apportion import apportion
+from skprune.strategies.allocation.apportion import apportion_layers
 from skprune.strategies.allocation.base import Allocation, Demand
 
 __all__ = ["Uniform"]
@@ -25,9 +23,4 @@ class Uniform(Allocation):
 
 def divide(demand: Demand, weights: dict[str, float]) -> dict[str, int]:
     """Divide what is to be kept in proportion to weights; a layer keeps at least one element."""
-    names = list(demand.sizes)
-    alive = np.array([demand.alive[name] for name in names])
-    shares = apportion(
-        demand.n_keep, np.array([weights[name] for name in names]), np.minimum(1, alive), alive
-    )
-    return dict(zip(names, shares.tolist(), strict=True))
+    return apportion_layers(demand.n_keep, weights, dict.fromkeys(weights, 1), demand.alive)

@@ -1,0 +1,264 @@
+"""Which channels can only go together."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from skprune import PrunedClassifier, UntraceableError
+from skprune.network.coupling import Coupling, Slot, trace_units
+from tests.helpers import forward, make_data, make_net, same_state, snapshot
+from tests.networks import NETWORKS, TRACEABLE, Recurrent
+
+
+def trace(module: nn.Module, inputs: Any, protected: tuple[str, ...] = ()) -> Coupling:
+    return trace_units(module, inputs, forward, protected)
+
+
+def trace_example(network: str, protected: tuple[str, ...] = ()) -> Coupling:
+    example = NETWORKS[network]
+    return trace(example.build(), torch.from_numpy(example.inputs(4)), protected)
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_the_units_are_those_that_were_counted_by_hand(network: str) -> None:
+    coupling = trace_example(network)
+    assert {name: len(units) for name, units in coupling.groups.items()} == (
+        TRACEABLE[network].groups
+    )
+    numbers = torch.cat(list(coupling.groups.values()))
+    assert numbers.tolist() == list(range(len(numbers)))
+    for ids in coupling.units.values():
+        assert set(ids.tolist()) <= {-1, *numbers.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("network", "joined"),
+    [
+        ("residual", {"stem": "stem", "conv2": "stem", "conv1": "conv1"}),
+        ("concatenation", {"stem": "stem", "left": "left", "right": "right", "merge": "merge"}),
+        ("depthwise", {"expand": "expand", "pointwise": "pointwise"}),
+        ("reached_twice", {"enter": "enter", "again": "enter"}),
+        ("transformer", {"encoder.linear1": "encoder.linear1"}),
+    ],
+)
+def test_joined_layers_go_by_the_name_of_the_first(network: str, joined: dict[str, str]) -> None:
+    assert trace_example(network).group_of == joined
+
+
+def test_a_concatenation_lays_units_side_by_side() -> None:
+    coupling = trace_example("concatenation")
+    groups = [coupling.groups[name] for name in ("left", "stem", "right")]
+    for slot in (Slot("norm", "out"), Slot("merge", "in")):
+        torch.testing.assert_close(coupling.units[slot], torch.cat(groups))
+
+
+def test_a_flattened_channel_is_a_block_of_columns() -> None:
+    coupling = trace_example("conv_batch_norm")
+    torch.testing.assert_close(
+        coupling.units[Slot("linear1", "in")], coupling.groups["conv2"].repeat_interleave(9)
+    )
+
+
+@pytest.mark.parametrize(("network", "length"), [("conv1d", 3), ("conv3d", 8)])
+def test_signals_and_volumes_are_flattened_too(network: str, length: int) -> None:
+    coupling = trace_example(network)
+    name = "hidden" if network == "conv1d" else "output"
+    torch.testing.assert_close(
+        coupling.units[Slot(name, "in")], coupling.groups["conv"].repeat_interleave(length)
+    )
+
+
+def test_equal_places_of_the_groups_of_a_convolution_are_one_unit() -> None:
+    coupling = trace_example("grouped")
+    torch.testing.assert_close(
+        coupling.units[Slot("conv", "out")], coupling.groups["conv"].repeat(2)
+    )
+    torch.testing.assert_close(
+        coupling.units[Slot("grouped", "out")], coupling.groups["grouped"].repeat(2)
+    )
+
+
+def test_one_channel_per_group_does_not_make_a_convolution_depthwise() -> None:
+    module = nn.Sequential(
+        nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1, groups=4), nn.Flatten(), nn.Linear(36, 3)
+    )
+    coupling = trace(module.eval(), torch.randn(4, 2, 5, 5))
+    assert {name: len(units) for name, units in coupling.groups.items()} == {"0": 2, "2": 1}
+    torch.testing.assert_close(coupling.units[Slot("2", "in")], coupling.groups["0"].repeat(4))
+
+
+def test_the_groups_of_a_group_norm_keep_equal_widths() -> None:
+    """Of 12 channels, 2 groups of 6 and 3 groups of 4 leave two units, of every other channel."""
+    coupling = trace_example("group_norm")
+    for slot in (Slot("grouped", "out"), Slot("norm", "out"), Slot("head", "in")):
+        torch.testing.assert_close(coupling.units[slot], coupling.groups["grouped"].repeat(6))
+
+
+def test_a_bare_parameter_goes_with_the_units_that_it_meets() -> None:
+    coupling = trace_example("bare_parameter")
+    assert coupling.parameter_dims == {"shift": 1}
+    torch.testing.assert_close(coupling.units[Slot("shift", "out")], coupling.groups["hidden"])
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_units_of_the_output_are_not_among_them(network: str) -> None:
+    coupling = trace_example(network)
+    last = list(NETWORKS[network].build().named_children())[-1][0]
+    last = "output" if network == "prelu" else last
+    assert last not in coupling.group_of
+    assert (coupling.units.get(Slot(last, "out"), torch.tensor([-1])) == -1).all()
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_protected_layers_keep_their_units_and_others_do_not(network: str) -> None:
+    groups = TRACEABLE[network].groups
+    for name in groups:
+        coupling = trace_example(network, (name,))
+        assert {n: len(units) for n, units in coupling.groups.items()} == {
+            n: size for n, size in groups.items() if n != name
+        }
+
+
+def test_protecting_one_of_a_coupled_group_protects_all() -> None:
+    assert set(trace_example("residual", ("conv2",)).groups) == {"conv1"}
+
+
+@pytest.mark.parametrize("network", ["transformer", "lstm"])
+def test_what_enters_attention_or_a_recurrent_layer_stays(network: str) -> None:
+    coupling = trace_example(network)
+    assert "embed" not in coupling.group_of
+    assert Slot("embed", "out") not in coupling.units
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_tracing_leaves_the_module_as_it_is(network: str) -> None:
+    example = NETWORKS[network]
+    module = example.build().train()
+    for parameter in list(module.parameters())[::2]:
+        parameter.requires_grad_(False)
+    before = snapshot(module)
+    wanted = [parameter.requires_grad for parameter in module.parameters()]
+    trace(module, torch.from_numpy(example.inputs(4)))
+    assert same_state(before, snapshot(module))
+    assert [parameter.requires_grad for parameter in module.parameters()] == wanted
+    assert all(part.training for part in module.modules())
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lambda a, b: (a, b),
+        lambda a, b: [a, b],
+        lambda a, b: {"a": a, "b": b},
+        lambda a, b: (a, {"rest": [b]}),
+        lambda a, b: (a, b, a.argmax(1)),
+    ],
+)
+def test_all_outputs_keep_their_units(pack: Callable[[Tensor, Tensor], Any]) -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(6, 5)
+            self.middle = nn.Linear(5, 4)
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Any:
+            middle = self.middle(self.hidden(x).relu())
+            return pack(self.head(middle.relu()), middle)
+
+    assert set(trace(TwoHeads(), torch.randn(3, 6)).groups) == {"hidden"}
+
+
+def test_inputs_may_be_a_mapping() -> None:
+    class TwoInputs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.left = nn.Linear(3, 4)
+            self.right = nn.Linear(2, 4)
+            self.output = nn.Linear(4, 2)
+
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return self.output((self.left(a) * self.right(b)).relu())
+
+    inputs = {"a": torch.randn(3, 3), "b": torch.randn(3, 2)}
+    coupling = trace_units(TwoInputs(), inputs, lambda module, given: module(**given))
+    assert coupling.group_of == {"left": "left", "right": "left"}
+    assert len(coupling.groups["left"]) == 4
+
+
+def test_a_layer_that_is_not_reached_has_no_units() -> None:
+    class Unused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(6, 5)
+            self.unused = nn.Linear(6, 7)
+            self.output = nn.Linear(5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.output(self.hidden(x).relu())
+
+    assert set(trace(Unused(), torch.randn(3, 6)).groups) == {"hidden"}
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.filterwarnings("ignore:Maximum recursive depth reached:UserWarning")
+def test_an_untraceable_network_is_an_error_that_says_why(bidirectional: bool) -> None:
+    module = Recurrent(nn.GRU, bidirectional)
+    with pytest.raises(
+        UntraceableError,
+        match=r"graph of Recurrent cannot be followed, so that its units cannot be removed, "
+        r"perhaps because of the recurrent layer 'rnn' \(GRU\).*Use structure='weight' instead",
+    ):
+        trace(module, torch.randn(4, 5, 4))
+
+
+def test_an_estimator_says_so_too_and_still_prunes_weights() -> None:
+    example = NETWORKS["gru"]
+    X, y = make_data("PrunedClassifier", example)
+    estimator = PrunedClassifier(
+        make_net("PrunedClassifier", example.module), structure="unit", sparsity=0.5
+    )
+    with pytest.raises(UntraceableError, match=r"'rnn' \(GRU\)"):
+        estimator.fit(X, y)
+    estimator.set_params(structure="weight").fit(X, y)
+    mask = estimator.masks_["rnn.weight_hh_l0"]
+    weight = estimator.module_.rnn.weight_hh_l0.detach().numpy()
+    assert 0 < mask.mean() < 1
+    np.testing.assert_array_equal(weight != 0, mask)
+
+
+def test_a_forward_that_fails_is_an_error_that_says_why() -> None:
+    class Stubborn(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(6, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError("not today")
+
+    with pytest.raises(UntraceableError, match=r"\(RuntimeError: not today\)"):
+        trace(Stubborn(), torch.randn(3, 6))
+
+
+def test_units_that_meet_too_few_channels_are_an_error() -> None:
+    class Product(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(6, 8)
+            self.matrix = nn.Parameter(torch.randn(8, 3))
+            self.output = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.output((self.hidden(x).relu() @ self.matrix).relu())
+
+    with pytest.raises(
+        UntraceableError,
+        match=r"'hidden' were followed to layer 'matrix', which has 3 of them where at least 8 "
+        r"were expected\. Protect it \(protect=\['hidden'\]\)",
+    ):
+        trace(Product(), torch.randn(4, 6))

@@ -1,0 +1,126 @@
+"""Networks that use their units in a way that their graph does not show."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from skprune import PrunedRegressor, UntraceableError
+from skprune.network.network import Network
+from skprune.network.verification import check_units, mixing_groups, outputs_of, same_outputs
+from tests.helpers import fit_untrained, forward, same_state, snapshot
+from tests.networks import TRACEABLE, Example
+
+
+class TwoLayers(nn.Module):
+    """``first`` is used as its graph shows; what ``second`` makes goes through ``mix``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 5)
+        self.second = nn.Linear(5, 8)
+        self.output = nn.Linear(8, 3)
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.mix(self.second(self.first(x).relu())))
+
+
+class SoftMax(TwoLayers):
+    def mix(self, x: Tensor) -> Tensor:
+        return x.softmax(1)
+
+
+class Roll(TwoLayers):
+    def mix(self, x: Tensor) -> Tensor:
+        return x.roll(1, 1)
+
+
+class FixedWidth(TwoLayers):
+    def mix(self, x: Tensor) -> Tensor:
+        return x * torch.linspace(1, 2, 8)
+
+
+class Shift(TwoLayers):
+    def mix(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x, (1, 0))[:, :-1]
+
+
+def network_of(module: nn.Module) -> Network:
+    torch.manual_seed(0)
+    return Network(module.eval(), torch.randn(8, 6), forward)
+
+
+@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift])
+def test_only_the_layer_that_was_misread_is_refused(module: type[nn.Module]) -> None:
+    network = network_of(module())
+    coupling = network.trace()
+    assert set(coupling.groups) == {"first", "second"}
+    with pytest.raises(
+        UntraceableError,
+        match=r"units of \['second'\] cannot be removed.*protect=\['second'\].*structure='weight'",
+    ):
+        check_units(network, coupling)
+    check_units(network, network.trace(("second",)))
+
+
+def test_a_network_that_is_read_well_passes() -> None:
+    network = network_of(TwoLayers())
+    check_units(network, network.trace())
+
+
+@pytest.mark.parametrize("module", [SoftMax, FixedWidth])
+def test_an_estimator_prunes_the_rest_of_such_a_network(module: type[nn.Module]) -> None:
+    example = Example(module, (6,))
+    with pytest.raises(UntraceableError, match=r"protect=\['second'\]"):
+        fit_untrained("PrunedRegressor", module(), example, structure="unit", sparsity=0.5)
+    estimator = fit_untrained(
+        "PrunedRegressor", module(), example, structure="unit", sparsity=0.4, protect=["second"]
+    )
+    assert isinstance(estimator, PrunedRegressor)
+    assert estimator.module_.first.out_features == 3
+    assert estimator.module_.second.out_features == 8
+
+
+@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift])
+def test_masked_weights_of_such_a_network_leave_it_whole(module: type[nn.Module]) -> None:
+    """No unit is removed where a trial shows that it would change the outputs."""
+    example, network = Example(module, (6,)), module()
+    estimator = fit_untrained("PrunedRegressor", network, example, sparsity=0.9)
+    assert estimator.module_.second.out_features == 8
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_checking_leaves_the_network_as_it_is(network: str) -> None:
+    example = TRACEABLE[network]
+    checked = Network(example.build().train(), torch.from_numpy(example.inputs(8)), forward)
+    before = snapshot(checked.module)
+    check_units(checked, checked.trace())
+    assert same_state(before, snapshot(checked.module))
+    assert checked.module.training
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_mixing_norms_are_found(network: str) -> None:
+    example = TRACEABLE[network]
+    checked = Network(example.build(), torch.from_numpy(example.inputs(4)), forward)
+    expected = {"layer_norm": {"hidden0"}, "group_norm": {"grouped"}}.get(network, set())
+    assert mixing_groups(checked.trace(), checked.module) == expected
+
+
+def test_outputs_are_those_of_evaluation_mode() -> None:
+    network = network_of(nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.5), nn.BatchNorm1d(5)))
+    network.module.train()
+    one, other = outputs_of(network), outputs_of(network)
+    assert torch.equal(one[0], other[0])
+    assert network.module.training
+    assert torch.equal(network.module[2].running_mean, torch.zeros(5))
+
+
+def test_same_outputs_are_equal_up_to_rounding_alone() -> None:
+    outputs = [torch.randn(4, 3), torch.zeros(2)]
+    assert same_outputs(outputs, [outputs[0] * (1 + 1e-5), outputs[1]])
+    assert not same_outputs(outputs, [outputs[0] * 1.1, outputs[1]])
+    assert not same_outputs(outputs, [outputs[0], outputs[1] + 1e-3])
+    assert not same_outputs(outputs, [outputs[0][:3], outputs[1]])

@@ -1,0 +1,281 @@
+"""Allocations against the published rules, written out again."""
+
+from collections.abc import Mapping
+from math import floor, prod
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skprune import PrunedClassifier, Strategy, UnreachableSparsityError
+from skprune.network.layers import weight_parameters
+from skprune.strategies import ALLOCATIONS, ERK, SCHEDULES, Explicit, Global, Uniform
+from skprune.strategies.allocation import Demand
+from tests.helpers import fit_untrained, run_loop
+from tests.networks import NETWORKS
+
+SHAPES = {"a": (30, 20), "b": (10, 5, 3, 3), "c": (4, 6), "d": (2, 50)}
+
+
+def make_demand(
+    sparsity: float, shapes: Mapping[str, tuple[int, ...]], seed: int = 0, ties: bool = False
+) -> Demand:
+    generator = torch.Generator().manual_seed(seed)
+    sizes = {name: prod(shape) for name, shape in shapes.items()}
+    scores = {
+        name: torch.randint(0, 4, (size,), generator=generator).double()
+        if ties
+        else torch.rand(size, generator=generator)
+        for name, size in sizes.items()
+    }
+    total = sum(sizes.values())
+    n_keep = total - floor(sparsity * total + 0.5)
+    return Demand(n_keep, n_keep, sizes, shapes, scores, sizes)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.5, 0.9, 0.97])
+def test_uniform_keeps_the_same_fraction_of_every_layer(sparsity: float) -> None:
+    demand = make_demand(sparsity, SHAPES)
+    counts = Uniform().counts(demand)
+    for name, size in demand.sizes.items():
+        assert abs(counts[name] - (1 - sparsity) * size) < 1
+    assert sum(counts.values()) == demand.n_keep
+
+
+def erk_densities(shapes: Mapping[str, tuple[int, ...]], density: float) -> dict[str, float]:
+    """The algorithm that came with RigL: what would be more than dense is, and all is redone."""
+    dense: set[str] = set()
+    while True:
+        budget = density * sum(prod(shape) for shape in shapes.values())
+        budget -= sum(prod(shapes[name]) for name in dense)
+        raw = {n: sum(s) / prod(s) for n, s in shapes.items() if n not in dense}
+        epsilon = budget / sum(raw[name] * prod(shapes[name]) for name in raw)
+        most = max(raw.values())
+        if most * epsilon <= 1:
+            return dict.fromkeys(dense, 1.0) | {name: epsilon * raw[name] for name in raw}
+        dense |= {name for name in raw if raw[name] == most}
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.3, 0.5, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("network", ["shapes", "lenet", "conv_batch_norm"])
+def test_erk_follows_the_published_algorithm(sparsity: float, network: str) -> None:
+    shapes = {
+        "shapes": SHAPES,
+        "lenet": {"hidden0": (300, 784), "hidden1": (100, 300), "output": (10, 100)},
+    }.get(network) or {
+        name: tuple(weight.shape)
+        for name, weight in weight_parameters(NETWORKS["conv_batch_norm"].build()).items()
+    }
+    demand = make_demand(sparsity, shapes)
+    counts = ERK().counts(demand)
+    densities = erk_densities(shapes, demand.n_keep / sum(demand.sizes.values()))
+    for name, size in demand.sizes.items():
+        assert abs(counts[name] - densities[name] * size) < 1 + 1e-6, name
+    assert sum(counts.values()) == demand.n_keep
+
+
+def test_erk_of_lenet_300_100_as_it_is_known() -> None:
+    """At 90 %, the last layer stays dense and the density of the others is 1 : 2.8."""
+    demand = make_demand(0.9, {"w0": (300, 784), "w1": (100, 300), "w2": (10, 100)})
+    counts = ERK().counts(demand)
+    assert counts["w2"] == 1000
+    ratio = (counts["w1"] / 30000) / (counts["w0"] / 235200)
+    assert ratio == pytest.approx((400 / 30000) / (1084 / 235200), rel=1e-3)
+
+
+def test_erk_of_units_counts_units_by_the_density_of_their_layer() -> None:
+    shapes = {"first": (40, 10), "second": (20, 40)}
+    demand = Demand(30, 30, {"first": 40, "second": 20}, shapes, {}, {"first": 40, "second": 20})
+    weights = {"first": 40 * 50 / 400, "second": 20 * 60 / 800}
+    counts = ERK().counts(demand)
+    assert counts["first"] / counts["second"] == pytest.approx(5.0 / 1.5, rel=0.05)
+    assert weights["first"] / weights["second"] == 5.0 / 1.5
+
+
+def global_by_sorting(demand: Demand) -> dict[str, int]:
+    """Each layer's best first, then all others in order of their score."""
+    best = {name: int(score.argmax()) for name, score in demand.scores.items()}
+    counts = dict.fromkeys(best, 1)
+    others = [
+        (-float(value), place, i, name)
+        for place, (name, score) in enumerate(demand.scores.items())
+        for i, value in enumerate(score)
+        if i != best[name]
+    ]
+    for *_, name in sorted(others)[: demand.n_keep - len(best)]:
+        counts[name] += 1
+    return counts
+
+
+@given(sparsity=st.floats(0, 0.95), seed=st.integers(0, 1000), ties=st.booleans())
+def test_global_takes_the_best_wherever_they_are(sparsity: float, seed: int, ties: bool) -> None:
+    shapes = {"a": (5, 4), "b": (2, 3, 2), "c": (3, 2)}
+    demand = make_demand(min(sparsity, 1 - 3 / 38), shapes, seed, ties)
+    assert Global().counts(demand) == global_by_sorting(demand)
+
+
+def test_global_leaves_every_layer_its_best_element() -> None:
+    demand = make_demand(0.9, {"small": (5, 2), "large": (90, 1)})
+    demand.scores["small"].mul_(1e-3)
+    assert Global().counts(demand) == {"small": 1, "large": 9}
+
+
+# Explicit: the layers that are named, and the others.
+
+LAYERS = {"hidden0": 48, "hidden1": 64, "output": 24}
+
+
+def run_explicit(
+    layers: Mapping[str, Any], sparsity: float | None, schedule: str = "one_shot"
+) -> Any:
+    strategy = Strategy(allocation=layers, schedule=schedule)
+    return run_loop(NETWORKS["mlp"].build(), NETWORKS["mlp"], strategy, "weight", sparsity)
+
+
+def test_explicit_by_itself_prunes_what_it_names() -> None:
+    run = run_explicit({"hidden0": 0.75, "output": 0.5}, None)
+    assert run.counts == {"hidden0": 12, "output": 12}
+    assert run.sparsity == pytest.approx((36 + 12) / 72)
+
+
+def test_explicit_leaves_alone_what_it_names_none() -> None:
+    run = run_explicit({"hidden0": None}, 0.5)
+    assert run.counts == {"hidden1": 32, "output": 12}
+    run = run_explicit({"hidden0": None, "output": 0.25}, None)
+    assert run.counts == {"output": 18}
+
+
+def test_explicit_spreads_the_rest_evenly_over_the_others() -> None:
+    run = run_explicit({"hidden0": 0.25}, 0.5)
+    assert run.counts["hidden0"] == 36
+    assert sum(run.counts.values()) == 136 - 68
+    assert run.counts["hidden1"] == pytest.approx(32 * 64 / 88, abs=1)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    "layers", [{"hidden0": 0.5}, {"hidden0": 0.1, "output": 0.9}, {"output": 0.0}]
+)
+@pytest.mark.parametrize("sparsity", [0.21, 0.3, 0.5])
+def test_explicit_reaches_the_same_counts_along_any_schedule(
+    schedule: str, layers: dict[str, float], sparsity: float
+) -> None:
+    run = run_explicit(layers, sparsity, schedule)
+    assert run.counts == run_explicit(layers, sparsity).counts
+    total = sum(run.counts.values())
+    assert total == 136 - floor(sparsity * 136 + 0.5)
+    for name, value in layers.items():
+        assert run.counts[name] == LAYERS[name] - floor(value * LAYERS[name] + 0.5)
+    for step, kept in zip(run.steps, run.kept, strict=True):
+        assert sum(int(mask.sum()) for mask in kept.values()) == 136 - floor(
+            step.sparsity * 136 + 0.5
+        )
+
+
+@given(
+    sizes=st.lists(st.integers(2, 30), min_size=2, max_size=4),
+    fixed=st.floats(0, 0.9),
+    sparsity=st.floats(0.01, 0.9),
+    n_steps=st.integers(1, 30),
+    schedule=st.sampled_from(["cubic", "iterative"]),
+)
+def test_explicit_meets_any_schedule(
+    sizes: list[int], fixed: float, sparsity: float, n_steps: int, schedule: str
+) -> None:
+    names = [f"layer{i}" for i in range(len(sizes))]
+    layers, total = dict(zip(names, sizes, strict=True)), sum(sizes)
+    allocation = Explicit({"layer0": fixed})
+    n_final = total - floor(sparsity * total + 0.5)
+    try:
+        allocation.check(layers, n_final)
+    except UnreachableSparsityError:
+        return
+    alive = dict(layers)
+    for step in SCHEDULES[schedule](n_steps=n_steps).steps(sparsity, 10):
+        n_keep = total - floor(step.sparsity * total + 0.5)
+        counts = allocation.counts(Demand(n_keep, n_final, layers, {}, {}, alive))
+        assert sum(counts.values()) == n_keep
+        assert all(1 <= counts[name] <= alive[name] for name in names)
+        alive = counts
+    assert alive["layer0"] == sizes[0] - floor(fixed * sizes[0] + 0.5)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_explicit_says_before_any_training_what_it_cannot_meet(schedule: str) -> None:
+    with pytest.raises(
+        UnreachableSparsityError,
+        match=r"fixes layers 'hidden0', so that the sparsity over all can only be between "
+        r"0\.176471 and 0\.808824, not 0\.102941\. Set sparsity=None",
+    ):
+        run_explicit({"hidden0": 0.5}, 0.1, schedule)
+    with pytest.raises(UnreachableSparsityError, match=r"between 0\.5 and 0\.5, not 0\.25"):
+        run_explicit(dict.fromkeys(LAYERS, 0.5), 0.25, schedule)
+
+
+@pytest.mark.parametrize("sparsity", [None, 0.5])
+def test_explicit_empties_no_layer(sparsity: float | None) -> None:
+    with pytest.raises(
+        UnreachableSparsityError,
+        match=r"Layer 'output' would be emptied: it has 24 elements, and sparsity 0\.99 removes "
+        r"them all\. Its largest reachable sparsity is 0\.958333\.",
+    ):
+        run_explicit({"output": 0.99}, sparsity)
+
+
+def test_explicit_knows_its_layers() -> None:
+    with pytest.raises(
+        ValueError, match=r"unknown layer 'hiden0'\. Did you mean 'hidden0'\? Layers that can"
+    ):
+        run_explicit({"hiden0": 0.5}, 0.5)
+
+
+def test_explicit_says_with_which_layer_another_goes() -> None:
+    with pytest.raises(ValueError, match=r"'conv2'\. It loses its elements together with 'stem'"):
+        fit_untrained(
+            "PrunedClassifier",
+            NETWORKS["residual"].build(),
+            NETWORKS["residual"],
+            structure="unit",
+            strategy=Strategy(allocation={"conv2": 0.5}),
+            sparsity=None,
+        )
+
+
+@pytest.mark.parametrize("value", [1.0, -0.1, float("nan"), "half", True and 2])
+def test_explicit_takes_sparsities(value: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"sparsity of layer 'hidden0' must be None or in \[0, 1\)"
+    ):
+        run_explicit({"hidden0": value}, 0.5)
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+def test_only_explicit_knows_how_much_by_itself(allocation: str) -> None:
+    with pytest.raises(ValueError, match="sparsity=None needs an allocation that says how much"):
+        run_loop(
+            NETWORKS["mlp"].build(),
+            NETWORKS["mlp"],
+            Strategy(allocation=allocation),
+            "weight",
+            None,
+        )
+
+
+def test_nothing_is_left_to_prune() -> None:
+    with pytest.raises(ValueError, match="There is nothing to prune"):
+        run_explicit(dict.fromkeys(LAYERS), 0.5)
+    with pytest.raises(ValueError, match="There is nothing to prune"):
+        fit_untrained(
+            "PrunedClassifier", NETWORKS["mlp"].build(), NETWORKS["mlp"], protect=list(LAYERS)
+        )
+
+
+def test_a_mapping_stands_for_explicit() -> None:
+    given = {"hidden0": 0.5}
+    resolved = Strategy(allocation=given).resolved()
+    assert isinstance(resolved.allocation, Explicit)
+    assert resolved.allocation.layers == given
+    estimator = PrunedClassifier(strategy=Strategy(allocation=given))
+    assert estimator.get_params()["strategy__allocation"] is given

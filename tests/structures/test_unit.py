@@ -1,0 +1,125 @@
+"""Units as elements."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from skprune import Strategy, UntraceableError
+from skprune.network.network import Network
+from skprune.structures import Elements, Unit
+from tests.helpers import forward, run_loop
+from tests.networks import NETWORKS, TRACEABLE, Example
+
+
+def elements_of(network: str, protected: tuple[str, ...] = ()) -> Elements:
+    example = NETWORKS[network]
+    inputs = torch.from_numpy(example.inputs(8))
+    return Unit().elements(Network(example.build(), inputs, forward), protected)
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_the_elements_are_the_units_of_each_group(network: str) -> None:
+    elements = elements_of(network)
+    assert elements.sizes == TRACEABLE[network].groups
+    assert elements.n_elements == elements.n_kept == sum(elements.sizes.values())
+    for name, shape in elements.shapes.items():
+        assert shape == elements.network.module.get_submodule(name).weight.shape
+
+
+def test_joined_layers_are_aliases() -> None:
+    assert elements_of("residual").aliases == {"stem": "stem", "conv2": "stem", "conv1": "conv1"}
+
+
+def test_what_is_not_kept_is_removed_at_once() -> None:
+    elements = elements_of("residual")
+    stem = elements.network.module.stem.weight.detach().clone()
+    elements.keep(
+        {
+            "stem": torch.tensor([True, False, True, True]),
+            "conv1": torch.tensor([True, False, False, True, False]),
+        }
+    )
+    module = elements.network.module
+    assert (module.stem.out_channels, module.conv1.out_channels) == (3, 2)
+    torch.testing.assert_close(module.stem.weight.detach(), stem[[0, 2, 3]])
+    assert elements.n_kept == 5
+    assert elements.sizes == {"stem": 4, "conv1": 5}
+    elements.keep(
+        {
+            "stem": torch.tensor([False, False, False, True]),
+            "conv1": torch.tensor([True, False, False, True, False]),
+        }
+    )
+    torch.testing.assert_close(module.stem.weight.detach(), stem[[3]])
+    assert module.conv1.out_channels == 2
+
+
+def test_the_total_of_a_unit_that_is_gone_is_zero() -> None:
+    elements = elements_of("conv_batch_norm")
+    kept = {name: torch.arange(size) % 2 == 0 for name, size in elements.sizes.items()}
+    elements.keep(kept)
+    ones = {name: torch.ones_like(weight) for name, weight in elements.network.weights.items()}
+    totals = elements.total(ones)
+    # Of 2, 3 and 4 units that are left: what enters each, and what leaves it.
+    assert totals["conv1"].tolist() == [2 * 9 + 3 * 9, 0] * 2
+    assert totals["conv2"].tolist() == [2 * 9 + 9 * 4, 0] * 3
+    assert totals["linear1"].tolist() == [9 * 3 + 3, 0] * 4
+
+
+def test_totals_follow_the_units_that_are_left() -> None:
+    elements = elements_of("concatenation")
+    weights = {name: weight.detach().abs() for name, weight in elements.network.weights.items()}
+    before = elements.total(weights)
+    kept = {name: torch.ones(size, dtype=torch.bool) for name, size in elements.sizes.items()}
+    kept["merge"][2:4] = False
+    elements.keep(kept)
+    now = {name: weight.detach().abs() for name, weight in elements.network.weights.items()}
+    after = elements.total(now)
+    assert after["merge"][2:4].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(after["merge"][[0, 1, 4, 5]], before["merge"][[0, 1, 4, 5]])
+    assert (after["left"] < before["left"]).all()
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+@pytest.mark.parametrize("strategy", ["gradual_magnitude", "iterative_magnitude"])
+def test_every_group_can_be_pruned_to_its_last_unit_step_by_step(
+    network: str, strategy: str
+) -> None:
+    groups = TRACEABLE[network].groups
+    sparsity = 1 - len(groups) / sum(groups.values())
+    run = run_loop(TRACEABLE[network].build(), TRACEABLE[network], strategy, "unit", sparsity)
+    assert run.counts == dict.fromkeys(groups, 1)
+    with torch.no_grad():
+        assert torch.isfinite(run.network.module(run.network.inputs)).all()
+
+
+def test_groups_that_are_down_to_one_unit_do_not_confuse_the_others() -> None:
+    """A grouped convolution with one channel a group is a depthwise one; it stays one unit."""
+
+    class GroupedThenWide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(2, 4, 3)
+            self.grouped = nn.Conv2d(4, 6, 1, groups=2)
+            self.norm = nn.GroupNorm(2, 6)
+            self.hidden = nn.Linear(6, 40)
+            self.output = nn.Linear(40, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.norm(self.grouped(self.conv(x).relu())).relu()
+            return self.output(self.hidden(x.mean((2, 3))).relu())
+
+    example = Example(GroupedThenWide, (2, 5, 5), {"conv": 2, "grouped": 3, "hidden": 40})
+    strategy = Strategy("random", "uniform", "cubic")
+    run = run_loop(example.build(), example, strategy, "unit", 0.8)
+    assert run.elements.sizes == example.groups
+    assert sum(run.counts.values()) == 9
+    assert any(sum(kept["grouped"]) == 1 < sum(kept["hidden"]) - 2 for kept in run.kept[:-1])
+
+
+def test_a_network_without_such_units_is_an_error_that_says_why() -> None:
+    linear = Network(nn.Linear(6, 3), torch.randn(4, 6), forward)
+    with pytest.raises(UntraceableError, match=r"Linear has no units that can be removed: all are"):
+        Unit().elements(linear, ())
+    with pytest.raises(UntraceableError, match=r"Perceptron has no units that can be removed"):
+        elements_of("mlp", ("hidden0", "hidden1"))

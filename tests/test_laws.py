@@ -1,0 +1,758 @@
+"""The laws that every strategy, structure and estimator obeys.
+
+The tests run over the tables themselves, so that whatever is added to one is held to the laws.
+"""
+
+import pickle
+import random
+import re
+from copy import deepcopy
+from itertools import product
+from math import floor
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone, is_regressor
+from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from torch import nn
+
+from skprune import Strategy, UnreachableSparsityError
+from skprune.estimators.base import BasePruned
+from skprune.network.layers import weight_parameters
+from skprune.strategies import (
+    ALLOCATIONS,
+    IMPORTANCES,
+    RECOVERIES,
+    SCHEDULES,
+    STRATEGIES,
+    Explicit,
+)
+from skprune.strategies.allocation import Demand
+from skprune.structures import STRUCTURES
+from tests.helpers import (
+    ESTIMATORS,
+    fit_untrained,
+    make_data,
+    make_net,
+    masked_module,
+    raw_outputs,
+    run_loop,
+    same_state,
+    snapshot,
+)
+from tests.networks import NETWORKS, TRACEABLE, Perceptron, Residual
+
+# Batch norm, a residual sum, a concatenation, a depthwise convolution.
+LAW_NETWORKS = ["conv_batch_norm", "residual", "concatenation", "depthwise"]
+STARTS = ["trained", "init"]
+
+every_estimator = pytest.mark.parametrize("kind", ESTIMATORS)
+every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+every_law_network = pytest.mark.parametrize("network", LAW_NETWORKS)
+
+
+def n_kept_of(sparsity: float, n_elements: int) -> int:
+    return n_elements - floor(sparsity * n_elements + 0.5)
+
+
+def elements_of(structure: str, network: str) -> dict[str, int]:
+    """Number of elements of each layer of an example, counted without skprune where it can be."""
+    example = NETWORKS[network]
+    if structure == "unit":
+        return dict(example.groups)
+    if structure == "weight":
+        weights = weight_parameters(example.build())
+        return {name.removesuffix(".weight"): weight.numel() for name, weight in weights.items()}
+    return run_loop(example.build(), example, "random", structure, 0.0).elements.sizes
+
+
+# Law 1: the number of kept elements is exact.
+
+
+@every_law_network
+@every_structure
+@every_strategy
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, "largest", "one less"])
+def test_the_count_is_exact(
+    network: str, structure: str, strategy: str, sparsity: float | str
+) -> None:
+    sizes = elements_of(structure, network)
+    total, n_layers = sum(sizes.values()), len(sizes)
+    if sparsity == "largest":
+        sparsity = 1 - n_layers / total
+    elif sparsity == "one less":
+        sparsity = 1 - (n_layers + 1) / total
+    elif n_kept_of(sparsity, total) < n_layers:
+        sparsity = 0.75
+    run = run_loop(NETWORKS[network].build(), NETWORKS[network], strategy, structure, sparsity)
+    assert run.elements.sizes == sizes
+    assert sum(run.counts.values()) == n_kept_of(sparsity, total)
+    assert min(run.counts.values()) >= 1
+    for step, kept in zip(run.steps, run.kept, strict=True):
+        assert sum(int(mask.sum()) for mask in kept.values()) == n_kept_of(step.sparsity, total)
+
+
+@every_estimator
+@every_structure
+@every_strategy
+def test_the_masks_and_the_module_have_the_exact_count(
+    kind: str, structure: str, strategy: str
+) -> None:
+    example = NETWORKS["residual"]
+    X, y = make_data(kind, example)
+    estimator = ESTIMATORS[kind](
+        make_net(kind, Residual),
+        strategy=strategy,
+        structure=structure,
+        sparsity=0.5,
+        fine_tune_epochs=2,
+        random_state=0,
+    ).fit(X, y)
+    sizes = elements_of(structure, "residual")
+    kept = n_kept_of(0.5, sum(sizes.values()))
+    assert estimator.sparsity_ == 1 - kept / sum(sizes.values())
+    assert {name: mask.shape for name, mask in estimator.masks_.items()} == {
+        name: tuple(weight.shape) for name, weight in weight_parameters(Residual()).items()
+    }
+    if structure == "weight":
+        assert sum(int(mask.sum()) for mask in estimator.masks_.values()) == kept
+        assert estimator.report_.total_after.weights <= kept
+    if structure == "unit":
+        assert estimator.module_.stem.out_channels + estimator.module_.conv1.out_channels == kept
+        rows = {name: estimator.masks_[f"{name}.weight"].any((1, 2, 3)) for name in sizes}
+        assert sum(int(row.sum()) for row in rows.values()) == kept
+
+
+@every_structure
+@every_strategy
+@pytest.mark.parametrize("sparsity", [0.0, 0.25, 0.5, 0.75])
+def test_the_count_is_exact_where_all_weights_are_equal(
+    structure: str, strategy: str, sparsity: float
+) -> None:
+    example = NETWORKS["conv_batch_norm"]
+    module = example.build()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(0.125)
+    run = run_loop(module, example, strategy, structure, sparsity, epochs=0)
+    assert sum(run.counts.values()) == n_kept_of(sparsity, run.elements.n_elements)
+
+
+@every_structure
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_largest_reachable_sparsity_is_told_and_can_be_reached(
+    structure: str, allocation: str, schedule: str
+) -> None:
+    example = NETWORKS["concatenation"]
+    strategy = Strategy(allocation=allocation, schedule=schedule)
+    sizes = elements_of(structure, "concatenation")
+    total, n_layers = sum(sizes.values()), len(sizes)
+    with pytest.raises(UnreachableSparsityError, match="would be emptied") as caught:
+        run_loop(example.build(), example, strategy, structure, 1 - (n_layers - 1) / total)
+    message = str(caught.value)
+    assert any(f"{name!r}" in message for name in sizes)
+    largest = float(re.search(r"largest reachable sparsity is (\d\.\d+)\.", message).group(1))
+    run = run_loop(example.build(), example, strategy, structure, largest)
+    assert run.counts == dict.fromkeys(sizes, 1)
+
+
+@every_estimator
+def test_an_estimator_refuses_what_cannot_be_reached(kind: str) -> None:
+    with pytest.raises(UnreachableSparsityError, match=r"such as 'output' would be emptied"):
+        fit_untrained(kind, Perceptron(), NETWORKS["mlp"], sparsity=0.999)
+
+
+@st.composite
+def demands(draw: st.DrawFn) -> tuple[Demand, int]:
+    """Layers some of whose elements are gone, with many equal scores, and how many to keep."""
+    n_layers = draw(st.integers(1, 5))
+    sizes, shapes, scores, alive = {}, {}, {}, {}
+    for i in range(n_layers):
+        shape = draw(st.lists(st.integers(1, 6), min_size=2, max_size=3))
+        size = int(np.prod(shape))
+        values = draw(st.lists(st.integers(0, 3), min_size=size, max_size=size))
+        gone = draw(st.lists(st.booleans(), min_size=size, max_size=size))
+        gone[draw(st.integers(0, size - 1))] = False
+        score = torch.tensor(values, dtype=torch.float64)
+        score[torch.tensor(gone)] = -torch.inf
+        name = f"layer{i}"
+        sizes[name], shapes[name], scores[name] = size, tuple(shape), score
+        alive[name] = gone.count(False)
+    n_keep = draw(st.integers(n_layers, sum(alive.values())))
+    return Demand(n_keep, n_keep, sizes, shapes, scores, alive), n_keep
+
+
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+@given(demand=demands())
+def test_an_allocation_divides_exactly(allocation: str, demand: tuple[Demand, int]) -> None:
+    asked, n_keep = demand
+    counts = ALLOCATIONS[allocation]().counts(asked)
+    assert counts.keys() == asked.sizes.keys()
+    assert sum(counts.values()) == n_keep
+    assert all(1 <= counts[name] <= asked.alive[name] for name in counts)
+
+
+# Law 2: masked weights are exactly zero.
+
+
+class Restore(Callback):
+    """Loads the weights that the network had when it was dense, as a checkpoint may do."""
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        if not hasattr(self, "dense_"):
+            self.dense_ = snapshot(net.module_)
+        net.module_.load_state_dict(self.dense_)
+
+
+OPTIMIZERS = {
+    "sgd": {
+        "optimizer": torch.optim.SGD,
+        "optimizer__momentum": 0.9,
+        "optimizer__weight_decay": 0.1,
+        "optimizer__nesterov": True,
+    },
+    "adam": {"optimizer": torch.optim.Adam, "optimizer__weight_decay": 0.1},
+    "adamw": {"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 0.1},
+    "rmsprop": {"optimizer": torch.optim.RMSprop, "optimizer__momentum": 0.9, "lr": 0.002},
+    "lbfgs": {"optimizer": torch.optim.LBFGS, "optimizer__max_iter": 4},
+}
+
+
+def assert_masked(estimator: BasePruned) -> None:
+    """Compare with the masks weight by weight, which takes a network that lost no unit."""
+    for name, weight in weight_parameters(estimator.module_).items():
+        mask = estimator.masks_[name]
+        assert weight.shape == mask.shape
+        assert (weight.detach().numpy()[~mask] == 0.0).all(), name
+        assert weight.detach().numpy()[mask].any(), name
+
+
+def assert_stays_masked(kind: str, strategy: str, optimizer: str) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    net = make_net(kind, Perceptron, max_epochs=2, **OPTIMIZERS[optimizer])
+    estimator = ESTIMATORS[kind](net, strategy=strategy, sparsity=0.2, random_state=0).fit(X, y)
+    assert_masked(estimator)
+    assert_masked(estimator.partial_fit(X, y))
+    loaded = pickle.loads(pickle.dumps(estimator))
+    assert_masked(loaded)
+    before = snapshot(loaded.module_)
+    assert_masked(loaded.partial_fit(X, y).partial_fit(X, y))
+    assert not same_state(before, snapshot(loaded.module_))
+
+
+@every_estimator
+@every_strategy
+def test_masked_weights_stay_zero_in_any_strategy(kind: str, strategy: str) -> None:
+    assert_stays_masked(kind, strategy, "sgd")
+
+
+@every_estimator
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_masked_weights_stay_zero_under_any_optimizer(kind: str, optimizer: str) -> None:
+    assert_stays_masked(kind, "gradual_magnitude", optimizer)
+
+
+@every_estimator
+def test_masked_weights_stay_zero_whatever_a_callback_loads(kind: str) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    net = make_net(kind, Perceptron, callbacks=[Restore()])
+    estimator = ESTIMATORS[kind](net, sparsity=0.4, fine_tune_epochs=1, random_state=0).fit(X, y)
+    assert_masked(estimator)
+    assert_masked(estimator.partial_fit(X, y))
+
+
+@every_estimator
+def test_masked_weights_stay_zero_where_units_have_gone_too(kind: str) -> None:
+    example = NETWORKS["conv_batch_norm"]
+    X, y = make_data(kind, example)
+    net = make_net(kind, example.module, **OPTIMIZERS["adam"])
+    strategy = Strategy(allocation="global", schedule="cubic")
+    estimator = ESTIMATORS[kind](net, strategy=strategy, sparsity=0.97, random_state=0).fit(X, y)
+    assert estimator.report_.total_after.units < estimator.report_.total_before.units
+    n_weights = estimator.report_.total_after.weights
+    for _ in range(3):
+        weights = weight_parameters(estimator.module_).values()
+        assert sum(int(torch.count_nonzero(weight)) for weight in weights) == n_weights
+        assert sum(weight.numel() for weight in weights) > n_weights
+        estimator = pickle.loads(pickle.dumps(estimator)).partial_fit(X, y)
+
+
+# Law 3: compaction changes no prediction.
+
+
+def assert_predicts_as_masked(
+    kind: str, module: nn.Module, network: str, **params: Any
+) -> BasePruned:
+    """Compare with the network as large as it was, its masked weights at zero."""
+    example = NETWORKS[network]
+    estimator = fit_untrained(kind, module, example, **params)
+    X = example.inputs(40, seed=1)
+    with torch.no_grad():
+        expected = masked_module(module, estimator.masks_).eval()(torch.from_numpy(X))
+    if not is_regressor(estimator):
+        expected = expected.softmax(1)
+    np.testing.assert_allclose(
+        raw_outputs(kind, estimator, X), expected.numpy(), rtol=1e-5, atol=1e-6
+    )
+    return estimator
+
+
+@every_strategy
+@every_structure
+@every_law_network
+def test_compaction_changes_no_prediction(strategy: str, structure: str, network: str) -> None:
+    module = NETWORKS[network].build()
+    assert_predicts_as_masked(
+        "PrunedRegressor", module, network, strategy=strategy, structure=structure, sparsity=0.7
+    )
+
+
+@every_estimator
+@every_structure
+def test_compaction_changes_no_prediction_of_any_estimator(kind: str, structure: str) -> None:
+    module = NETWORKS["residual"].build()
+    assert_predicts_as_masked(kind, module, "residual", structure=structure, sparsity=0.7)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("sparsity", [0.5, 0.9])
+@pytest.mark.parametrize("strategy", ["magnitude", "random"])
+def test_compaction_changes_no_prediction_of_any_network_with_masked_weights(
+    network: str, sparsity: float, strategy: str
+) -> None:
+    module = NETWORKS[network].build(seed=1)
+    assert_predicts_as_masked(
+        "PrunedRegressor", module, network, sparsity=sparsity, strategy=strategy
+    )
+
+
+@pytest.mark.parametrize("network", [n for n in TRACEABLE if not TRACEABLE[n].mixes])
+@pytest.mark.parametrize("sparsity", [0.5, 0.75])
+@pytest.mark.parametrize("strategy", ["magnitude", "random"])
+def test_compaction_changes_no_prediction_of_any_network_without_units(
+    network: str, sparsity: float, strategy: str
+) -> None:
+    module = NETWORKS[network].build(seed=1)
+    estimator = assert_predicts_as_masked(
+        "PrunedRegressor", module, network, structure="unit", sparsity=sparsity, strategy=strategy
+    )
+    n_units = sum(NETWORKS[network].groups.values())
+    assert estimator.sparsity_ == 1 - n_kept_of(sparsity, n_units) / n_units
+    assert estimator.report_.total_after.parameters < estimator.report_.total_before.parameters
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Sigmoid, nn.Tanh, nn.GELU])
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [("mlp", {}), ("mlp", {"bias": False}), ("conv_batch_norm", {"padding": 0})],
+)
+def test_constants_of_dead_units_move_into_what_follows(
+    activation: type[nn.Module], network: str, options: dict[str, Any]
+) -> None:
+    module = NETWORKS[network].build(activation=activation, **options)
+    estimator = assert_predicts_as_masked(
+        "PrunedRegressor",
+        module,
+        network,
+        strategy=Strategy(importance="random", allocation="uniform"),
+        sparsity=0.93,
+    )
+    assert estimator.report_.total_after.units < estimator.report_.total_before.units
+
+
+# Law 4: the output and what is protected keep their units; the user's own net never changes.
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+@every_structure
+def test_the_output_keeps_its_units(network: str, structure: str) -> None:
+    module = NETWORKS[network].build()
+    estimator = fit_untrained(
+        "PrunedClassifier", module, NETWORKS[network], structure=structure, sparsity=0.7
+    )
+    X = NETWORKS[network].inputs(5)
+    assert estimator.predict_proba(X).shape == (5, len(estimator.classes_))
+
+
+def assert_protects(name: str, network: str, structure: str, strategy: str) -> None:
+    module = NETWORKS[network].build()
+    estimator = fit_untrained(
+        "PrunedRegressor",
+        module,
+        NETWORKS[network],
+        structure=structure,
+        strategy=strategy,
+        protect=[name],
+        sparsity=0.6,
+    )
+    before, after = module.get_submodule(name), estimator.module_.get_submodule(name)
+    assert after.weight.shape[0] == before.weight.shape[0]
+    sizes = elements_of(structure, network)
+    rest = sum(size for layer, size in sizes.items() if layer != name)
+    assert estimator.sparsity_ == 1 - n_kept_of(0.6, rest) / rest
+    if structure == "weight":
+        assert estimator.masks_[f"{name}.weight"].all()
+
+
+@every_structure
+@every_strategy
+def test_what_is_protected_keeps_its_units(structure: str, strategy: str) -> None:
+    assert_protects("stem", "concatenation", structure, strategy)
+
+
+@every_structure
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [(network, name) for network in LAW_NETWORKS for name in elements_of("unit", network)],
+)
+def test_every_layer_can_be_protected(network: str, name: str, structure: str) -> None:
+    assert_protects(name, network, structure, "magnitude")
+
+
+def inside(value: Any) -> Any:
+    """What must stay the same of a parameter: its state if it has one, else itself."""
+    if isinstance(value, nn.Module):
+        return snapshot(value), value.training, [p.requires_grad for p in value.parameters()]
+    if isinstance(value, torch.optim.Optimizer):
+        return deepcopy(value.state_dict())
+    if isinstance(value, Callback):
+        plain = (bool, int, float, str, dict, list, type(None))
+        return deepcopy({k: v for k, v in vars(value).items() if isinstance(v, plain)})
+    if isinstance(value, (list, tuple)):
+        return [inside(item) for item in value]
+    return value
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one is other or bool(one == other)
+
+
+@every_estimator
+@every_structure
+@pytest.mark.parametrize(
+    ("state", "strategy"),
+    [
+        ("not fitted", "gradual_magnitude"),
+        ("not fitted", "random_at_init"),
+        ("fitted", "gradual_magnitude"),
+        ("frozen", "gradual_magnitude"),
+    ],
+)
+def test_the_net_of_the_user_never_changes(
+    kind: str, structure: str, strategy: str, state: str
+) -> None:
+    example = NETWORKS["conv_batch_norm"]
+    X, y = make_data(kind, example)
+    net = make_net(
+        kind,
+        example.build(),
+        max_epochs=2,
+        callbacks=[
+            EarlyStopping("train_loss", patience=3),
+            ("rate", LRScheduler("StepLR", step_size=1)),
+        ],
+        optimizer=torch.optim.Adam,
+    )
+    if state != "not fitted":
+        net.fit(X, y if is_regressor(ESTIMATORS[kind]()) else y.astype(np.int64))
+    objects = dict(vars(net))
+    contents = {name: inside(value) for name, value in objects.items()}
+    given = FrozenEstimator(net) if state == "frozen" else net
+    estimator = ESTIMATORS[kind](
+        given, structure=structure, strategy=strategy, sparsity=0.5, random_state=0
+    )
+    estimator.fit(X, y).partial_fit(X, y).predict(X)
+    assert estimator.estimator is given
+    assert estimator.net_ is not net
+    assert vars(net).keys() == objects.keys()
+    for name, value in vars(net).items():
+        assert value is objects[name], name
+        assert same(inside(value), contents[name]), name
+
+
+# Law 5: same seed, same masks and weights, bit for bit.
+
+
+class Noisy(nn.Module):
+    """Draws random numbers as it trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden0 = nn.Linear(6, 12)
+        self.hidden1 = nn.Linear(12, 8)
+        self.output = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = nn.functional.dropout(self.hidden0(x).relu(), 0.3, self.training)
+        return self.output(self.hidden1(x).relu())
+
+
+def fit_bits(kind: str, strategy: str, structure: str, disturbance: int = 0) -> dict[str, Any]:
+    """All that a fit and what follows it decide on, whatever the global generators are at."""
+    if disturbance:
+        torch.manual_seed(disturbance)
+        random.seed(disturbance)
+    X, y = make_data(kind, NETWORKS["mlp"])
+    estimator = ESTIMATORS[kind](
+        make_net(kind, Noisy, max_epochs=2, train_split=None),
+        strategy=strategy,
+        structure=structure,
+        sparsity=0.5,
+        random_state=3,
+    ).fit(X, y)
+    estimator.partial_fit(X, y)
+    return bits(estimator, kind, X)
+
+
+def bits(estimator: BasePruned, kind: str, X: np.ndarray) -> dict[str, Any]:
+    state = {name: tensor.numpy() for name, tensor in snapshot(estimator.module_).items()}
+    return {"masks": estimator.masks_, "state": state, "outputs": raw_outputs(kind, estimator, X)}
+
+
+def assert_same_bits(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for part in ("masks", "state"):
+        assert one[part].keys() == other[part].keys()
+        for name in one[part]:
+            np.testing.assert_array_equal(one[part][name], other[part][name], strict=True)
+    np.testing.assert_array_equal(one["outputs"], other["outputs"], strict=True)
+
+
+JOBS = list(product(ESTIMATORS, STRATEGIES, STRUCTURES))
+
+
+@every_estimator
+@every_strategy
+@every_structure
+def test_the_same_seed_gives_the_same_bits(kind: str, strategy: str, structure: str) -> None:
+    assert_same_bits(fit_bits(kind, strategy, structure, 1), fit_bits(kind, strategy, structure, 2))
+
+
+def test_another_seed_gives_another_network() -> None:
+    X, y = make_data("PrunedClassifier", NETWORKS["mlp"])
+    net = make_net("PrunedClassifier", Noisy)
+    one, other = (
+        ESTIMATORS["PrunedClassifier"](net, sparsity=0.5, random_state=seed).fit(X, y)
+        for seed in (0, 1)
+    )
+    assert not np.array_equal(one.masks_["hidden0.weight"], other.masks_["hidden0.weight"])
+
+
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
+def test_parallel_fits_give_the_bits_of_serial_ones(backend: str) -> None:
+    jobs = JOBS if backend == "loky" else JOBS[::2]
+    parallel = joblib.Parallel(n_jobs=2 if backend == "loky" else 4, backend=backend)(
+        joblib.delayed(fit_bits)(*job) for job in jobs
+    )
+    for job, found in zip(jobs, parallel, strict=True):
+        assert_same_bits(found, fit_bits(*job))
+
+
+@every_estimator
+@every_strategy
+@every_structure
+def test_the_global_generators_stay_untouched(kind: str, strategy: str, structure: str) -> None:
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    fit_bits(kind, strategy, structure)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    np.testing.assert_equal(np.random.get_state(), states[1])  # noqa: NPY002
+    assert random.getstate() == states[2]
+
+
+# Law 6: the same estimator before and after clone, pickle, deepcopy, set_params.
+
+
+def round_trip(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+@every_estimator
+@every_strategy
+@every_structure
+def test_a_copy_is_the_same_estimator(kind: str, strategy: str, structure: str) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    estimator = ESTIMATORS[kind](
+        make_net(kind, Perceptron),
+        strategy=strategy,
+        structure=structure,
+        sparsity=0.4,
+        fine_tune_epochs=1,
+        protect=["hidden1"],
+        random_state=5,
+    )
+    copies = [clone(estimator), round_trip(estimator), deepcopy(estimator)]
+    expected = bits(estimator.fit(X, y), kind, X)
+    for copy in copies:
+        assert repr(copy) == repr(estimator)
+        assert_same_bits(bits(copy.fit(X, y), kind, X), expected)
+
+
+@every_estimator
+@every_structure
+def test_parameters_that_are_set_are_those_that_are_given(kind: str, structure: str) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    strategy = Strategy(
+        importance="lamp", allocation="global", schedule=SCHEDULES["cubic"](n_steps=3)
+    )
+    estimator = ESTIMATORS[kind](
+        make_net(kind, Perceptron), strategy=strategy, structure=structure, random_state=0
+    ).set_params(sparsity=0.5)
+    other = ESTIMATORS[kind](make_net(kind, Perceptron, lr=1.0), random_state=0)
+    other.set_params(
+        estimator__lr=0.05,
+        structure=structure,
+        sparsity=0.5,
+        strategy="magnitude",
+        strategy__importance="lamp",
+        strategy__allocation="global",
+        strategy__schedule="cubic",
+        strategy__schedule__n_steps=3,
+    )
+    assert_same_bits(bits(estimator.fit(X, y), kind, X), bits(other.fit(X, y), kind, X))
+    other.set_params(**other.get_params(deep=False))
+    assert_same_bits(bits(estimator, kind, X), bits(other.fit(X, y), kind, X))
+
+
+@every_strategy
+@pytest.mark.parametrize("axis", ["importance", "allocation", "schedule", "recovery"])
+def test_every_axis_is_reached_by_its_name(strategy: str, axis: str) -> None:
+    tables = {
+        "importance": IMPORTANCES,
+        "allocation": ALLOCATIONS,
+        "schedule": SCHEDULES,
+        "recovery": RECOVERIES,
+    }
+    for name, component in tables[axis].items():
+        estimator = ESTIMATORS["PrunedClassifier"](strategy=strategy)
+        estimator.set_params(**{f"strategy__{axis}": name})
+        assert type(getattr(estimator.strategy.resolved(), axis)) is component
+        for parameter, value in component().get_params().items():
+            estimator.set_params(**{f"strategy__{axis}__{parameter}": value})
+            assert estimator.get_params()[f"strategy__{axis}__{parameter}"] == value
+
+
+@every_estimator
+@every_strategy
+@every_structure
+def test_a_fitted_estimator_survives(
+    kind: str, strategy: str, structure: str, tmp_path: Any
+) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    estimator = ESTIMATORS[kind](
+        make_net(kind, Perceptron, optimizer=torch.optim.Adam),
+        strategy=strategy,
+        structure=structure,
+        sparsity=0.5,
+        random_state=0,
+    ).fit(X, y)
+    joblib.dump(estimator, tmp_path / "estimator.joblib")
+    others = [
+        round_trip(estimator),
+        deepcopy(estimator),
+        joblib.load(tmp_path / "estimator.joblib"),
+    ]
+    expected = bits(estimator, kind, X)
+    continued = bits(estimator.partial_fit(X, y), kind, X)
+    assert not np.array_equal(expected["outputs"], continued["outputs"])
+    for other in others:
+        assert_same_bits(bits(other, kind, X), expected)
+        assert repr(other.report_) == repr(estimator.report_)
+        assert other.history_[:1] == estimator.history_[:1]
+        assert_same_bits(bits(other.partial_fit(X, y), kind, X), continued)
+
+
+# Law 7: masks are nested along a schedule.
+
+
+@every_structure
+@pytest.mark.parametrize("importance", IMPORTANCES)
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_what_is_gone_stays_gone(
+    structure: str, importance: str, allocation: str, schedule: str
+) -> None:
+    example = NETWORKS["residual"]
+    strategy = Strategy(importance, allocation, schedule)
+    run = run_loop(example.build(), example, strategy, structure, 0.6)
+    for earlier, later in zip(run.kept, run.kept[1:], strict=False):
+        for name in earlier:
+            assert not (later[name] & ~earlier[name]).any()
+    assert run.elements.sparsity == 1 - n_kept_of(0.6, run.elements.n_elements) / (
+        run.elements.n_elements
+    )
+    assert len(run.kept) == len(run.steps)
+    assert (len(run.steps) > 1) == (schedule != "one_shot")
+
+
+# Every axis combines with every other.
+
+
+def explicit(structure: str, network: str) -> Explicit:
+    """Prunes the first layer by little, and leaves the last alone where there are others."""
+    first, *others = elements_of(structure, network)
+    return Explicit({first: 0.25} | ({others[-1]: None} if len(others) > 1 else {}))
+
+
+CROSS = list(
+    product(IMPORTANCES, [*ALLOCATIONS, "explicit"], SCHEDULES, RECOVERIES, STARTS, STRUCTURES)
+)
+
+
+def assert_combines(
+    kind: str,
+    network: str,
+    importance: str,
+    allocation: str,
+    schedule: str,
+    recovery: str,
+    start: str,
+    structure: str,
+) -> None:
+    example = NETWORKS[network]
+    X, y = make_data(kind, example)
+    chosen = explicit(structure, network) if allocation == "explicit" else allocation
+    estimator = ESTIMATORS[kind](
+        make_net(kind, example.module),
+        strategy=Strategy(importance, chosen, schedule, recovery, start),
+        structure=structure,
+        sparsity=0.4,
+        fine_tune_epochs=2,
+        random_state=0,
+    ).fit(X, y)
+    sizes = elements_of(structure, network)
+    if allocation == "explicit":
+        sizes = {name: n for name, n in sizes.items() if chosen.layers.get(name, 0.0) is not None}
+    total = sum(sizes.values())
+    assert estimator.sparsity_ == 1 - n_kept_of(0.4, total) / total
+    assert np.isfinite(raw_outputs(kind, estimator, X)).all()
+    stages = estimator.history_[:, "stage"]
+    assert len(stages) == 3
+    assert ("training the dense network" in stages) == (start == "trained")
+
+
+@pytest.mark.parametrize("combination", CROSS[::7], ids="-".join)
+def test_some_values_of_the_axes_combine(combination: tuple[str, ...]) -> None:
+    assert_combines("PrunedClassifier", "residual", *combination)
+
+
+@pytest.mark.slow
+@every_estimator
+@every_law_network
+@pytest.mark.parametrize("combination", CROSS, ids="-".join)
+def test_all_values_of_the_axes_combine(
+    kind: str, network: str, combination: tuple[str, ...]
+) -> None:
+    assert_combines(kind, network, *combination)
