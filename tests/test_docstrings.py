@@ -14,6 +14,7 @@ import pytest
 import skprune
 import skprune.deployment
 import skprune.metrics
+import skprune.model_selection
 import skprune.network
 import skprune.strategies
 import skprune.structures
@@ -27,6 +28,7 @@ PUBLIC = [
     skprune.structures,
     skprune.network,
     skprune.metrics,
+    skprune.model_selection,
     skprune.deployment,
 ]
 MODULES = sorted(

@@ -18,6 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; a package imports from those of a higher number, and from itself.
 RANKS = {
     "__init__": 0,
+    "model_selection": 1,
     "estimators": 1,
     "strategies": 2,
     "structures": 3,

@@ -1,0 +1,168 @@
+"""Rules that choose among candidates: the sparsest that is as good as the best."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skprune.components import near_match
+
+__all__ = ["pareto_front", "sparsest_within"]
+
+
+def sparsest_within(
+    scoring: str = "score",
+    *,
+    n_std_err: float = 1.0,
+    tolerance: float | None = None,
+    cost: str = "macs",
+) -> "SparsestWithin":
+    """Make a rule for ``refit=`` of a search: the cheapest candidate that is nearly the best.
+
+    Parameters
+    ----------
+    scoring : str, default="score"
+        Name of the metric that has to stay good.
+    n_std_err : float, default=1.0
+        How many standard errors (of the best candidate's mean over the folds) a candidate may be
+        below the best.
+    tolerance : float, default=None
+        How far it may be below, in the metric's own unit, in place of standard errors.
+    cost : str, default="macs"
+        Name of the metric that is to be cheap, as in ``scoring={"macs": macs_scorer}``: a scorer,
+        of which the greatest is the best. ``"sparsity"`` without such a metric is the parameter
+        of that name.
+
+    Returns
+    -------
+    rule : callable
+        Maps ``cv_results_`` to an index. It can be pickled.
+
+    References
+    ----------
+    Breiman, L., Friedman, J., Stone, C. J., & Olshen, R. A. (1984). Classification and regression
+    trees. CRC Press. The one-standard-error rule is in section 3.4.3.
+
+    Examples
+    --------
+    >>> from skprune.model_selection import sparsest_within
+    >>> results = {
+    ...     "params": [{}, {}, {}],
+    ...     "mean_test_accuracy": [0.90, 0.89, 0.70],
+    ...     "split0_test_accuracy": [0.88, 0.88, 0.70],
+    ...     "split1_test_accuracy": [0.92, 0.90, 0.70],
+    ...     "mean_test_macs": [-300.0, -200.0, -100.0],
+    ... }
+    >>> sparsest_within("accuracy")(results)
+    1
+    """
+    return SparsestWithin(scoring, n_std_err, tolerance, cost)
+
+
+class SparsestWithin:
+    """The rule that :func:`sparsest_within` makes."""
+
+    def __init__(self, scoring: str, n_std_err: float, tolerance: float | None, cost: str) -> None:
+        self.scoring = scoring
+        self.n_std_err = n_std_err
+        self.tolerance = tolerance
+        self.cost = cost
+
+    def __repr__(self) -> str:
+        slack = (
+            f"n_std_err={self.n_std_err}"
+            if self.tolerance is None
+            else f"tolerance={self.tolerance}"
+        )
+        return f"sparsest_within({self.scoring!r}, {slack}, cost={self.cost!r})"
+
+    def __call__(self, cv_results: Mapping[str, Any]) -> int:
+        """Choose a candidate.
+
+        Parameters
+        ----------
+        cv_results : mapping of str to array
+            ``cv_results_`` of a search.
+
+        Returns
+        -------
+        index : int
+            The candidate's.
+        """
+        score = _mean(cv_results, self.scoring)
+        cost = _cost(cv_results, self.cost)
+        if np.isnan(score).all():
+            raise ValueError(f"Every candidate's {self.scoring!r} is NaN: there is none to choose.")
+        best = int(np.nanargmax(score))
+        slack = self.tolerance
+        if slack is None:
+            slack = self.n_std_err * _standard_error(cv_results, self.scoring, best)
+        good = np.flatnonzero(score >= score[best] - slack)
+        # Of equally cheap ones, the better; of equally good ones, the first.
+        return int(max(good, key=lambda i: (cost[i], score[i])))
+
+
+def _mean(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
+    key = f"mean_test_{metric}"
+    if key not in cv_results:
+        known = [
+            name.removeprefix("mean_test_") for name in cv_results if name.startswith("mean_test_")
+        ]
+        raise ValueError(
+            f"The search has no metric {metric!r}.{near_match(metric, known)} Its metrics: "
+            f"{', '.join(map(repr, known))}."
+        )
+    return np.asarray(cv_results[key], dtype=float)
+
+
+def _cost(cv_results: Mapping[str, Any], name: str) -> np.ndarray:
+    if name == "sparsity" and f"mean_test_{name}" not in cv_results:
+        parameters = [key for key in cv_results if key.startswith("param_") and key.endswith(name)]
+        if len(parameters) == 1:
+            return np.asarray(cv_results[parameters[0]], dtype=float)
+    return _mean(cv_results, name)
+
+
+def _standard_error(cv_results: Mapping[str, Any], metric: str, index: int) -> float:
+    folds = [
+        cv_results[key][index]
+        for key in cv_results
+        if key.startswith("split") and key.endswith(f"_test_{metric}")
+    ]
+    if len(folds) < 2:
+        return 0.0
+    return float(np.std(folds, ddof=1) / np.sqrt(len(folds)))
+
+
+def pareto_front(
+    cv_results: Mapping[str, Any], scoring: str = "score", cost: str = "macs"
+) -> np.ndarray:
+    """Find the candidates that no other beats in both score and cost.
+
+    Parameters
+    ----------
+    cv_results : mapping of str to array
+        ``cv_results_`` of a search.
+    scoring : str, default="score"
+        Name of the metric that is to be good.
+    cost : str, default="macs"
+        Name of the metric that is to be cheap: a scorer, of which the greatest is the best.
+
+    Returns
+    -------
+    indices : ndarray of int
+        Of the candidates, the cheapest first. Of equal ones, the first.
+
+    Examples
+    --------
+    >>> from skprune.model_selection import pareto_front
+    >>> results = {"mean_test_score": [0.9, 0.8, 0.7], "mean_test_macs": [-3.0, -1.0, -2.0]}
+    >>> pareto_front(results)
+    array([1, 0])
+    """
+    score, value = _mean(cv_results, scoring), _cost(cv_results, cost)
+    front: list[int] = []
+    for index in np.lexsort((np.arange(len(score)), -score, -value)):
+        if not np.isnan(score[index]) and (not front or score[index] > score[front[-1]]):
+            front.append(int(index))
+    return np.array(front, dtype=int)
