@@ -133,7 +133,8 @@ def is_abstract(value: Any) -> bool:
 
 
 def is_dataclass_like(value: Any) -> bool:
-    return isinstance(value, type) and hasattr(value, "__dataclass_fields__")
+    of_fields = hasattr(value, "__dataclass_fields__") or hasattr(value, "_fields")
+    return isinstance(value, type) and of_fields
 
 
 @pytest.mark.parametrize("name", CALLABLES)
