@@ -104,7 +104,10 @@ sizes = {
 
 X_scaled = StandardScaler().fit_transform(X)
 times = pd.DataFrame(
-    {name: predict_latency(fitted[name][-1].predict, X_scaled, repeats=1) for name in models}
+    {
+        name: predict_latency(fitted[name][-1].predict, X_scaled, repeats=1, warm_up=1)
+        for name in models
+    }
     for _ in range(15)
 ).min()
 

@@ -161,6 +161,17 @@ class Transposed(nn.Module):
         return self.last(self.norm(self.up(self.down(x).relu())).relu()).mean((2, 3))
 
 
+class GroupedTransposed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 8, 3)
+        self.up = nn.ConvTranspose2d(8, 6, 2, groups=2)
+        self.head = nn.Linear(6, N_OUTPUTS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.up(self.conv(x).relu()).relu().mean((2, 3)))
+
+
 class Embedded(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -313,6 +324,7 @@ NETWORKS = {
     "conv1d": Example(Conv1dFlatten, (2, 8), {"conv": 5, "hidden": 6}),
     "conv3d": Example(Conv3dFlatten, (1, 3, 3, 3), {"conv": 4}),
     "transposed": Example(Transposed, (2, 6, 6), {"down": 4, "up": 5}),
+    "grouped_transposed": Example(GroupedTransposed, (2, 5, 5), {"conv": 4, "up": 3}),
     "embedding": Example(Embedded, (4,), {"table": 6, "hidden": 5}, n_tokens=9),
     "embedding_bag": Example(EmbeddedBag, (4,), {"table": 6, "hidden": 5}, n_tokens=9),
     "layer_norm": Example(LayerNormed, (6,), {"hidden0": 8, "hidden1": 5}, mixes=True),

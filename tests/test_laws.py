@@ -260,6 +260,30 @@ def test_masked_weights_stay_zero_under_any_optimizer(kind: str, optimizer: str)
     assert_stays_masked(kind, "gradual_magnitude", optimizer)
 
 
+class Count(Callback):
+    """Counts the weights that are not zero after each batch of the last stage."""
+
+    def initialize(self) -> "Count":
+        self.counts_: list[int] = []
+        return self
+
+    def on_batch_end(self, net: Any, training: bool = False, **kwargs: Any) -> None:
+        weights = weight_parameters(net.module_).values()
+        self.counts_.append(sum(int(torch.count_nonzero(weight)) for weight in weights))
+
+
+@every_estimator
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_masked_weights_are_zero_after_every_batch(kind: str, optimizer: str) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    net = make_net(kind, Perceptron, callbacks=[("count", Count())], **OPTIMIZERS[optimizer])
+    estimator = ESTIMATORS[kind](net, sparsity=0.2, fine_tune_epochs=2, random_state=0).fit(X, y)
+    kept = sum(int(mask.sum()) for mask in estimator.masks_.values())
+    counts = dict(estimator.net_.callbacks_)["count"].counts_
+    assert len(counts) == 2 * 3
+    assert set(counts) == {kept}
+
+
 @every_estimator
 def test_masked_weights_stay_zero_whatever_a_callback_loads(kind: str) -> None:
     X, y = make_data(kind, NETWORKS["mlp"])
@@ -672,6 +696,16 @@ def test_a_fitted_estimator_survives(
         assert repr(other.report_) == repr(estimator.report_)
         assert other.history_[:1] == estimator.history_[:1]
         assert_same_bits(bits(other.partial_fit(X, y), kind, X), continued)
+
+
+@every_estimator
+def test_an_optimizer_goes_on_from_where_it_was(kind: str) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    net = make_net(kind, Perceptron, optimizer=torch.optim.Adam)
+    estimator = ESTIMATORS[kind](net, sparsity=0.2, random_state=0).fit(X, y).partial_fit(X, y)
+    estimator = round_trip(estimator).partial_fit(X, y)
+    steps = {int(state["step"]) for state in estimator.net_.optimizer_.state.values()}
+    assert steps == {2 * 3}
 
 
 # Law 7: masks are nested along a schedule.

@@ -159,7 +159,7 @@ class BasePruned(NamesComponents, ABC):
         if net is None:
             net = self._default_net(target)
         _require(
-            not (fitted and strategy.start == "init"),
+            not (fitted and net.history and strategy.start == "init"),
             "start='init' prunes a network before it is trained, and the estimator is already "
             "trained. Pass a net that is not fitted, or use start='trained'.",
         )

@@ -25,6 +25,7 @@ from skprune.network.layers import (
     Side,
     channel_count,
     channels_per_bundle,
+    has_computed_tensors,
     is_channelwise,
 )
 
@@ -105,6 +106,13 @@ def trace_units(
     UntraceableError
         If the graph cannot be followed.
     """
+    for name, layer in module.named_modules():
+        if has_computed_tensors(layer):
+            raise UntraceableError(
+                f"The weight of layer {name!r} is computed from other parameters (by weight_norm, "
+                "spectral_norm or the like), so that its units cannot be removed. Use "
+                "structure='weight', or remove the parametrization first."
+            )
     # The tracer follows autograd through every parameter and switches to evaluation mode: a copy.
     traced = deepcopy(module).requires_grad_(True)
     try:
@@ -324,10 +332,10 @@ def _tensors(outputs: Any) -> list[Tensor]:
 
 
 def _map_flattened_channels(graph: Any) -> None:
-    """Teach the graph to flatten signals and volumes, which it only does for images."""
+    """Teach the graph to flatten channels beside layers that see sequences, where it does not."""
     for node in graph.module2node.values():
         sizes = getattr(node.grad_fn, "_saved_self_sym_sizes", None)
-        if node.type != graph.ops.OPTYPE.RESHAPE or sizes is None or len(sizes) not in (3, 5):
+        if node.type != graph.ops.OPTYPE.RESHAPE or sizes is None or len(sizes) not in (3, 4, 5):
             continue
         stride = int(np.prod(sizes[2:]))
         followers = [n for n in node.outputs if isinstance(n.module, nn.Linear)]

@@ -8,7 +8,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling, Slot
-from skprune.network.layers import PRODUCERS, channel_axes
+from skprune.network.layers import PRODUCERS, channel_axes, channel_count
 from skprune.network.network import Network
 from skprune.network.verification import check_units, mixing_groups, outputs_of, same_outputs
 
@@ -82,13 +82,8 @@ def _has_weights(layer: nn.Module, slot: Slot) -> Tensor:
     axis = next(axis for axis in channel_axes(layer, slot.side) if axis.tensor == "weight")
     weight = layer.get_parameter("weight").detach()
     alive = weight.movedim(axis.dim, 0).flatten(1).ne(0).any(1).cpu()
-    count = weight.shape[axis.dim]
-    channels = torch.arange(_n_channels(layer, slot, count))
-    return alive[channels % count]
-
-
-def _n_channels(layer: nn.Module, slot: Slot, count: int) -> int:
-    return layer.in_channels if isinstance(layer, _ConvNd) and slot.side == "in" else count
+    channels = torch.arange(channel_count(layer, slot.side) or 0)
+    return alive[channels % axis.period]
 
 
 def _fold(network: Network, coupling: Coupling, constant: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ __all__ = [
     "channel_axes",
     "channel_count",
     "channels_per_bundle",
+    "has_computed_tensors",
     "is_channelwise",
     "keep_channels",
     "layer_of",
@@ -134,6 +135,12 @@ def channel_axes(module: nn.Module, side: Side) -> Iterator[ChannelAxis]:
     for tensor, dim in dims.items():
         if getattr(module, tensor, None) is not None:
             yield ChannelAxis(tensor, dim, getattr(module, tensor).shape[dim])
+
+
+def has_computed_tensors(module: nn.Module) -> bool:
+    """Whether a layer's tensors are made from other parameters, as ``weight_norm`` does it."""
+    own = {*module._parameters, *module._buffers}
+    return any(axis.tensor not in own for axis in channel_axes(module, "out"))
 
 
 def keep_channels(module: nn.Module, side: Side, keep: Tensor) -> list[tuple[str, int, Tensor]]:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,9 +57,6 @@ class MLP(nn.Module):
     torch.Size([5, 3])
     """
 
-    output_shift: Tensor
-    output_scale: Tensor
-
     def __init__(
         self,
         n_features: int,
@@ -90,13 +88,12 @@ class MLP(nn.Module):
                 layers[f"dropout{i}"] = nn.Dropout(dropout)
             width = size
         layers["output"] = nn.Linear(width, n_outputs, dtype=dtype)
+        if np.any(output_shift != np.zeros(1)) or np.any(output_scale != np.ones(1)):
+            layers["rescale"] = _Rescale(output_shift, output_scale, n_outputs, dtype)
         for name, layer in layers.items():
             self.add_module(name, layer)
         self._order = tuple(layers)
         self.output_activation = output_activation
-        for name, value in (("output_shift", output_shift), ("output_scale", output_scale)):
-            kind = dtype or torch.get_default_dtype()
-            self.register_buffer(name, torch.as_tensor(value, dtype=kind).expand(n_outputs).clone())
 
     def forward(self, X: Tensor) -> Tensor:
         """Compute the outputs.
@@ -113,5 +110,26 @@ class MLP(nn.Module):
         """
         for name in self._order:
             X = self.get_submodule(name)(X)
-        X = X * self.output_scale + self.output_shift
         return X.softmax(dim=-1) if self.output_activation == "softmax" else X
+
+
+class _Rescale(nn.Module):
+    """Brings outputs of the order of one to the targets' own unit."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        shift: float | Sequence[float],
+        scale: float | Sequence[float],
+        n_outputs: int,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("shift", shift), ("scale", scale)):
+            values = torch.as_tensor(value, dtype=dtype or torch.get_default_dtype())
+            self.register_buffer(name, values.expand(n_outputs).clone())
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X * self.scale + self.shift

@@ -132,13 +132,14 @@ def _pack(net: NeuralNet) -> np.ndarray:
         history = json.dumps(list(net.history_), default=float)
     except (TypeError, ValueError) as error:
         raise Uncacheable(f"the history has entries that are no numbers ({error})") from error
-    arrays = {
+    arrays: dict[str, Any] = {
         name: tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
         for name, tensor in _tensors(net).items()
         if tensor.numel()
     }
     file = io.BytesIO()
-    np.savez(file, **{"//history": np.frombuffer(history.encode(), dtype=np.uint8)}, **arrays)
+    arrays["//history"] = np.frombuffer(history.encode(), dtype=np.uint8)
+    np.savez(file, allow_pickle=False, **arrays)
     return np.frombuffer(file.getvalue(), dtype=np.uint8)
 
 

@@ -23,10 +23,10 @@ def example():
 
 @pytest.fixture(scope="module")
 def digits():
-    """Ten random pictures, each with many noisy copies."""
+    """Ten random pictures in black and white, each with many noisy copies."""
     rng = np.random.default_rng(0)
     y = np.arange(700) % 10
-    X = rng.integers(0, 256, (10, 784))[y] + rng.integers(-20, 21, (700, 784))
+    X = 255 * rng.integers(0, 2, (10, 784))[y] + rng.integers(-20, 21, (700, 784))
     return X.clip(0, 255).astype(np.uint8), y
 
 
@@ -51,9 +51,8 @@ def test_prints_every_evaluation(file, tmp_path):
     rounds = [float(score) for score in re.findall(r"random_state=\d;, score=(\d\.\d+)", output)]
     lines = output.partition("\naccuracy ")[2].splitlines()[1:]
     table = {name: [float(n) for n in rest.split()] for name, rest in map(_split, lines)}
-    names = list(table)
     mask = f"mask of round {np.argmax(rounds)}"
-    assert names == [
+    assert list(table) == [
         "dense, validation",
         "3 rounds, validation",
         f"{mask}, test",
@@ -64,7 +63,8 @@ def test_prints_every_evaluation(file, tmp_path):
         [np.mean(rounds), np.std(rounds), np.max(rounds)], abs=1e-3
     )
     assert [len(numbers) for numbers in table.values()] == [1, 3, 1, 3, 3]
-    assert all(0.5 < numbers[0] <= 1 for numbers in table.values())
+    chance = 0.1
+    assert all(3 * chance < numbers[0] <= 1 for numbers in table.values())
 
 
 def _split(line):

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from skprune import PrunedClassifier, UntraceableError
 from skprune.network.coupling import Coupling, Slot, trace_units
+from skprune.network.dead_units import remove_dead_units
+from skprune.network.network import Network
 from tests.helpers import forward, make_data, make_net, same_state, snapshot
 from tests.networks import NETWORKS, TRACEABLE, Recurrent
 
@@ -69,6 +71,33 @@ def test_signals_and_volumes_are_flattened_too(network: str, length: int) -> Non
     name = "hidden" if network == "conv1d" else "output"
     torch.testing.assert_close(
         coupling.units[Slot(name, "in")], coupling.groups["conv"].repeat_interleave(length)
+    )
+
+
+@pytest.mark.parametrize(
+    ("conv", "shape"),
+    [(nn.Conv1d, (2, 9)), (nn.Conv2d, (2, 4, 4)), (nn.Conv3d, (2, 3, 3, 3))],
+)
+def test_channels_are_flattened_beside_a_layer_that_sees_a_sequence(
+    conv: type[nn.Module], shape: tuple[int, ...]
+) -> None:
+    class TwoBranches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = conv(2, 4, 2)
+            self.flat = nn.Linear(4 * 8 if conv is not nn.Conv2d else 4 * 9, 5)
+            self.sequence = nn.Linear(int(np.prod(shape[1:])), 6)
+            self.output = nn.Linear(6, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            sequence = self.sequence(x.flatten(2)).relu().mean(1)
+            return self.flat(self.conv(x).relu().flatten(1)) + self.output(sequence)
+
+    coupling = trace(TwoBranches().eval(), torch.randn(4, *shape))
+    assert {name: len(u) for name, u in coupling.groups.items()} == {"conv": 4, "sequence": 6}
+    width = len(coupling.units[Slot("flat", "in")]) // 4
+    torch.testing.assert_close(
+        coupling.units[Slot("flat", "in")], coupling.groups["conv"].repeat_interleave(width)
     )
 
 
@@ -230,6 +259,25 @@ def test_an_estimator_says_so_too_and_still_prunes_weights() -> None:
     weight = estimator.module_.rnn.weight_hh_l0.detach().numpy()
     assert 0 < mask.mean() < 1
     np.testing.assert_array_equal(weight != 0, mask)
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        nn.utils.parametrizations.weight_norm,
+        nn.utils.parametrizations.spectral_norm,
+        nn.utils.spectral_norm,
+    ],
+)
+def test_a_layer_whose_weight_is_computed_is_an_error_that_says_so(
+    norm: Callable[[nn.Module], nn.Module],
+) -> None:
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), norm(nn.Linear(8, 5)), nn.Linear(5, 3))
+    with pytest.raises(UntraceableError, match=r"weight of layer '2' is computed from other"):
+        trace(module.eval(), torch.randn(4, 6))
+    network = Network(module.eval(), torch.randn(4, 6), forward)
+    network.set_masks({"0.weight": torch.zeros(8, 6, dtype=torch.bool)})
+    assert remove_dead_units(network) is network
 
 
 def test_a_forward_that_fails_is_an_error_that_says_why() -> None:

@@ -217,8 +217,13 @@ def test_a_sum_is_dead_where_nothing_enters_it_from_anywhere() -> None:
 def test_units_under_a_layer_norm_stay() -> None:
     module = NETWORKS["layer_norm"].build()
     inputs = torch.randn(8, 6)
-    zeros = {"hidden0": ([0, 1],), "hidden1": (slice(None), [5])}
-    assert shrink(masked(module, inputs, zeros)).module.hidden0.out_features == 8
+    zeros = {
+        "hidden0": ([0, 1],),
+        "hidden1": (slice(None), [5]),
+        "output": (slice(None), [2]),
+    }
+    smaller = shrink(masked(module, inputs, zeros)).module
+    assert (smaller.hidden0.out_features, smaller.hidden1.out_features) == (8, 4)
 
 
 def test_constants_that_a_bare_parameter_adds_to_stay() -> None:
@@ -229,8 +234,14 @@ def test_constants_that_a_bare_parameter_adds_to_stay() -> None:
 
 def test_constants_stay_where_a_layer_is_reached_twice() -> None:
     module = NETWORKS["reached_twice"].build()
-    network = masked(module, torch.randn(8, 6), {"enter": ([0],), "again": ([0],)})
-    assert shrink(network).module.enter.out_features == 8
+    zeros = {
+        "enter": ([0],),
+        "again": (torch.zeros(8, 8, dtype=torch.bool),),
+        "output": (slice(None), [3]),
+    }
+    zeros["again"][0][0] = zeros["again"][0][:, 3] = True
+    smaller = shrink(masked(module, torch.randn(8, 6), zeros)).module
+    assert smaller.enter.out_features == 7  # nothing leaves the unit 3, and 0 is not constant
 
 
 def test_columns_of_an_embedding_go() -> None:
@@ -263,6 +274,21 @@ def test_a_network_whose_graph_misleads_is_given_back() -> None:
             return self.output(self.hidden1(self.hidden0(x).softmax(1)))
 
     network = masked(SoftMax(), torch.randn(8, 6), {"hidden0": ([0, 1],)})
+    assert remove_dead_units(network) is network
+
+
+def test_a_network_that_a_dead_unit_still_matters_to_is_given_back() -> None:
+    """What is subtracted is the largest unit, which is the one that no weight leaves."""
+
+    class Below(Perceptron):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.hidden0(x)
+            return self.output(self.hidden1(x - x.amax(1, keepdim=True)))
+
+    module = Below()
+    with torch.no_grad():
+        module.hidden0.bias[2] = 100.0
+    network = masked(module, torch.randn(8, 6), {"hidden1": (slice(None), [2])})
     assert remove_dead_units(network) is network
 
 

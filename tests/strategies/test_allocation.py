@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from skorch.callbacks import Callback
 
 from skprune import PrunedClassifier, Strategy, UnreachableSparsityError
 from skprune.network.layers import weight_parameters
 from skprune.strategies import ALLOCATIONS, ERK, SCHEDULES, Explicit, Global, Uniform
 from skprune.strategies.allocation import Demand
-from tests.helpers import fit_untrained, run_loop
-from tests.networks import NETWORKS
+from tests.helpers import fit_untrained, make_data, make_net, run_loop
+from tests.networks import NETWORKS, Perceptron
 
 SHAPES = {"a": (30, 20), "b": (10, 5, 3, 3), "c": (4, 6), "d": (2, 50)}
 
@@ -174,6 +175,15 @@ def test_explicit_reaches_the_same_counts_along_any_schedule(
         )
 
 
+def test_explicit_brings_every_layer_down_in_step_with_the_others() -> None:
+    run = run_explicit({"hidden0": 0.25, "hidden1": 0.75, "output": 0.5}, None, "cubic")
+    for step, kept in zip(run.steps, run.kept, strict=True):
+        done = step.sparsity / run.sparsity
+        for name, final in {"hidden0": 0.25, "hidden1": 0.75, "output": 0.5}.items():
+            expected = LAYERS[name] * (1 - done * final)
+            assert abs(int(kept[name].sum()) - expected) < 1.5
+
+
 @given(
     sizes=st.lists(st.integers(2, 30), min_size=2, max_size=4),
     fixed=st.floats(0, 0.9),
@@ -202,8 +212,22 @@ def test_explicit_meets_any_schedule(
     assert alive["layer0"] == sizes[0] - floor(fixed * sizes[0] + 0.5)
 
 
+def test_explicit_complains_before_any_training() -> None:
+    class Never(Callback):
+        def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+            raise AssertionError
+
+    X, y = make_data("PrunedClassifier", NETWORKS["mlp"])
+    net = make_net("PrunedClassifier", Perceptron, callbacks=[Never()])
+    strategy = Strategy(allocation={"hidden0": 0.5})
+    with pytest.raises(UnreachableSparsityError, match="fixes layers 'hidden0'"):
+        PrunedClassifier(net, strategy=strategy, sparsity=0.1).fit(X, y)
+    with pytest.raises(AssertionError):
+        PrunedClassifier(net, strategy=strategy, sparsity=0.3).fit(X, y)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_explicit_says_before_any_training_what_it_cannot_meet(schedule: str) -> None:
+def test_explicit_says_what_it_cannot_meet(schedule: str) -> None:
     with pytest.raises(
         UnreachableSparsityError,
         match=r"fixes layers 'hidden0', so that the sparsity over all can only be between "

@@ -124,6 +124,21 @@ def test_own_callbacks_see_every_epoch_and_batch(case: str) -> None:
     assert_one_history(estimator)
 
 
+def test_other_callbacks_see_masked_weights(case: str) -> None:
+    class CountWeights(Callback):
+        def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+            weights = [p for p in net.module_.parameters() if p.dim() == 2]
+            net.history.record_batch("n_weights", sum(int(w.count_nonzero()) for w in weights))
+
+    estimator = fit(make_net(callbacks=[CountWeights()]), case)
+    counts = estimator.history_[:, "batches", :, "n_weights"]
+    assert counts[:3] == [[136] * 4] * 3
+    if case == "weight":
+        assert counts[3:] == [[86] * 4, [54] * 4, [54] * 4, [34] * 4]
+    else:
+        assert all(later <= [n] * 4 for (n, *_), later in pairwise(counts))
+
+
 def test_callbacks_are_the_users_after_the_fit(case: str) -> None:
     net = make_net(callbacks=[Counter, ("second", Counter())])
     estimator = fit(net, case)
