@@ -268,6 +268,23 @@ class ReachedTwice(nn.Module):
         return self.output(self.again(self.again(x).relu()).relu())
 
 
+class TiedWeights(nn.Module):
+    """Two layers with one weight: neither can lose a unit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = nn.Linear(6, 8)
+        self.one = nn.Linear(8, 8)
+        self.two = nn.Linear(8, 8)
+        self.two.weight = self.one.weight
+        self.hidden = nn.Linear(8, 5)
+        self.output = nn.Linear(5, N_OUTPUTS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.two(self.one(self.enter(x).relu()).relu()).relu()
+        return self.output(self.hidden(x).relu())
+
+
 class BareParameter(nn.Module):
     """Parameters that belong to no layer: a shift of each unit, and a product."""
 
@@ -331,6 +348,7 @@ NETWORKS = {
     "prelu": Example(ParametricReLU, (6,), {"hidden0": 8, "hidden1": 5}),
     "transformer": Example(Transformer, (5, 4), {"encoder.linear1": 10}),
     "reached_twice": Example(ReachedTwice, (6,), {"enter": 8}),
+    "tied_weights": Example(TiedWeights, (6,), {"hidden": 5}),
     "bare_parameter": Example(BareParameter, (6,), {"hidden": 8}),
     "gru": Example(GatedRecurrent, (5, 4)),
     "lstm": Example(LongShortTerm, (5, 4), {"hidden": 5}),

@@ -79,8 +79,8 @@ def chunk_length(row_bytes: int, device: str | torch.device = "cpu") -> int:
         As many as fill the second-level cache of the processor, or a fixed part of the memory of
         an accelerator; at least 256, at most 16384.
     """
-    budget = _cache_bytes() if torch.device(device).type == "cpu" else 2**28
-    return int(np.clip(budget // max(row_bytes, 1), 256, 16384))
+    budget = _cache_bytes() if "cpu" in str(device) else 2**28
+    return min(max(budget // max(row_bytes, 1), 256), 16384)
 
 
 @lru_cache(maxsize=1)

@@ -322,7 +322,8 @@ class BasePruned(NamesComponents, ABC):
 
     def _inputs(self, X: Any) -> Any:
         """Check and convert the inputs of a prediction."""
-        check_is_fitted(self)
+        if "net_" not in vars(self):
+            check_is_fitted(self)  # raises; it is too slow to ask of every row
         X = validate_inputs(self, X, None, reset=False, plain=self.estimator is None)[0]
         return as_input_dtype(X, self.net_.module_)
 

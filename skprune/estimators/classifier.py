@@ -309,7 +309,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         if labels is not None:
             labels = labels.astype(int)
             return labels if self._multilabel else self.classes_[labels]
-        outputs = self._outputs(X)
+        outputs = self._outputs(X, to_rank=True)
         if self._multilabel:
             return (outputs > 0.5).astype(int)
         if is_binary(self.net_):
@@ -354,8 +354,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _outputs(self, X: Any) -> np.ndarray:
-        return net_outputs(self.net_, X, sigmoid_of_labels(self.net_) if self._multilabel else None)
+    def _outputs(self, X: Any, *, to_rank: bool = False) -> np.ndarray:
+        nonlinearity = sigmoid_of_labels(self.net_) if self._multilabel else None
+        return net_outputs(self.net_, X, nonlinearity, to_rank=to_rank)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can do."""

@@ -182,14 +182,15 @@ def _rows(inputs: Any) -> int:
 
 
 def _counter(name: str, macs: dict[str, int], masks: Mapping[str, Tensor] | None) -> Callable:
-    def count(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        first = args[0] if args else next(iter(kwargs.values()))
+    def count(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        first = args[0] if args else next(iter(kwargs.values()), None)
         positions = _positions(layer, first, output)
         if positions:
+            weights = [(key, p) for key, p in _tensors(layer, buffers=False) if p.dim() >= 2]
+            # A layer under weight_norm or the like has no weight among its own parameters.
             macs[name] += positions * sum(
                 _kept(f"{name}.{tensor}" if name else tensor, parameter, masks)
-                for tensor, parameter in _tensors(layer, buffers=False)
-                if parameter.dim() >= 2
+                for tensor, parameter in weights or [("weight", layer.weight)]
             )
 
     return count

@@ -98,8 +98,9 @@ def trace_units(
     Returns
     -------
     coupling : Coupling
-        The units. Channels that reach the output, a protected layer, or a layer whose inside
-        cannot lose channels (attention, recurrent) are not among them.
+        The units. Channels that reach the output, a protected layer, a layer that shares its
+        weight with another, or one whose inside cannot lose channels (attention, recurrent) are
+        not among them.
 
     Raises
     ------
@@ -171,12 +172,22 @@ def passes_on(layer: nn.Module) -> bool:
     return is_channelwise(layer) and not isinstance(layer, (nn.Embedding, nn.EmbeddingBag))
 
 
+def _tied_layers(module: nn.Module) -> set[str]:
+    """Names of the layers that share a parameter: cut apart, they would no longer share it."""
+    owners: dict[int, list[str]] = {}
+    for name, layer in module.named_modules():
+        for parameter in layer.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(name)
+    return {name for names in owners.values() if len(names) > 1 for name in names}
+
+
 class _Edges:
     """Collects which channel is coupled to which, and joins them."""
 
     def __init__(self, module: nn.Module, protected: frozenset[str]) -> None:
         self.modules = dict(module.named_modules())
         self.protected = protected
+        self.tied = _tied_layers(module)
         self.offsets: dict[Slot, int] = {}
         self.widths: dict[Slot, int] = {}
         self.dims: dict[str, int] = {}
@@ -261,8 +272,13 @@ class _Edges:
         ones = np.ones(left.size, dtype=np.int8)
         _, component = connected_components(coo_array((ones, (left, right)), shape=(total, total)))
         stays = np.zeros(component.max() + 1, dtype=bool)
-        if self.fixed:
-            stays[component[np.concatenate(self.fixed)]] = True
+        tied = [
+            offset + np.arange(self.widths[slot])
+            for slot, offset in self.offsets.items()
+            if slot.layer in self.tied
+        ]
+        for ends in [*self.fixed, *tied]:
+            stays[component[ends]] = True
         number = np.full(stays.size, -1)
         result = Coupling(parameter_dims=self.dims)
         count = 0

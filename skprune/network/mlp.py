@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-class MLP(nn.Module):
+class MLP(nn.Sequential):
     """Multi-layer perceptron, usable in any skorch net.
 
     Inside :class:`~skprune.PrunedClassifier` and :class:`~skprune.PrunedRegressor` every size that
@@ -70,7 +70,6 @@ class MLP(nn.Module):
         output_scale: float | Sequence[float] = 1.0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}; got {activation!r}")
         if output_activation not in (None, "softmax"):
@@ -90,9 +89,7 @@ class MLP(nn.Module):
         layers["output"] = nn.Linear(width, n_outputs, dtype=dtype)
         if np.any(output_shift != np.zeros(1)) or np.any(output_scale != np.ones(1)):
             layers["rescale"] = _Rescale(output_shift, output_scale, n_outputs, dtype)
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-        self._order = tuple(layers)
+        super().__init__(layers)
         self.output_activation = output_activation
 
     def forward(self, X: Tensor) -> Tensor:
@@ -108,8 +105,7 @@ class MLP(nn.Module):
         outputs : Tensor of shape (n_samples, n_outputs)
             Scores, probabilities (with ``output_activation="softmax"``) or predicted targets.
         """
-        for name in self._order:
-            X = self.get_submodule(name)(X)
+        X = super().forward(X)
         return X.softmax(dim=-1) if self.output_activation == "softmax" else X
 
 

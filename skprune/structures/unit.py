@@ -40,9 +40,9 @@ class Unit(Structure):
         if not coupling.groups:
             raise UntraceableError(
                 f"{type(network.module).__name__} has no units that can be removed: all are "
-                "outputs, protected, out of sight (forward leaves torch, as for NumPy), or enter a "
-                "layer whose units are coupled to its inside (attention, recurrent). Use "
-                "structure='weight'."
+                "outputs, protected, of layers that share a weight, out of sight (forward leaves "
+                "torch, as for NumPy), or enter a layer whose units are coupled to its inside "
+                "(attention, recurrent). Use structure='weight'."
             )
         check_units(network, coupling)
         return _Units(network, coupling)

@@ -1,6 +1,7 @@
 """Predictions of a net without its DataLoader."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,11 @@ _SKORCH_NETS = (NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, Neura
 
 
 def net_outputs(
-    net: NeuralNet, X: Any, nonlinearity: Callable[[Tensor], Tensor] | None = None
+    net: NeuralNet,
+    X: Any,
+    nonlinearity: Callable[[Tensor], Tensor] | None = None,
+    *,
+    to_rank: bool = False,
 ) -> np.ndarray:
     """Compute what a net's ``predict_proba`` would, in chunks of rows.
 
@@ -31,6 +36,9 @@ def net_outputs(
         The inputs.
     nonlinearity : callable, default=None
         Applied to the outputs in place of the net's own.
+    to_rank : bool, default=False
+        Whether only the order of a row's outputs counts. A softmax does not change it, and is then
+        left out.
 
     Returns
     -------
@@ -38,23 +46,33 @@ def net_outputs(
         The outputs after the nonlinearity. Where the net's class has its own way to predict, its
         ``predict_proba`` is called.
     """
-    if not _predicts_as_skorch(net):
+    if not (_predicts_as_skorch(type(net)) and takes_rows_as_they_are(net)):
         with put_back(net.device):  # a loader draws a seed
             return net.predict_proba(X)
     apply = nonlinearity or net._get_predict_nonlinearity()
-    net._set_training(False)
+    if to_rank and isinstance(apply, partial) and apply.func is torch.softmax:
+        apply = _unchanged
+    modules = (getattr(net, f"{name}_") for name in net._modules)
+    if any(part.training for module in modules for part in module.modules()):
+        net._set_training(False)
     device = net.device if net.device is not None else _device(net.module_)
-    return forward_in_chunks(lambda chunk: apply(first_output(net.infer(chunk))), X, device)
+    infer = net.infer if isinstance(X, Mapping) or _infers_in_its_own_way(net) else net.module_
+    return forward_in_chunks(lambda chunk: apply(first_output(infer(chunk))), X, device)
+
+
+def _infers_in_its_own_way(net: NeuralNet) -> bool:
+    return type(net).infer is not NeuralNet.infer
 
 
 def _device(module: nn.Module) -> torch.device:
     return next((p.device for p in module.parameters()), torch.device("cpu"))
 
 
-def _predicts_as_skorch(net: NeuralNet) -> bool:
+@lru_cache
+def _predicts_as_skorch(cls: type[NeuralNet]) -> bool:
     """Whether nothing between the data and the probabilities was overridden, ``infer`` apart."""
-    return takes_rows_as_they_are(net) and all(
-        any(getattr(type(net), name) is getattr(cls, name) for cls in _SKORCH_NETS)
+    return all(
+        any(getattr(cls, name) is getattr(own, name) for own in _SKORCH_NETS)
         for name in ("predict_proba", "forward_iter", "evaluation_step")
     )
 

@@ -82,7 +82,7 @@ def takes_rows_as_they_are(net: NeuralNet) -> bool:
         and type(net).get_iterator is NeuralNet.get_iterator
         and net.dataset is Dataset
         and net.iterator_valid is DataLoader
-        and "collate_fn" not in net.get_params_for("iterator_valid")
+        and not hasattr(net, "iterator_valid__collate_fn")
     )
 
 

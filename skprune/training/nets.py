@@ -375,6 +375,7 @@ class ModuleForward:
         # A net with another module, which shares all else with the one that it is made from.
         net = object.__new__(type(self.net))
         vars(net).update(vars(self.net), module_=module)
+        net._set_training(module.training)
         return net.infer(inputs)
 
 

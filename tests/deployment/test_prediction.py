@@ -237,6 +237,28 @@ class OwnInfer(NeuralNetClassifier):
         return super().infer(torch.as_tensor(x) * 2 - 1, **fit_params)
 
 
+class WithEncoder(NeuralNetClassifier):
+    """Has a second module, which predicts otherwise than it trains, too."""
+
+    def initialize_module(self) -> Any:
+        super().initialize_module()
+        self.encoder_ = nn.Sequential(nn.Dropout(0.5), nn.Linear(6, 6))
+        return self
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        return super().infer(self.encoder_(torch.as_tensor(x)), **fit_params)
+
+
+@pytest.mark.parametrize("fine_tune_epochs", [0, 4])
+@pytest.mark.parametrize("trained", [True, False])
+def test_second_module(case: str, trained: bool, fine_tune_epochs: int) -> None:
+    net = mlp_net(WithEncoder)
+    estimator = fit(net.fit(X, Y) if trained else net, case=case, fine_tune_epochs=fine_tune_epochs)
+    ours = [estimator.predict_proba(X_NEW), estimator.predict_proba(X_NEW)]
+    np.testing.assert_array_equal(*ours)
+    same_as_the_net(estimator)
+
+
 class OwnProba(NeuralNetClassifier):
     def predict_proba(self, X: Any) -> np.ndarray:
         return np.roll(super().predict_proba(X), 1, axis=1)
@@ -431,6 +453,13 @@ def test_memory_that_cannot_be_written_to(case: str, tmp_path: Any) -> None:
     np.testing.assert_array_equal(estimator.predict_proba(mapped), expected)
     np.testing.assert_array_equal(estimator.predict_proba(mapped[::2]), expected[::2])
     estimator.partial_fit(mapped, y)
+
+
+def test_chunks_of_memory_that_cannot_be_written_to() -> None:
+    numbers = np.arange(12.0).reshape(6, 2)
+    numbers.flags.writeable = False
+    outputs = forward_in_chunks(lambda rows: rows * 2, numbers, n_rows=4)
+    np.testing.assert_array_equal(outputs, numbers * 2)
 
 
 def test_mapping_in_memory_that_cannot_be_written_to(case: str) -> None:

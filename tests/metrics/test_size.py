@@ -62,6 +62,12 @@ def test_macs_of_attention_are_those_of_its_projections() -> None:
     assert macs_of(SelfAttention(), 3, 5, 8) == {"attention": 5 * 4 * 8 * 8}
 
 
+def test_a_computed_weight_is_multiplied_like_any_other() -> None:
+    module = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), nn.Linear(8, 3))
+    macs = macs_of(module, 4, 6)
+    assert macs == {"0": 48, "0.parametrizations.weight": 0, "1": 24}
+
+
 def test_macs_of_a_network() -> None:
     module = NETWORKS["conv_batch_norm"].build()
     assert macs_of(module, 4, 2, 6, 6) == {

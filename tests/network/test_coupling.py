@@ -12,7 +12,7 @@ from skprune import PrunedClassifier, UntraceableError
 from skprune.network.coupling import Coupling, Slot, trace_units
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
-from tests.helpers import forward, make_data, make_net, same_state, snapshot
+from tests.helpers import fit_untrained, forward, make_data, make_net, same_state, snapshot
 from tests.networks import NETWORKS, TRACEABLE, Recurrent
 
 
@@ -278,6 +278,18 @@ def test_a_layer_whose_weight_is_computed_is_an_error_that_says_so(
     network = Network(module.eval(), torch.randn(4, 6), forward)
     network.set_masks({"0.weight": torch.zeros(8, 6, dtype=torch.bool)})
     assert remove_dead_units(network) is network
+
+
+def test_masks_hold_for_a_weight_that_is_computed() -> None:
+    """A weight of ``weight_norm`` is zero where the direction that it is computed from is."""
+    module = nn.Sequential(
+        nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)
+    )
+    estimator = fit_untrained("PrunedRegressor", module, NETWORKS["mlp"], sparsity=0.5)
+    mask = estimator.masks_["0.parametrizations.weight.original1"]
+    weight = estimator.module_[0].weight.detach().numpy()
+    assert 0 < mask.mean() < 1
+    assert not weight[~mask].any()
 
 
 def test_a_forward_that_fails_is_an_error_that_says_why() -> None:

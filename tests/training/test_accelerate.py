@@ -47,7 +47,9 @@ class Watched(Perceptron):
 
 class RecordMixed(Callback):
     def on_epoch_end(self, net: NeuralNet, **kwargs: Any) -> None:
+        assert isinstance(net.optimizer_, accelerate.optimizer.AcceleratedOptimizer)
         net.history.record("mixed", net.module_.mixed)
+        net.history.record("wrapped", net._wrapped_with_accelerator)
 
 
 @pytest.fixture(params=["no", "bf16"])
@@ -76,6 +78,8 @@ def test_every_stage_trains_with_accelerate(precision: str, case: str, unwrap: b
     with left_alone(net):
         estimator = pruned(net, case).fit(X, Y)
     assert estimator.history_[:, "mixed"] == [precision == "bf16"] * 7
+    assert estimator.history_[:, "wrapped"] == [True] * 7
+    assert estimator.net_._wrapped_with_accelerator != unwrap
     assert_pruned(estimator, case)
     assert_one_history(estimator)
     np.testing.assert_allclose(

@@ -124,11 +124,30 @@ def test_own_callbacks_see_every_epoch_and_batch(case: str) -> None:
     assert_one_history(estimator)
 
 
+@pytest.mark.parametrize("start", ["trained", "init"])
+def test_every_stage_trains_what_is_left(case: str, start: str) -> None:
+    class Compare(Callback):
+        def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+            self.before_ = snapshot(net.module_)
+
+        def on_train_end(self, net: NeuralNet, **kwargs: Any) -> None:
+            after = net.module_.state_dict()
+            changed = [not torch.equal(after[name], old) for name, old in self.before_.items()]
+            net.history.record("changed", all(changed))
+
+    estimator = fit(make_net(callbacks=[Compare()]), case, start=start)
+    assert estimator.history_[:, "changed"] == [True] * (4 if start == "trained" else 3)
+    assert_pruned(estimator, case)
+
+
+def count_weights(module: nn.Module) -> int:
+    return sum(int(p.count_nonzero()) for p in module.parameters() if p.dim() == 2)
+
+
 def test_other_callbacks_see_masked_weights(case: str) -> None:
     class CountWeights(Callback):
         def on_batch_end(self, net: NeuralNet, **kwargs: Any) -> None:
-            weights = [p for p in net.module_.parameters() if p.dim() == 2]
-            net.history.record_batch("n_weights", sum(int(w.count_nonzero()) for w in weights))
+            net.history.record_batch("n_weights", count_weights(net.module_))
 
     estimator = fit(make_net(callbacks=[CountWeights()]), case)
     counts = estimator.history_[:, "batches", :, "n_weights"]
@@ -405,6 +424,16 @@ def test_initializer_initializes_once(case: str, start: str, fine_tune_epochs: i
     weight = estimator.module_.hidden1.weight
     assert (weight[weight != 0] > 9.9).all()
     assert_pruned(estimator, case)
+
+
+def test_weights_of_an_initializer_are_masked_before_they_are_used() -> None:
+    class CountWeights(Callback):
+        def on_batch_begin(self, net: NeuralNet, **kwargs: Any) -> None:
+            net.history.record_batch("n_weights", count_weights(net.module_))
+
+    net = make_net(callbacks=[Initializer("*weight", fn=nn.init.ones_), CountWeights()])
+    estimator = fit(net, "weight", start="init")
+    assert estimator.history_[0, "batches", 0, "n_weights"] == 86
 
 
 def test_parameter_mappers_follow_the_first_stage(case: str) -> None:
@@ -712,9 +741,12 @@ def test_module_that_cannot_be_pickled(case: str) -> None:
 
 
 def test_trained_net(case: str) -> None:
-    net = make_net(callbacks=[("counter", Counter()), Initializer("*", fn=nn.init.ones_)])
-    net.fit(X, Y)
+    names = []
+    callbacks = [("counter", Counter()), Initializer("*.weight", fn=names.append)]
+    net = make_net(callbacks=callbacks).fit(X, Y)
+    assert len(names) == 3
     estimator = fit(net, case)
+    assert len(names) == 3
     assert callback_of(estimator, "counter").epochs_ == 3 + 4
     assert [row["epoch"] for row in estimator.history_] == list(range(1, 8))
     assert [row.get("stage") for row in estimator.history_] == [None] * 3 + ["fine-tuning"] * 4
