@@ -46,7 +46,8 @@ def net_outputs(
         The outputs after the nonlinearity. Where the net's class has its own way to predict, its
         ``predict_proba`` is called.
     """
-    if not (_predicts_as_skorch(type(net)) and takes_rows_as_they_are(net)):
+    cls: Any = type(net)
+    if not (_predicts_as_skorch(cls) and takes_rows_as_they_are(net)):
         with put_back(net.device):  # a loader draws a seed
             return net.predict_proba(X)
     apply = nonlinearity or net._get_predict_nonlinearity()
