@@ -31,7 +31,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
     strategy : str or Strategy, default="magnitude"
         How to prune: ``"random"``, ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``,
         ``"gradual_magnitude"``, ``"random_at_init"``, or a :class:`~skprune.Strategy`.
-    sparsity : float or None, default=0.9
+    sparsity : float or None, default=0.8
         How much to prune: the fraction of the structure's elements (weights, or units) that is
         removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer.
     structure : str or Structure, default="weight"
@@ -105,7 +105,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         estimator: NeuralNet | None = None,
         *,
         strategy: str | Strategy = "magnitude",
-        sparsity: float | None = 0.9,
+        sparsity: float | None = 0.8,
         structure: str | Structure = "weight",
         fine_tune_epochs: int | None = None,
         protect: list[str] | None = None,

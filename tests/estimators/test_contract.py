@@ -33,7 +33,7 @@ VARIANTS = {
 # of float32 unless the sums are short: hence the few weights.
 WRAPPED = {
     "classifier": PrunedClassifier(classifier_net(module__hidden=32, max_epochs=20)),
-    "regressor": PrunedRegressor(regressor_net(max_epochs=20)),
+    "regressor": PrunedRegressor(regressor_net(max_epochs=20), sparsity=0.9),
 }
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": (

@@ -50,7 +50,7 @@ def test_defaults(kind: str) -> None:
     assert params == {
         "estimator": None,
         "strategy": "magnitude",
-        "sparsity": 0.9,
+        "sparsity": 0.8,
         "structure": "weight",
         "fine_tune_epochs": None,
         "protect": None,

@@ -1,7 +1,7 @@
 """What may be learned: classes, labels, numbers; and what predictions look like."""
 
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,8 +14,10 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skprune import PrunedClassifier, PrunedRegressor, Strategy
+from skprune.training.seeding import seeded
 from tests.estimators.common import (
     ESTIMATORS,
+    Perceptron,
     assert_equal_fits,
     binary_net,
     blobs,
@@ -286,9 +288,9 @@ def trained(kind: str, X: np.ndarray, y: np.ndarray, **options: Any) -> NeuralNe
     if kind == "regressor":
         y = y.reshape(len(y), -1).astype(np.float32)
     net = net_for(kind, module__n_features=4, **options)
-    return net.set_params(module__n_outputs=3 if kind == "classifier" else 1).fit(
-        X.astype(np.float32), y
-    )
+    net.set_params(module__n_outputs=3 if kind == "classifier" else 1)
+    with seeded(0):
+        return net.fit(X.astype(np.float32), y)
 
 
 @pytest.fixture(params=ESTIMATORS)
@@ -451,6 +453,29 @@ def test_partial_fit_is_reproducible(kind: str, structure: str) -> None:
         return ESTIMATORS[kind](net_for(kind), structure=structure, **QUICK).fit(X, y)
 
     assert_equal_fits(fit().partial_fit(X, y), fit().partial_fit(X, y), X)
+
+
+class NotesRows(Perceptron):
+    """Remembers the rows that it is trained on."""
+
+    seen: ClassVar[list[Tensor]] = []
+
+    def forward(self, X: Tensor) -> Tensor:
+        if self.training:
+            self.seen.append(X.clone())
+        return super().forward(X)
+
+
+def test_partial_fit_shuffles_anew(kind: str) -> None:
+    X, y = data_for(kind)
+    fitted = ESTIMATORS[kind](net_for(kind, NotesRows), **QUICK).fit(X, y)
+
+    NotesRows.seen.clear()
+    fitted.partial_fit(X, y).partial_fit(X, y)
+
+    first, second = torch.cat(NotesRows.seen).split(len(X))
+    assert torch.equal(first.sort(0).values, second.sort(0).values)
+    assert not torch.equal(first, second)
 
 
 def test_partial_fit_leaves_the_nets_of_before_alone(kind: str) -> None:
