@@ -94,8 +94,8 @@ class BasePruned(NamesComponents, ABC):
     @abstractmethod
     def _arguments(
         self, net: NeuralNet, target: Any, y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Give what the data determine of a module: for any, and for an MLP in addition."""
+    ) -> dict[str, Any]:
+        """Give what the data determine of a module, by the name of its argument."""
 
     @abstractmethod
     def _encode_target(self, y: np.ndarray, target: Any, net: NeuralNet, outputs: Tensor) -> Any:
@@ -166,7 +166,7 @@ class BasePruned(NamesComponents, ABC):
         weights = self._weigh(y, target, sample_weight)
         with seeded(seeds["dense"], net.device):
             if not fitted:
-                fill_in(net, *self._arguments_for(net, target, X, y, weights))
+                fill_in(net, self._arguments_for(net, target, X, y, weights))
                 initialize(net, X, y)
             X = as_input_dtype(X, net.module_)
             forward = ModuleForward(net)
@@ -189,14 +189,13 @@ class BasePruned(NamesComponents, ABC):
 
     def _arguments_for(
         self, net: NeuralNet, target: Any, X: Any, y: np.ndarray, weights: np.ndarray | None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        of_any, of_mlp = self._arguments(net, target, y, weights)
-        if not isinstance(X, Mapping):
-            if X.ndim == 2:
-                of_any["n_features"] = X.shape[1]
-            if self.estimator is None:
-                of_mlp["dtype"] = torch.float32 if X.dtype == np.float32 else torch.float64
-        return of_any, of_mlp
+    ) -> dict[str, Any]:
+        arguments = self._arguments(net, target, y, weights)
+        single = not isinstance(X, Mapping) and X.dtype == np.float32
+        arguments["dtype"] = torch.float32 if single else torch.float64
+        if not isinstance(X, Mapping) and X.ndim == 2:
+            arguments["n_features"] = X.shape[1]
+        return arguments
 
     def _prune(
         self,

@@ -184,10 +184,11 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         target: _Classes,
         y: np.ndarray,
         sample_weight: np.ndarray | None,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        n_outputs = 1 if is_binary(net) else len(target.classes)
-        softmax = {"output_activation": "softmax"} if wants_probabilities(net) else {}
-        return {"n_outputs": n_outputs}, softmax
+    ) -> dict[str, Any]:
+        return {
+            "n_outputs": 1 if is_binary(net) else len(target.classes),
+            "output_activation": "softmax" if wants_probabilities(net) else None,
+        }
 
     def _encode_target(
         self, y: np.ndarray, target: _Classes, net: NeuralNet, outputs: Tensor

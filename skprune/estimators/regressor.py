@@ -135,15 +135,16 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         target: tuple[int, ...],
         y: np.ndarray,
         sample_weight: np.ndarray | None,
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> dict[str, Any]:
         columns = y.reshape(len(y), -1).astype(np.float64)
         mean = np.average(columns, axis=0, weights=sample_weight)
         spread = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=sample_weight))
         spread[spread == 0] = 1.0
-        return (
-            {"n_outputs": int(np.prod(target, dtype=int))},
-            {"output_shift": mean.tolist(), "output_scale": spread.tolist()},
-        )
+        return {
+            "n_outputs": int(np.prod(target, dtype=int)),
+            "output_shift": mean.tolist(),
+            "output_scale": spread.tolist(),
+        }
 
     def _encode_target(
         self, y: np.ndarray, target: tuple[int, ...], net: NeuralNet, outputs: Tensor

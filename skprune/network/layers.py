@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils.parametrizations import _WeightNorm
 
 __all__ = [
     "NORMS",
@@ -22,6 +23,7 @@ __all__ = [
     "is_channelwise",
     "keep_channels",
     "layer_of",
+    "weight_normed",
     "weight_parameters",
     "zero_channels",
 ]
@@ -141,6 +143,16 @@ def has_computed_tensors(module: nn.Module) -> bool:
     """Whether a layer's tensors are made from other parameters, as ``weight_norm`` does it."""
     own = {*module._parameters, *module._buffers}
     return any(axis.tensor not in own for axis in channel_axes(module, "out"))
+
+
+def weight_normed(module: nn.Module, parameter: str) -> str | None:
+    """Name the layer whose weight is computed from a parameter by ``weight_norm``, if any is."""
+    owner = parameter.rpartition(".")[0]
+    layer, computed, _ = owner.rpartition(".parametrizations.")
+    if not computed:
+        return None
+    steps = module.get_submodule(owner).children()
+    return layer if any(isinstance(step, _WeightNorm) for step in steps) else None
 
 
 def keep_channels(module: nn.Module, side: Side, keep: Tensor) -> list[tuple[str, int, Tensor]]:

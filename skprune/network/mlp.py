@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from math import sqrt
 
 import numpy as np
 import torch
@@ -22,9 +23,12 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 class MLP(nn.Sequential):
     """Multi-layer perceptron, usable in any skorch net.
 
-    Inside :class:`~skprune.PrunedClassifier` and :class:`~skprune.PrunedRegressor` every size that
-    the data determine (`n_features`, `n_outputs`, `dtype`, `output_activation`, `output_shift`,
-    `output_scale`) is filled in from them where the net does not set it.
+    Its weights begin as those of scikit-learn's ``MLPClassifier`` do [1]_.
+
+    Inside :class:`~skprune.PrunedClassifier` and :class:`~skprune.PrunedRegressor` `n_features`,
+    `n_outputs` and `output_activation` are filled in where the net does not set them. `dtype`,
+    `output_shift` and `output_scale` are filled in where the net sets them to ``"data"``, as the
+    default nets do: with the type of X, and the mean and standard deviation of y.
 
     Parameters
     ----------
@@ -48,6 +52,12 @@ class MLP(nn.Sequential):
         learn targets of any unit with one learning rate.
     dtype : torch.dtype, default=None
         Type of the weights; torch's default if None.
+
+    References
+    ----------
+    .. [1] Glorot, X., & Bengio, Y. (2010). Understanding the difficulty of training deep
+       feedforward neural networks. International Conference on Artificial Intelligence and
+       Statistics.
 
     Examples
     --------
@@ -90,6 +100,11 @@ class MLP(nn.Sequential):
         if np.any(output_shift != np.zeros(1)) or np.any(output_scale != np.ones(1)):
             layers["rescale"] = _Rescale(output_shift, output_scale, n_outputs, dtype)
         super().__init__(layers)
+        for layer in self.children():
+            if isinstance(layer, nn.Linear):
+                bound = sqrt(6 / (layer.in_features + layer.out_features))
+                nn.init.uniform_(layer.weight, -bound, bound)
+                nn.init.uniform_(layer.bias, -bound, bound)
         self.output_activation = output_activation
 
     def forward(self, X: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from skprune.network.layers import layer_of
+from skprune.network.layers import layer_of, weight_normed
 from skprune.network.network import Network
 from skprune.structures.base import Elements, Structure
 
@@ -32,6 +32,14 @@ class Weight(Structure):
             for name in network.weights
             if name.rpartition(".")[0] not in protected and name not in protected
         }
+        for name in weights.values():
+            if (layer := weight_normed(network.module, name)) is not None:
+                raise ValueError(
+                    f"The weight of layer {layer!r} is computed by weight_norm, which divides by "
+                    "the norm of each row, so that a row cannot lose all its weights. Remove it "
+                    "first (torch.nn.utils.parametrize.remove_parametrizations), or protect the "
+                    f"layer (protect=[{layer!r}])."
+                )
         return _Weights(network, weights)
 
 

@@ -73,13 +73,19 @@ def default_regressor_net() -> NeuralNetRegressor:
     net : NeuralNetRegressor
         The net, not initialized.
     """
-    return NeuralNetRegressor(MLP, **_DEFAULTS)
+    return NeuralNetRegressor(
+        MLP, module__output_shift=FROM_DATA, module__output_scale=FROM_DATA, **_DEFAULTS
+    )
 
+
+# Stands in a net for an argument of its module that is to be filled in from the data.
+FROM_DATA = "data"
 
 _DEFAULTS: dict[str, Any] = {
+    "module__dtype": FROM_DATA,
     "optimizer": torch.optim.Adam,
-    "optimizer__weight_decay": 1e-4,
-    "lr": 2e-3,
+    "optimizer__weight_decay": 1e-3,
+    "lr": 3e-3,
     "batch_size": 200,
     "max_epochs": 100,
     "iterator_train__shuffle": True,
@@ -218,7 +224,7 @@ def _results_in(place: dict | list) -> Iterator[tuple[Any, Any, Tensor]]:
             yield place, key, value
 
 
-def fill_in(net: NeuralNet, values: Mapping[str, Any], of_mlp: Mapping[str, Any]) -> None:
+def fill_in(net: NeuralNet, values: Mapping[str, Any]) -> None:
     """Give a net's module the arguments that only the data determine, in place.
 
     Parameters
@@ -226,20 +232,24 @@ def fill_in(net: NeuralNet, values: Mapping[str, Any], of_mlp: Mapping[str, Any]
     net : NeuralNet
         A net that is not initialized.
     values : mapping of str to object
-        ``n_features`` and ``n_outputs``; each is set if the module has an argument of that name
-        and the net does not set it.
-    of_mlp : mapping of str to object
-        The same, for modules that derive from :class:`~skprune.network.MLP` alone.
+        What the data determine. Sizes (``n_features``, ``n_outputs``), and an MLP's
+        ``output_activation``, are set where the module has an argument of that name and the net
+        does not set it; any value where the net sets it to ``"data"``.
     """
     module = net.module
     if isinstance(module, nn.Module) or not callable(module):
         return
     accepted = signature(module).parameters
+    unasked = {"n_features", "n_outputs"}
     if isclass(module) and issubclass(module, MLP):
-        values = {**values, **of_mlp}
+        unasked.add("output_activation")
     for name, value in values.items():
-        if name in accepted and not hasattr(net, f"module__{name}"):
-            setattr(net, f"module__{name}", value)
+        argument = f"module__{name}"
+        asked = isinstance(given := getattr(net, argument, None), str) and given == FROM_DATA
+        if asked and name not in accepted:
+            delattr(net, argument)  # left from a module that has been set to another
+        elif asked or (name in accepted and name in unasked and not hasattr(net, argument)):
+            setattr(net, argument, value)
 
 
 def initialize(net: NeuralNet, X: Any, y: Any) -> None:

@@ -335,3 +335,24 @@ def test_silence_by_default(kind: str, capsys: pytest.CaptureFixture[str]) -> No
     ESTIMATORS[kind](sparsity=0.5).fit(X, y).partial_fit(X, y).predict(X)
 
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parameters_of_the_default_net_leave_the_rest_to_the_data(
+    kind: str, dtype: type[np.floating]
+) -> None:
+    X, y = data_for(kind)
+    X = X.astype(dtype)
+    options = {"fine_tune_epochs": 2, "random_state": 0}
+
+    plain = ESTIMATORS[kind](**options).fit(X, y)
+    nested = ESTIMATORS[kind](**options).set_params(estimator__lr=plain.net_.lr).fit(X, y)
+
+    assert str(dtype.__name__) in str(next(plain.module_.parameters()).dtype)
+    np.testing.assert_array_equal(plain.predict(X), nested.predict(X))
+    other = nested.set_params(estimator__module=torch.nn.Linear)
+    other.set_params(estimator__module__in_features=X.shape[1])
+    other.set_params(estimator__module__out_features=3 if kind == "classifier" else 1).fit(
+        X.astype(np.float32), y
+    )
+    assert isinstance(other.module_, torch.nn.Linear)

@@ -34,12 +34,12 @@ def fitted():
 
 
 def test_values(fitted):
-    # 5-100-1 with 25 units left: 5 * 25 + 25 weights, 25 + 1 biases, float32
+    # 5-100-1 with 25 units left: 5 * 25 + 25 weights, 25 + 1 biases, float64
     assert sparsity_scorer(fitted) == 0.75
     assert macs_scorer(fitted) == -150
     assert n_parameters_scorer(fitted) == -176
     assert compression_scorer(fitted) == 701 / 176
-    assert size_scorer(fitted) == -4 * (176 + 2)  # with the outputs' shift and scale
+    assert size_scorer(fitted) == -8 * (176 + 2)  # with the outputs' shift and scale
     assert latency_scorer(fitted, X) < 0
 
 

@@ -281,15 +281,24 @@ def test_a_layer_whose_weight_is_computed_is_an_error_that_says_so(
 
 
 def test_masks_hold_for_a_weight_that_is_computed() -> None:
-    """A weight of ``weight_norm`` is zero where the direction that it is computed from is."""
+    """A weight of ``spectral_norm`` is zero where the one that it is computed from is."""
     module = nn.Sequential(
-        nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)
+        nn.utils.parametrizations.spectral_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)
     )
     estimator = fit_untrained("PrunedRegressor", module, NETWORKS["mlp"], sparsity=0.5)
-    mask = estimator.masks_["0.parametrizations.weight.original1"]
+    mask = estimator.masks_["0.parametrizations.weight.original"]
     weight = estimator.module_[0].weight.detach().numpy()
     assert 0 < mask.mean() < 1
     assert not weight[~mask].any()
+
+
+def test_weight_norm_is_an_error_that_says_so() -> None:
+    norm = nn.utils.parametrizations.weight_norm
+    module = nn.Sequential(norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3))
+    with pytest.raises(ValueError, match=r"layer '0' is computed by weight_norm.*protect=\['0'\]"):
+        fit_untrained("PrunedRegressor", module, NETWORKS["mlp"])
+    estimator = fit_untrained("PrunedRegressor", module, NETWORKS["mlp"], protect=["0"])
+    assert estimator.masks_["2.weight"].mean() < 1
 
 
 def test_a_forward_that_fails_is_an_error_that_says_why() -> None:
