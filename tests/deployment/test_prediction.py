@@ -53,7 +53,7 @@ def fit(net: NeuralNet, y: Any = Y, case: str = "weight", X: Any = X, **paramete
 
 def same_numbers(ours: Any, theirs: Any) -> None:
     # Sums of float32 are rounded at the scale of what is summed, which a small sum does not show.
-    rounding = np.finfo(np.float32).eps * np.abs(theirs).max()
+    rounding = np.finfo(np.float32).eps * np.abs(np.asarray(theirs)).max()
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=rounding)
 
 
