@@ -3,13 +3,18 @@
 import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["chunk_length", "forward_in_chunks"]
+__all__ = ["NotFinite", "chunk_length", "forward_in_chunks"]
+
+
+class NotFinite(ValueError):
+    """Inputs have a NaN, an infinity, or numbers whose squares are too large to be added up."""
 
 
 def forward_in_chunks(
@@ -17,6 +22,8 @@ def forward_in_chunks(
     X: Any,
     device: str | torch.device = "cpu",
     n_rows: int | None = None,
+    *,
+    check_finite: bool = False,
 ) -> np.ndarray:
     """Compute the outputs of a network for all rows.
 
@@ -30,23 +37,34 @@ def forward_in_chunks(
         Where the chunks are sent.
     n_rows : int, default=None
         Rows of a chunk; chosen by :func:`chunk_length` if None.
+    check_finite : bool, default=False
+        Whether to see that all inputs are finite, which is cheap while a chunk is in the cache.
 
     Returns
     -------
     outputs : ndarray of shape (n_samples, ...)
         The outputs.
+
+    Raises
+    ------
+    NotFinite
+        If an input is not, or is too large to tell.
     """
+    on_cpu = torch.device(device).type == "cpu"
     parts = dict(X) if isinstance(X, Mapping) else {None: X}
     total = len(next(iter(parts.values())))
+    if n_rows is None and total <= _FEWEST_ROWS:
+        n_rows = _FEWEST_ROWS
     n_rows = n_rows or chunk_length(sum(part[:1].nbytes for part in parts.values()), device)
     outputs: Tensor | None = None
     # Not inference_mode, whose tensors a module may keep, and then cannot be trained with.
     with torch.no_grad():
         for start in range(0, total, n_rows):
-            chunk = {
-                key: _as_tensor(part[start : start + n_rows]).to(device)
-                for key, part in parts.items()
-            }
+            chunk = {key: _as_tensor(part[start : start + n_rows]) for key, part in parts.items()}
+            if check_finite and not all(map(_is_finite, chunk.values())):
+                raise NotFinite
+            if not on_cpu:
+                chunk = {key: rows.to(device) for key, rows in chunk.items()}
             output = forward(chunk if isinstance(X, Mapping) else chunk[None])
             if total <= n_rows:
                 return output.cpu().numpy()
@@ -55,6 +73,14 @@ def forward_in_chunks(
             outputs[start : start + n_rows] = output
     assert outputs is not None
     return outputs.numpy()
+
+
+_FEWEST_ROWS = 256
+
+
+def _is_finite(rows: Tensor) -> bool:
+    flat = rows.flatten()
+    return isfinite(torch.dot(flat, flat).item())
 
 
 def _as_tensor(rows: np.ndarray) -> Tensor:
@@ -76,11 +102,13 @@ def chunk_length(row_bytes: int, device: str | torch.device = "cpu") -> int:
     Returns
     -------
     n_rows : int
-        As many as fill the second-level cache of the processor, or a fixed part of the memory of
-        an accelerator; at least 256, at most 16384.
+        As many as fill two thirds of the second-level caches of the cores that torch uses, or a
+        fixed part of the memory of an accelerator; at least 256, at most 16384.
     """
-    budget = _cache_bytes() if "cpu" in str(device) else 2**28
-    return min(max(budget // max(row_bytes, 1), 256), 16384)
+    on_cpu = torch.device(device).type == "cpu"
+    # A third of the cache is left to the weights and the activations.
+    budget = 2 * _cache_bytes() * torch.get_num_threads() // 3 if on_cpu else 2**28
+    return min(max(budget // max(row_bytes, 1), _FEWEST_ROWS), 16384)
 
 
 @lru_cache(maxsize=1)
@@ -89,4 +117,4 @@ def _cache_bytes() -> int:
         size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
     except (ValueError, OSError, AttributeError):
         size = 0
-    return size if size > 0 else 2**20
+    return size if size > 0 else 2**21

@@ -23,7 +23,8 @@ from skprune._sklearn import (
     fit_context,
 )
 from skprune.components import NamesComponents, near_match, resolve
-from skprune.estimators.inputs import validate_inputs
+from skprune.deployment.chunks import NotFinite
+from skprune.estimators.inputs import is_as_fitted, validate_inputs
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.dead_units import remove_dead_units
@@ -319,12 +320,17 @@ class BasePruned(NamesComponents, ABC):
             )
         return self.net_
 
-    def _inputs(self, X: Any) -> Any:
-        """Check and convert the inputs of a prediction."""
+    def _predicted(self, X: Any, predict: Callable[..., np.ndarray]) -> np.ndarray:
+        """Check the inputs of a prediction, and make it: ``predict(X, check_finite=...)``."""
         if "net_" not in vars(self):
-            check_is_fitted(self)  # raises; it is too slow to ask of every row
+            check_is_fitted(self)
+        if is_as_fitted(self, X):
+            try:
+                return predict(as_input_dtype(X, self.net_.module_), check_finite=True)
+            except NotFinite:  # scikit-learn's own check says where, or that all is well
+                pass
         X = validate_inputs(self, X, None, reset=False, plain=self.estimator is None)[0]
-        return as_input_dtype(X, self.net_.module_)
+        return predict(as_input_dtype(X, self.net_.module_), check_finite=False)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

@@ -305,12 +305,14 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             The most probable class of each row; for several labels a row, which have a
             probability above one half.
         """
-        X = self._inputs(X)
-        labels = own_prediction(self.net_, X)
+        return self._predicted(X, self._labels)
+
+    def _labels(self, X: Any, *, check_finite: bool) -> np.ndarray:
+        labels = own_prediction(self.net_, X, check_finite=check_finite)
         if labels is not None:
             labels = labels.astype(int)
             return labels if self._multilabel else self.classes_[labels]
-        outputs = self._outputs(X, to_rank=True)
+        outputs = self._outputs(X, to_rank=True, check_finite=check_finite)
         if self._multilabel:
             return (outputs > 0.5).astype(int)
         if is_binary(self.net_):
@@ -330,7 +332,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         probabilities : ndarray of shape (n_samples, n_classes)
             Of each class, in the order of ``classes_``. For several labels a row, of each label.
         """
-        outputs = self._outputs(self._inputs(X))
+        outputs = self._predicted(X, self._outputs)
         rounding = np.finfo(np.result_type(outputs, np.float16)).eps * outputs.shape[1]
         outputs = outputs.astype(np.float64)
         if self._multilabel:
@@ -355,9 +357,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _outputs(self, X: Any, *, to_rank: bool = False) -> np.ndarray:
+    def _outputs(self, X: Any, *, check_finite: bool, to_rank: bool = False) -> np.ndarray:
         nonlinearity = sigmoid_of_labels(self.net_) if self._multilabel else None
-        return net_outputs(self.net_, X, nonlinearity, to_rank=to_rank)
+        return net_outputs(self.net_, X, nonlinearity, to_rank=to_rank, check_finite=check_finite)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can do."""

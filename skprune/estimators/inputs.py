@@ -8,7 +8,7 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 
-__all__ = ["validate_inputs"]
+__all__ = ["is_as_fitted", "validate_inputs"]
 
 
 def validate_inputs(
@@ -37,8 +37,6 @@ def validate_inputs(
     y : ndarray or None
         The targets.
     """
-    if y is None and not reset and _needs_no_change(estimator, X):
-        return X, None
     # Some sparse matrices of SciPy are mappings too.
     if isinstance(X, Mapping) and not plain and not issparse(X):
         return _validate_mapping(estimator, X, y, reset=reset)
@@ -65,22 +63,32 @@ def validate_inputs(
     return _writable(X), y
 
 
-def _needs_no_change(estimator: Any, X: Any) -> bool:
-    """Whether scikit-learn's checks would pass X on as it is, which they are slow to say."""
-    if not (
+def is_as_fitted(estimator: Any, X: Any) -> bool:
+    """Whether scikit-learn's checks would pass X on as it is, which they are slow to say.
+
+    Parameters
+    ----------
+    estimator : object
+        A fitted estimator.
+    X : object
+        Inputs of a prediction.
+
+    Returns
+    -------
+    as_fitted : bool
+        True for an array like those that it was fitted with; its numbers may still not be finite.
+    """
+    return (
         type(X) is np.ndarray
         and X.ndim == 2
         and X.dtype in (np.float32, np.float64)
         and X.flags.c_contiguous
         and X.flags.writeable
-        and len(X)
+        and len(X) > 0
         and X.shape[1] == getattr(estimator, "n_features_in_", None)
         and not hasattr(estimator, "feature_names_in_")
         and not hasattr(estimator, "_keys")
-    ):
-        return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(X.sum()))
+    )
 
 
 def _writable(X: np.ndarray) -> np.ndarray:

@@ -212,11 +212,12 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions.
         """
-        X = self._inputs(X)
-        outputs = own_prediction(self.net_, X)
-        if outputs is None:
-            outputs = net_outputs(self.net_, X)
+        outputs = self._predicted(X, self._outputs)
         return outputs.reshape(len(outputs), *self._target_shape).astype(np.float64)
+
+    def _outputs(self, X: Any, *, check_finite: bool) -> np.ndarray:
+        own = own_prediction(self.net_, X, check_finite=check_finite)
+        return net_outputs(self.net_, X, check_finite=check_finite) if own is None else own
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can do."""

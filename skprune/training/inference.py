@@ -9,7 +9,7 @@ import torch
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
-from skprune.deployment.chunks import forward_in_chunks
+from skprune.deployment.chunks import NotFinite, forward_in_chunks
 from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.nets import first_output
 from skprune.training.seeding import put_back
@@ -25,6 +25,7 @@ def net_outputs(
     nonlinearity: Callable[[Tensor], Tensor] | None = None,
     *,
     to_rank: bool = False,
+    check_finite: bool = False,
 ) -> np.ndarray:
     """Compute what a net's ``predict_proba`` would, in chunks of rows.
 
@@ -39,15 +40,25 @@ def net_outputs(
     to_rank : bool, default=False
         Whether only the order of a row's outputs counts. A softmax does not change it, and is then
         left out.
+    check_finite : bool, default=False
+        Whether to see that the inputs are finite.
 
     Returns
     -------
     outputs : ndarray of shape (n_samples, n_outputs) or (n_samples,)
         The outputs after the nonlinearity. Where the net's class has its own way to predict, its
         ``predict_proba`` is called.
+
+    Raises
+    ------
+    NotFinite
+        If an input is not finite, or too large to tell; or where it cannot be told at all, since
+        the net predicts in its own way.
     """
     cls: Any = type(net)
     if not (_predicts_as_skorch(cls) and takes_rows_as_they_are(net)):
+        if check_finite:
+            raise NotFinite
         with put_back(net.device):  # a loader draws a seed
             return net.predict_proba(X)
     apply = nonlinearity or net._get_predict_nonlinearity()
@@ -58,7 +69,9 @@ def net_outputs(
         net._set_training(False)
     device = net.device if net.device is not None else _device(net.module_)
     infer = net.infer if isinstance(X, Mapping) or _infers_in_its_own_way(net) else net.module_
-    return forward_in_chunks(lambda chunk: apply(first_output(infer(chunk))), X, device)
+    return forward_in_chunks(
+        lambda chunk: apply(first_output(infer(chunk))), X, device, check_finite=check_finite
+    )
 
 
 def _infers_in_its_own_way(net: NeuralNet) -> bool:
@@ -78,7 +91,7 @@ def _predicts_as_skorch(cls: type[NeuralNet]) -> bool:
     )
 
 
-def own_prediction(net: NeuralNet, X: Any) -> np.ndarray | None:
+def own_prediction(net: NeuralNet, X: Any, *, check_finite: bool = False) -> np.ndarray | None:
     """Compute a net's ``predict`` if its class decides on predictions in a way of its own.
 
     Parameters
@@ -87,14 +100,23 @@ def own_prediction(net: NeuralNet, X: Any) -> np.ndarray | None:
         A fitted net.
     X : ndarray or mapping of str to ndarray
         The inputs.
+    check_finite : bool, default=False
+        Whether to see that the inputs are finite.
 
     Returns
     -------
     predictions : ndarray or None
         None if the class predicts as skorch's do.
+
+    Raises
+    ------
+    NotFinite
+        If that is asked for, since the class has a way of its own and it cannot be told.
     """
     if any(type(net).predict is cls.predict for cls in _SKORCH_NETS):
         return None
+    if check_finite:
+        raise NotFinite
     with put_back(net.device):
         return np.asarray(net.predict(X))
 

@@ -131,6 +131,7 @@ class StageTrainer:
                 "lost. A callback that sets the arguments of the module does this, for example: "
                 "set them before the fit."
             )
+        net._set_training(False)
         cut_off(net.module_)
         check_finite_weights(net.module_, stage)
         if interrupted:
@@ -143,7 +144,8 @@ class StageTrainer:
         self._trained = True
 
     def finish(self) -> None:
-        """Leave the net, with the module that it has now, as skorch leaves one after a fit."""
+        """Leave the net, with the module that it has now, ready to predict and to go on training."""
+        self.net._set_training(False)
         renew_optimizer(self.net)
         if isinstance(self.net, AccelerateMixin) and self.net.unwrap_after_train:
             self.net._unwrap_accelerator()
