@@ -22,7 +22,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def add_timing_options(options: argparse.ArgumentParser, repeats: int) -> None:
-    options.add_argument("--repeats", type=int, default=repeats, help="rounds (default: %(default)s)")
+    options.add_argument(
+        "--repeats", type=int, default=repeats, help="rounds (default: %(default)s)"
+    )
     options.add_argument(
         "--threads",
         type=int,

@@ -1,8 +1,9 @@
 """Training: a default fit against plain skorch, and epochs that shrink as units go.
 
-The first table fits the default estimator on the digits, and the same network by skorch itself, dense
-for as many epochs as the estimator trains before and after pruning. The second follows one fit that
-prunes units step by step, and gives the length of an epoch after each step as a part of a dense one.
+The first table fits the default estimator on the digits, and the same network by skorch itself,
+dense for as many epochs as the estimator trains before and after pruning. The second follows one
+fit that prunes units step by step, and gives the length of an epoch after each step as a part of a
+dense one.
 """
 
 from functools import partial

@@ -5,11 +5,18 @@ The dense estimator shows what leaving skorch's loader out is worth by itself, a
 net what pruning is worth with the loader in place.
 """
 
-
 import numpy as np
 import torch
-from common import Row, add_timing_options, interleaved, milliseconds, parser, publish, speedup
-from common import with_threads
+from common import (
+    Row,
+    add_timing_options,
+    interleaved,
+    milliseconds,
+    parser,
+    publish,
+    speedup,
+    with_threads,
+)
 from skorch import NeuralNetClassifier
 
 from skprune import PrunedClassifier
@@ -96,9 +103,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__)
     add_timing_options(options, repeats=15)
     options.add_argument("--rows", type=int, default=60_000, help="default: %(default)s")
-    options.add_argument("--batch-size", type=int, default=128, help="skorch's (default: its own, 128)")
     options.add_argument(
-        "--chunks", type=int, nargs="*", metavar="N", help="compare these lengths of a chunk as well"
+        "--batch-size", type=int, default=128, help="skorch's (default: its own, 128)"
+    )
+    options.add_argument(
+        "--chunks",
+        type=int,
+        nargs="*",
+        metavar="N",
+        help="compare these lengths of a chunk as well",
     )
     args = options.parse_args(arguments)
     hidden, calls = (300, 100), 50

@@ -85,6 +85,7 @@ _DEFAULTS: dict[str, Any] = {
     "module__dtype": FROM_DATA,
     "optimizer": torch.optim.Adam,
     "optimizer__weight_decay": 1e-3,
+    "optimizer__fused": True,
     "lr": 3e-3,
     "batch_size": 200,
     "max_epochs": 100,

@@ -144,7 +144,7 @@ class StageTrainer:
         self._trained = True
 
     def finish(self) -> None:
-        """Leave the net, with the module that it has now, ready to predict and to go on training."""
+        """Leave the net, with the module it has now, ready to predict and to go on training."""
         self.net._set_training(False)
         renew_optimizer(self.net)
         if isinstance(self.net, AccelerateMixin) and self.net.unwrap_after_train:

@@ -62,6 +62,17 @@ class _StagedNet:
             loader = batch_loader(self, dataset, training)
         return loader or super().get_iterator(dataset, training=training)  # type: ignore[misc]
 
+    def _set_training(self, training: bool = True) -> None:
+        # torch sets the mode of each part anew, which takes longer than to see that it is set.
+        modules = (getattr(self, f"{name}_") for name in (*self._modules, *self._criteria))  # type: ignore[attr-defined]
+        if any(
+            part.training is not training
+            for module in modules
+            if isinstance(module, nn.Module)
+            for part in module.modules()
+        ):
+            super()._set_training(training)  # type: ignore[misc]
+
     def infer(self, x: Any, **fit_params: Any) -> Any:
         return super().infer(_split(x)[0], **fit_params)  # type: ignore[misc]
 
