@@ -28,6 +28,7 @@ from skorch import NeuralNetClassifier
 
 from skprune import PrunedClassifier
 from skprune.metrics import predict_latency
+from skprune.model_selection import sparsest_within
 from skprune.network import MLP
 
 torch.set_num_threads(1)  # layers this small gain nothing from a second thread
@@ -153,16 +154,10 @@ grid = {
 }
 
 
-def sparsest_as_accurate(results):
-    mean, std = results["mean_test_score"], results["std_test_score"]
-    best = mean.argmax()
-    as_accurate = np.flatnonzero(mean >= mean[best] - std[best] / np.sqrt(folds.n_splits))
-    sparsity = results["param_prunedclassifier__sparsity"]
-    return max(as_accurate, key=lambda i: (sparsity[i], mean[i]))
-
-
 pipeline = make_pipeline(StandardScaler(), models["units pruned"])
-search = GridSearchCV(pipeline, grid, cv=folds, refit=sparsest_as_accurate).fit(X, y)
+search = GridSearchCV(
+    pipeline, grid, cv=folds, refit=sparsest_within("score", cost="sparsity")
+).fit(X, y)
 
 results = pd.DataFrame(search.cv_results_)
 chosen = results.loc[search.best_index_]

@@ -49,8 +49,8 @@ from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
 
 __all__ = ["BasePruned"]
 
-# Rows that the network is traced and measured with.
-_N_PROBE_ROWS = 8
+# Rows that the network is traced and measured with, and rows that compaction is checked on.
+_N_PROBE_ROWS, _N_CHECK_ROWS = 8, 256
 
 
 class BasePruned(NamesComponents, ABC):
@@ -181,7 +181,9 @@ class BasePruned(NamesComponents, ABC):
                 fresh=not fitted and strategy.start != "init",
                 trained=fitted,
             )
-            fitted_so_far = self._prune(trainer, strategy, structure, fitted, forward, probe, seeds)
+            fitted_so_far = self._prune(
+                trainer, strategy, structure, fitted, forward, probe, X, seeds
+            )
 
         self._random_state = np.random.RandomState(seeds["partial_fit"])
         self._store_target(target)
@@ -206,6 +208,7 @@ class BasePruned(NamesComponents, ABC):
         fitted: bool,
         forward: Callable[[nn.Module, Any], Any],
         probe: Any,
+        X: Any,
         seeds: Mapping[str, int],
     ) -> dict[str, Any]:
         """Go through all the stages; return the fitted attributes."""
@@ -233,7 +236,8 @@ class BasePruned(NamesComponents, ABC):
         except Interrupted as error:
             interrupted = error
         masks = network.original_masks()
-        network = remove_dead_units(network, protected)
+        if network.masks:
+            network = remove_dead_units(network, protected, rows_on_device(net, X, _N_CHECK_ROWS))
         net.module_ = network.module
         trainer.finish()
         if interrupted is not None:

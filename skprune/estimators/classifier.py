@@ -23,6 +23,7 @@ from skprune.training.nets import (
     is_binary,
     module_dtype,
     takes_labels,
+    takes_only_labels,
     unwrapped,
     wants_probabilities,
 )
@@ -46,7 +47,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     estimator : NeuralNetClassifier or NeuralNetBinaryClassifier, default=None
         The skorch net to train and prune, or an already trained one (fitted, or in a
         ``FrozenEstimator``), which is not trained again before it is pruned. It is never modified.
-        None stands for a multi-layer perceptron with one hidden layer of 100 units.
+        None stands for a multi-layer perceptron with one hidden layer of 100 units. The classes of
+        a trained net are those of y in sorted order, where it was trained on others.
     strategy : str or Strategy, default="magnitude"
         How to prune: ``"random"``, ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``,
         ``"gradual_magnitude"``, ``"random_at_init"``, or a :class:`~skprune.Strategy`.
@@ -211,6 +213,12 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
                     "Use a NeuralNetClassifier."
                 )
             return codes.astype(dtype)
+        if takes_only_labels(net):
+            raise ValueError(
+                f"y has one class a row, and {type(net.criterion_).__name__} takes several labels "
+                "a row. Use a criterion such as torch.nn.CrossEntropyLoss, or give y as columns of "
+                "zeros and ones."
+            )
         _check_width(outputs, len(target.classes), "classes")
         return codes.astype(np.int64)
 

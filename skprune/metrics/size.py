@@ -157,6 +157,7 @@ def count_macs(
     hooks = [
         layer.register_forward_hook(_counter(name, macs, masks), with_kwargs=True)
         for name, layer in layers(module)
+        if not isinstance(layer, torch.jit.ScriptModule)  # takes no hooks: counts as nothing
     ]
     training = module.training
     module.eval()

@@ -4,6 +4,7 @@ torch-pruning's ``DependencyGraph`` follows the network's graph; this file reads
 channel of which layer meets which, and joins what meets into units.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -326,7 +327,9 @@ def _dependency_graph(
     ]
     bare += [(layer.weight, 1) for layer in module.modules() if isinstance(layer, nn.EmbeddingBag)]
     graph = _Graph()
-    with torch.enable_grad():
+    with torch.enable_grad(), warnings.catch_warnings():
+        # What the tracer is not sure of is tried out later.
+        warnings.filterwarnings("ignore", module="torch_pruning")
         graph.build_dependency(
             module,
             inputs,

@@ -15,7 +15,9 @@ from skprune.network.verification import check_units, mixing_groups, outputs_of,
 __all__ = ["remove_dead_units"]
 
 
-def remove_dead_units(network: Network, protected: tuple[str, ...] = ()) -> Network:
+def remove_dead_units(
+    network: Network, protected: tuple[str, ...] = (), inputs: Any = None
+) -> Network:
     """Remove the units that cannot change an output, without changing any.
 
     A unit is dead if no weight leaves it, or if none enters it, so that it puts out a constant;
@@ -29,6 +31,8 @@ def remove_dead_units(network: Network, protected: tuple[str, ...] = ()) -> Netw
         The network; it is left as it is.
     protected : tuple of str
         Names of layers that keep their units.
+    inputs : object, default=None
+        Rows that the outputs are compared on; the network's own few if None.
 
     Returns
     -------
@@ -45,7 +49,8 @@ def remove_dead_units(network: Network, protected: tuple[str, ...] = ()) -> Netw
             coupling = smaller.trace(protected)
     except UntraceableError:
         return network
-    return smaller if same_outputs(outputs_of(smaller), outputs_of(network)) else network
+    same = same_outputs(outputs_of(smaller, inputs), outputs_of(network, inputs))
+    return smaller if same else network
 
 
 def _dead_units(network: Network, coupling: Coupling) -> Tensor:

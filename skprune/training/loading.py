@@ -22,7 +22,8 @@ class _Batches(torch.utils.data.Dataset):
     def __init__(self, X: Any, y: Any, rows: np.ndarray | None) -> None:
         self.X = _as_tensors(X)
         self.y = _as_tensors(y)
-        self.rows = None if rows is None else torch.from_numpy(np.asarray(rows))
+        # A split may count from the end.
+        self.rows = None if rows is None else torch.from_numpy(np.asarray(rows) % len(self.y))
 
     def __len__(self) -> int:
         return len(self.y if self.rows is None else self.rows)

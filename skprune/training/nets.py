@@ -36,6 +36,7 @@ __all__ = [
     "module_dtype",
     "rows_on_device",
     "takes_labels",
+    "takes_only_labels",
     "unwrapped",
     "working_copy",
 ]
@@ -279,6 +280,11 @@ def takes_labels(net: NeuralNet) -> bool:
     return not is_binary(net) and not _has_criterion(net, (nn.CrossEntropyLoss, nn.NLLLoss))
 
 
+def takes_only_labels(net: NeuralNet) -> bool:
+    """Whether a net can learn nothing but several labels a row."""
+    return not is_binary(net) and _has_criterion(net, (nn.BCEWithLogitsLoss, nn.BCELoss))
+
+
 def _has_criterion(net: NeuralNet, kinds: Any) -> bool:
     criterion = net.criterion
     return issubclass(criterion, kinds) if isclass(criterion) else isinstance(criterion, kinds)
@@ -326,7 +332,7 @@ def _has_embedding(module: nn.Module) -> bool:
 
 
 def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
-    """Take the first rows of the inputs as the tensors that a net's module is given.
+    """Take rows from all over the inputs as the tensors that a net's module is given.
 
     Parameters
     ----------
@@ -335,18 +341,16 @@ def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
     X : ndarray or mapping of str to ndarray
         The inputs.
     n_rows : int
-        How many rows.
+        How many rows, at the most.
 
     Returns
     -------
     inputs : Tensor or dict of str to Tensor
         On the net's device.
     """
-    rows = (
-        {key: np.ascontiguousarray(value[:n_rows]) for key, value in X.items()}
-        if isinstance(X, Mapping)
-        else np.ascontiguousarray(X[:n_rows])
-    )
+    length = len(next(iter(X.values())) if isinstance(X, Mapping) else X)
+    some = np.linspace(0, length - 1, min(n_rows, length)).astype(int)
+    rows = {key: value[some] for key, value in X.items()} if isinstance(X, Mapping) else X[some]
     if takes_rows_as_they_are(net):
         return to_tensor(rows, device=net.device)
     with torch.random.fork_rng(devices=[]):  # a loader draws a seed

@@ -551,3 +551,9 @@ def test_labels_do_not_change_in_partial_fit() -> None:
         ValueError, match=r"\(60, 2\), but PrunedClassifier was fitted with 3 labels"
     ):
         fitted.partial_fit(X, y[:, :2])
+
+
+def test_one_class_a_row_for_a_net_of_labels() -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match=r"y has one class a row, and BCEWithLogitsLoss takes sev"):
+        PrunedClassifier(labels_net()).fit(X, y)

@@ -215,3 +215,10 @@ def test_units_are_what_a_layer_puts_out() -> None:
     assert count_units(NETWORKS["embedding"].build())["table"] == 6
     assert count_units(Recurrent(nn.LSTM))["rnn"] == 6
     assert count_units(NETWORKS["transformer"].build())["encoder.self_attn"] == 8
+
+
+def test_a_scripted_part_takes_no_hooks_and_counts_as_nothing() -> None:
+    with pytest.warns(DeprecationWarning, match=r"jit\.script"):
+        scripted = torch.jit.script(nn.Linear(4, 3))
+    module = nn.Sequential(scripted, nn.Linear(3, 2))
+    assert count_macs(module, torch.zeros(5, 4)) == {"0": 0, "1": 6}

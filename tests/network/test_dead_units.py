@@ -314,3 +314,25 @@ def test_no_output_changes_whatever_the_masks(seed: int) -> None:
     smaller = shrink(network)
     count = sum(weight.numel() for weight in smaller.weights.values())
     assert count < sum(weight.numel() for weight in network.weights.values())
+
+
+def test_a_constant_that_is_none_elsewhere_is_not_folded() -> None:
+    """Other rows than those that a network is traced with may show that a unit is alive."""
+
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.out = nn.Linear(4, 6), nn.Linear(6, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.hidden(x).sigmoid() * (x[:, :1] < 2))
+
+    torch.manual_seed(0)
+    module = Gated().eval()
+    network = Network(module, torch.zeros(8, 4), lambda m, x: m(x))
+    mask = torch.ones(6, 4, dtype=torch.bool)
+    mask[0] = False
+    network.set_masks({"hidden.weight": mask})
+    others = torch.full((3, 4), 3.0)
+    assert remove_dead_units(network) is not network
+    assert remove_dead_units(network, inputs=others) is network

@@ -268,3 +268,10 @@ def test_dense_stage_is_a_fit_of_skorch_bit_for_bit(name: str) -> None:
         dense = clone(net).fit(inputs, target)
     assert same_state(snapshot(estimator.module_), snapshot(dense.module_))
     assert estimator.history_[:, "train_loss"] == dense.history[:, "train_loss"]
+
+
+def test_a_split_may_count_from_the_end() -> None:
+    X, y = np.arange(12.0, dtype=np.float32).reshape(6, 2), np.arange(6)
+    net = NeuralNetClassifier(torch.nn.Linear, batch_size=2)
+    loader = batch_loader(net, Subset(Dataset(X, y), [-1, 0, -3]), training=False)
+    assert [batch[1].tolist() for batch in loader] == [[5, 0], [3]]
