@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,11 @@ import torch_pruning
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+from torch.overrides import TorchFunctionMode
 from torch_pruning._helpers import _HybridIndex
-from torch_pruning.dependency.index_mapping import _FlattenIndexMapping
+from torch_pruning.dependency.index_mapping import _ConcatIndexMapping, _FlattenIndexMapping
 
 from skprune.exceptions import UntraceableError
 from skprune.network.layers import (
@@ -326,8 +329,8 @@ def _dependency_graph(
         (module.get_parameter(name), dim) for name, dim in parameter_dims.items()
     ]
     bare += [(layer.weight, 1) for layer in module.modules() if isinstance(layer, nn.EmbeddingBag)]
-    graph = _Graph()
-    with torch.enable_grad(), warnings.catch_warnings():
+    graph, concatenations = _Graph(), _Concatenations()
+    with torch.enable_grad(), warnings.catch_warnings(), concatenations:
         # What the tracer is not sure of is tried out later.
         warnings.filterwarnings("ignore", module="torch_pruning")
         graph.build_dependency(
@@ -340,6 +343,7 @@ def _dependency_graph(
             verbose=False,
         )
     _map_flattened_channels(graph)
+    _map_concatenations(graph, concatenations.widths)
     return graph
 
 
@@ -356,17 +360,94 @@ def _map_flattened_channels(graph: Any) -> None:
         sizes = getattr(node.grad_fn, "_saved_self_sym_sizes", None)
         if node.type != graph.ops.OPTYPE.RESHAPE or sizes is None or len(sizes) not in (3, 4, 5):
             continue
-        stride = int(np.prod(sizes[2:]))
         followers = [n for n in node.outputs if isinstance(n.module, nn.Linear)]
-        if not followers or any(n.module.in_features != sizes[1] * stride for n in followers):
+        if not followers or any(n.module.in_features != np.prod(sizes[1:]) for n in followers):
             continue
+        mapping: Any = partial(_FlattenIndexMapping, stride=int(np.prod(sizes[2:])))
+        if _channels_are_last(node):
+            mapping = partial(_Repeat, width=int(sizes[-1]), count=int(np.prod(sizes[1:-1])))
         for source in node.inputs:
-            for dependency in node.dependencies:
-                if dependency.target is source:
-                    dependency.index_mapping[0] = _FlattenIndexMapping(stride=stride, reverse=True)
-            for dependency in source.dependencies:
-                if dependency.target is node:
-                    dependency.index_mapping[0] = _FlattenIndexMapping(stride=stride, reverse=False)
+            _set_mapping(node, source, 0, mapping(reverse=True))
+            _set_mapping(source, node, 0, mapping(reverse=False))
+
+
+def _channels_are_last(node: Any) -> bool:
+    """Whether what reaches a node was made by a layer that has its channels at the end."""
+    queue, seen = list(node.inputs), set()
+    while queue:
+        source = queue.pop(0)
+        if isinstance(source.module, (nn.Embedding, nn.Linear, nn.LayerNorm)):
+            return True
+        if isinstance(source.module, (_ConvNd, _BatchNorm, nn.GroupNorm)) or source in seen:
+            continue
+        seen.add(source)
+        queue += source.inputs
+    return False
+
+
+class _Repeat:
+    """Where channels stand after flattening when each position has all of them in a row."""
+
+    def __init__(self, width: int, count: int, reverse: bool) -> None:
+        self.width, self.count, self.reverse = width, count, reverse
+
+    def __call__(self, indices: list[Any]) -> list[Any]:
+        if self.reverse:
+            return list({_HybridIndex(i.idx % self.width, i.root_idx) for i in indices})
+        return [
+            _HybridIndex(position * self.width + i.idx, i.root_idx)
+            for position in range(self.count)
+            for i in indices
+        ]
+
+
+class _Concatenations(TorchFunctionMode):
+    """Notes how wide the parts of each concatenation are; the graph does not see the inputs'."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.widths: dict[Any, list[int]] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if func in (torch.cat, torch.concat, torch.concatenate) and output.grad_fn is not None:
+            parts = args[0] if args else kwargs["tensors"]
+            dim = output.grad_fn._saved_dim % output.dim()
+            if dim == 1 or (output.dim() == 3 and dim == 2):
+                self.widths[output.grad_fn] = [part.shape[dim] for part in parts]
+        return output
+
+
+def _map_concatenations(graph: Any, widths: Mapping[Any, list[int]]) -> None:
+    """Tell the graph where the parts of each concatenation stand."""
+    for node in graph.module2node.values():
+        if node.grad_fn not in widths:
+            continue
+        ends = np.cumsum([0, *widths[node.grad_fn]])
+        done: dict[int, int] = {}
+        sources = iter(node.inputs)
+        for place, (function, _) in enumerate(node.grad_fn.next_functions):
+            if function is None or not _is_node(graph, function):
+                continue
+            source = next(sources)
+            part = ends[place : place + 2].tolist()
+            number = done[id(source)] = done.get(id(source), -1) + 1
+            _set_mapping(node, source, 1, _ConcatIndexMapping(part, reverse=True), number)
+            _set_mapping(source, node, 1, _ConcatIndexMapping(part, reverse=False), number)
+
+
+def _is_node(graph: Any, function: Any) -> bool:
+    """Whether a part of a concatenation is in the graph: leaves are, if they are its parameters."""
+    if not hasattr(function, "variable"):
+        return True
+    return any(function.variable is parameter for parameter, _ in graph.unwrapped_parameters)
+
+
+def _set_mapping(start: Any, end: Any, place: int, mapping: Any, number: int | None = None) -> None:
+    """Set how indices change on the way between two nodes: on one of several ways, or on all."""
+    ways = [dependency for dependency in start.dependencies if dependency.target is end]
+    for dependency in ways if number is None else ways[number : number + 1]:
+        dependency.index_mapping[place] = mapping
 
 
 def _reached(graph: Any, root: Any) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
