@@ -47,6 +47,7 @@ def default_fit(repeats: int, dense_epochs: int | None) -> list[Row]:
             estimator.set_params(estimator__max_epochs=dense_epochs)
     epochs = len(estimators["skprune, default"].fit(X, y).history_)
     net = default_classifier_net().set_params(
+        criterion=nn.CrossEntropyLoss,
         module__n_features=X.shape[1],
         module__n_outputs=10,
         module__dtype=torch.float64,

@@ -26,4 +26,4 @@ class UncachedWarning(UserWarning):
 
 
 class InterruptedWarning(UserWarning):
-    """A fit was ended by Ctrl-C before it reached its target sparsity."""
+    """A fit was ended by Ctrl-C."""

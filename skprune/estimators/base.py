@@ -85,7 +85,7 @@ class BasePruned(NamesComponents, ABC):
     _random_state: np.random.RandomState
 
     @abstractmethod
-    def _default_net(self, target: Any) -> NeuralNet:
+    def _default_net(self) -> NeuralNet:
         """Make the net for estimator=None."""
 
     @abstractmethod
@@ -158,7 +158,7 @@ class BasePruned(NamesComponents, ABC):
         net, fitted = (None, False) if self.estimator is None else working_copy(self.estimator)
         target = self._learn_target(y if classes is None else classes, net if fitted else None)
         if net is None:
-            net = self._default_net(target)
+            net = self._default_net()
         _require(
             not (fitted and net.history and strategy.start == "init"),
             "start='init' prunes a network before it is trained, and the estimator is already "
@@ -243,7 +243,7 @@ class BasePruned(NamesComponents, ABC):
         if interrupted is not None:
             warn(
                 f"The fit was interrupted while {interrupted}: the sparsity is "
-                f"{elements.sparsity:.6g} in place of {sparsity:.6g}.",
+                f"{elements.sparsity:.6g}, where {sparsity:.6g} was asked for.",
                 InterruptedWarning,
                 stacklevel=5,
             )

@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from skprune._sklearn import StrOptions
 from skprune.estimators.base import BasePruned, _as_it_was_on_error
@@ -46,7 +46,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     ----------
     estimator : NeuralNetClassifier or NeuralNetBinaryClassifier, default=None
         The skorch net to train and prune, or an already trained one (fitted, or in a
-        ``FrozenEstimator``), which is not trained again before it is pruned. It is never modified.
+        ``FrozenEstimator``, or initialized with weights of its own), which is not trained again
+        before it is pruned. It is never modified.
         None stands for a multi-layer perceptron with one hidden layer of 100 units. The classes of
         a trained net are those of y in sorted order, where it was trained on others.
     strategy : str or Strategy, default="magnitude"
@@ -62,7 +63,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         Number of epochs that what is left is trained for, all steps together; half of the net's
         ``max_epochs`` if None.
     protect : list of str, default=None
-        Names of layers that are left as they are. The output layer always keeps its units.
+        Names of layers that keep their weights and units; a layer loses inputs where units before
+        it go. The output layer always keeps its units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
     memory : str or joblib.Memory, default=None
@@ -81,7 +83,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     module_ : Module
         Its module: units that are gone are removed, masked weights are zero.
     masks_ : dict of str to ndarray of bool
-        What is kept of each weight, by the parameter's name, in the original shape.
+        What the strategy kept of each weight, by the parameter's name, in the original shape.
+        ``module_`` and ``report_`` have less where units have died of what it removed.
     sparsity_ : float
         The fraction of the structure's elements that is gone.
     report_ : PruningReport
@@ -177,8 +180,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             )
         return _Classes(classes, multilabel=False)
 
-    def _default_net(self, target: _Classes) -> NeuralNet:
-        return default_classifier_net(target.multilabel)
+    def _default_net(self) -> NeuralNet:
+        return default_classifier_net()
 
     def _arguments(
         self,
@@ -189,6 +192,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     ) -> dict[str, Any]:
         return {
             "n_outputs": 1 if is_binary(net) else len(target.classes),
+            "criterion": nn.BCEWithLogitsLoss if target.multilabel else nn.CrossEntropyLoss,
             "output_activation": "softmax" if wants_probabilities(net) else None,
         }
 
@@ -201,7 +205,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
                 raise ValueError(
                     f"y has several labels a row, which {type(net).__name__} with "
                     f"{type(net.criterion_).__name__} cannot learn. Use a NeuralNetClassifier with "
-                    "criterion=torch.nn.BCEWithLogitsLoss, or estimator=None."
+                    "criterion=torch.nn.BCEWithLogitsLoss and train_split=None (skorch's own split "
+                    "is by class), or estimator=None."
                 )
             _check_width(outputs, y.shape[1], "labels")
             return y.astype(dtype)

@@ -26,7 +26,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
     ----------
     estimator : NeuralNetRegressor, default=None
         The skorch net to train and prune, or an already trained one (fitted, or in a
-        ``FrozenEstimator``), which is not trained again before it is pruned. It is never modified.
+        ``FrozenEstimator``, or initialized with weights of its own), which is not trained again
+        before it is pruned. It is never modified.
         None stands for a multi-layer perceptron with one hidden layer of 100 units.
     strategy : str or Strategy, default="magnitude"
         How to prune: ``"random"``, ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``,
@@ -41,7 +42,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         Number of epochs that what is left is trained for, all steps together; half of the net's
         ``max_epochs`` if None.
     protect : list of str, default=None
-        Names of layers that are left as they are. The output layer always keeps its units.
+        Names of layers that keep their weights and units; a layer loses inputs where units before
+        it go. The output layer always keeps its units.
     memory : str or joblib.Memory, default=None
         Where trained dense networks are kept, so that a search over strategies and sparsities
         trains one for each fold. What it keeps is found again for an equal net, its code included,
@@ -58,7 +60,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
     module_ : Module
         Its module: units that are gone are removed, masked weights are zero.
     masks_ : dict of str to ndarray of bool
-        What is kept of each weight, by the parameter's name, in the original shape.
+        What the strategy kept of each weight, by the parameter's name, in the original shape.
+        ``module_`` and ``report_`` have less where units have died of what it removed.
     sparsity_ : float
         The fraction of the structure's elements that is gone.
     report_ : PruningReport
@@ -126,7 +129,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
     def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> tuple[int, ...]:
         return y.shape[1:]
 
-    def _default_net(self, target: tuple[int, ...]) -> NeuralNet:
+    def _default_net(self) -> NeuralNet:
         return default_regressor_net()
 
     def _arguments(

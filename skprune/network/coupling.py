@@ -118,6 +118,8 @@ def trace_units(
                 "spectral_norm or the like), so that its units cannot be removed. Use "
                 "structure='weight', or remove the parametrization first."
             )
+    parameters = dict(module.named_parameters())
+    protected = {*protected, *(_owner(name) for name in protected if name in parameters)}
     # The tracer follows autograd through every parameter and switches to evaluation mode: a copy.
     traced = deepcopy(module).requires_grad_(True)
     try:

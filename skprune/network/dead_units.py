@@ -1,5 +1,6 @@
 """Units that weight pruning has left without a purpose: found, folded away, removed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,13 @@ from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling, Slot
 from skprune.network.layers import PRODUCERS, channel_axes, channel_count
 from skprune.network.network import Network
-from skprune.network.verification import check_units, mixing_groups, outputs_of, same_outputs
+from skprune.network.verification import (
+    check_units,
+    misread_groups,
+    mixing_groups,
+    outputs_of,
+    same_outputs,
+)
 
 __all__ = ["remove_dead_units"]
 
@@ -40,20 +47,64 @@ def remove_dead_units(
         A copy without the dead units; the network itself if its graph cannot be followed, or if a
         trial shows that it uses a dead unit in a way that its graph does not show.
     """
+    some = network.inputs if inputs is None else inputs
+    trials = [some, *(t for t in [_disturbed(some)] if _runs(network, t))]
+    expected = [outputs_of(network, trial) for trial in trials]
+    for fold in (True, False):
+        smaller = _without_dead_units(network, protected, trials, fold)
+        if smaller is None:
+            break
+        if all(map(same_outputs, (outputs_of(smaller, t) for t in trials), expected)):
+            return smaller
+    return network
+
+
+def _without_dead_units(
+    network: Network, protected: tuple[str, ...], trials: list[Any], fold: bool
+) -> Network | None:
     smaller = network.copy()
     try:
         coupling = smaller.trace(protected)
+        protected = (*protected, *misread_groups(smaller, coupling))
+        coupling = smaller.trace(protected)
         check_units(smaller, coupling)
-        while len(dead := _dead_units(smaller, coupling)):
+        while len(dead := _dead_units(smaller, coupling, trials if fold else [])):
             smaller.remove_units(coupling, dead)
             coupling = smaller.trace(protected)
     except UntraceableError:
-        return network
-    same = same_outputs(outputs_of(smaller, inputs), outputs_of(network, inputs))
-    return smaller if same else network
+        return None
+    return smaller
 
 
-def _dead_units(network: Network, coupling: Coupling) -> Tensor:
+def _disturbed(inputs: Any) -> Any:
+    """Make inputs unlike those of the data, so that what is constant by chance is seen to vary."""
+    generator = torch.Generator().manual_seed(0)
+
+    def disturb(values: Any) -> Any:
+        if isinstance(values, Mapping):
+            return {key: disturb(value) for key, value in values.items()}
+        if not isinstance(values, Tensor):
+            return values
+        if values.is_floating_point():
+            noise = torch.randn(values.shape, generator=generator).to(values)
+            return values + 3 * (1 + values.detach().std(correction=0)) * noise
+        order = torch.rand(values.shape, generator=generator).argsort(0).to(values.device)
+        shuffled = values.gather(0, order)
+        return ~shuffled if values.dtype == torch.bool else shuffled
+
+    return disturb(inputs)
+
+
+def _runs(network: Network, inputs: Any) -> bool:
+    try:
+        outputs_of(network, inputs)
+    except Exception:  # a module may refuse inputs that no data would have
+        return False
+    return True
+
+
+def _dead_units(network: Network, coupling: Coupling, trials: list[Any]) -> Tensor:
+    """Find dead units; those that put out a constant only if there are trials to see that it is."""
     n_units = sum(len(units) for units in coupling.groups.values())
     if not n_units:
         return torch.empty(0, dtype=torch.long)
@@ -73,13 +124,13 @@ def _dead_units(network: Network, coupling: Coupling) -> Tensor:
     for name in mixed:
         stays[coupling.groups[name]] = True
     idle = ~leaves & ~stays
-    constant = ~enters & leaves & ~stays & foldable
+    constant = ~enters & leaves & ~stays & foldable & bool(trials)
     for units in coupling.groups.values():
         if (idle | constant)[units].all():
             # The one that the group keeps goes on putting out its constant: it is not folded.
             idle[units[0]] = constant[units[0]] = False
     if constant.any():
-        constant = _fold(network, coupling, constant)
+        constant = _fold(network, coupling, constant, trials)
     return (idle | constant).nonzero().flatten()
 
 
@@ -91,7 +142,7 @@ def _has_weights(layer: nn.Module, slot: Slot) -> Tensor:
     return alive[channels % axis.period]
 
 
-def _fold(network: Network, coupling: Coupling, constant: Tensor) -> Tensor:
+def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[Any]) -> Tensor:
     """Fold constant units into the biases of what they enter; say which could be folded."""
     modules = dict(network.module.named_modules())
     consumers = {
@@ -99,7 +150,7 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor) -> Tensor:
         for slot, ids in coupling.units.items()
         if slot.side == "in" and constant[ids[ids >= 0]].any()
     }
-    values = {name: _incoming(network, modules[name]) for name in consumers}
+    values = {name: _incoming(network, modules[name], trials) for name in consumers}
     folded = constant.clone()
     for name, ids in consumers.items():
         mine = (ids >= 0) & constant[ids.clamp(min=0)]
@@ -121,8 +172,10 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor) -> Tensor:
     return folded
 
 
-def _incoming(network: Network, layer: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """Smallest and largest value of each input channel of a layer over the network's inputs."""
+def _incoming(
+    network: Network, layer: nn.Module, trials: list[Any]
+) -> tuple[Tensor, Tensor] | None:
+    """Smallest and largest value of each input channel of a layer over all the trials."""
     seen: list[tuple[Tensor, Tensor]] = []
 
     def look(_: nn.Module, arguments: tuple[Any, ...]) -> None:
@@ -134,10 +187,14 @@ def _incoming(network: Network, layer: nn.Module) -> tuple[Tensor, Tensor] | Non
 
     hook = layer.register_forward_pre_hook(look)
     try:
-        outputs_of(network)
+        for trial in trials:
+            outputs_of(network, trial)
     finally:
         hook.remove()
-    return seen[0] if len(seen) == 1 else None
+    if len(seen) != len(trials):
+        return None  # used more than once, or not at all
+    lowest, highest = zip(*seen, strict=True)
+    return torch.stack(lowest).amin(0), torch.stack(highest).amax(0)
 
 
 def _passes_constants(layer: nn.Module) -> bool:

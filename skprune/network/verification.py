@@ -10,7 +10,7 @@ from skprune.network.coupling import Coupling
 from skprune.network.layers import NORMS, zero_channels
 from skprune.network.network import Network
 
-__all__ = ["check_units", "mixing_groups", "outputs_of", "same_outputs"]
+__all__ = ["check_units", "misread_groups", "mixing_groups", "outputs_of", "same_outputs"]
 
 
 def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
@@ -45,15 +45,34 @@ def check_units(network: Network, coupling: Coupling) -> None:
         If the network no longer runs, or computes something else than with the unit's outgoing
         weights at zero. The message names the layers.
     """
+    if wrong := misread_groups(network, coupling):
+        raise UntraceableError(
+            f"The units of {wrong} cannot be removed: without one of them the network fails or "
+            "computes something else, since it uses them in a way its graph does not show. Protect "
+            f"these layers (protect={wrong}) or use structure='weight'."
+        )
+
+
+def misread_groups(network: Network, coupling: Coupling) -> list[str]:
+    """Name the groups of which a trial shows that the network's graph does not tell all.
+
+    Parameters
+    ----------
+    network : Network
+        The network; it is left as it is.
+    coupling : Coupling
+        Its units.
+
+    Returns
+    -------
+    names : list of str
+        Of the groups; all of them if they are misread only together.
+    """
     groups = {name: units for name, units in coupling.groups.items() if len(units) > 1}
     if not groups or _agrees(network, coupling, groups):
-        return
+        return []
     wrong = [name for name in groups if not _agrees(network, coupling, {name: groups[name]})]
-    raise UntraceableError(
-        f"The units of {wrong or list(groups)} cannot be removed: without one of them the network "
-        f"fails or computes something else, since it uses them in a way its graph does not show. "
-        f"Protect these layers (protect={wrong or list(groups)}) or use structure='weight'."
-    )
+    return wrong or list(groups)
 
 
 def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> bool:
@@ -95,8 +114,9 @@ def _same(ours: Tensor, theirs: Tensor) -> bool:
         return torch.equal(ours, theirs)
     # Half the digits: sums over many terms and layers lose some of the others.
     rounding = torch.finfo(ours.dtype).eps ** 0.5
-    scale = float(theirs.abs().max()) if theirs.numel() else 0.0
-    return torch.allclose(ours, theirs, rtol=0.0, atol=rounding * scale)
+    finite = theirs[theirs.isfinite()]
+    scale = float(finite.abs().max()) if finite.numel() else 0.0
+    return torch.allclose(ours, theirs, rtol=0.0, atol=rounding * scale, equal_nan=True)
 
 
 def outputs_of(network: Network, inputs: Any = None) -> list[Tensor]:

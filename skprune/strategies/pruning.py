@@ -53,7 +53,7 @@ def target_sparsity(elements: Elements, allocation: Allocation, sparsity: float 
         raise UnreachableSparsityError(
             f"sparsity={sparsity} leaves {n_keep} of {total} elements to {n_layers} layers, so "
             f"that one such as {smallest!r} would be emptied. "
-            f"The largest reachable sparsity is {1 - n_layers / total:.6g}."
+            f"The largest reachable sparsity is {1 - n_layers / total:.12g}."
         )
     allocation.check(elements.sizes, n_keep)
     return sparsity

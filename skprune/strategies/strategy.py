@@ -1,16 +1,18 @@
 """A strategy: a point in the space of the axes."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from skprune._sklearn import StrOptions
-from skprune.components import Component, resolve
+from skprune._sklearn import InvalidParameterError
+from skprune.components import Component, near_match, resolve
 from skprune.strategies.allocation import ALLOCATIONS, Allocation, Explicit
 from skprune.strategies.importance import IMPORTANCES, Importance
 from skprune.strategies.recovery import RECOVERIES, Recovery
 from skprune.strategies.schedule import SCHEDULES, Schedule
 
-__all__ = ["Strategy"]
+__all__ = ["STARTS", "ResolvedStrategy", "Strategy"]
+
+STARTS = ("trained", "init")
 
 
 class Strategy(Component):
@@ -46,7 +48,7 @@ class Strategy(Component):
         "recovery": RECOVERIES,
     }
 
-    _parameter_constraints: ClassVar[dict] = {"start": [StrOptions({"trained", "init"})]}
+    _parameter_constraints: ClassVar[dict] = {"start": [str]}
 
     def __init__(
         self,
@@ -61,6 +63,24 @@ class Strategy(Component):
         self.schedule = schedule
         self.recovery = recovery
         self.start = start
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, nested ones included; see :class:`~skprune.components.NamesComponents`.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameter names, nested with double underscores, and their values.
+
+        Returns
+        -------
+        self : object
+            The object itself.
+        """
+        nested = any(key.startswith("allocation__") for key in params)
+        if nested and isinstance(self.allocation, Mapping) and "allocation" not in params:
+            self.allocation = Explicit(self.allocation)
+        return super().set_params(**params)
 
     def resolved(self) -> "ResolvedStrategy":
         """Turn names into components and check all parameters.
@@ -102,4 +122,9 @@ class ResolvedStrategy:
         self.allocation = resolve(allocation, ALLOCATIONS, "allocation", Allocation).validated()
         self.schedule = resolve(strategy.schedule, SCHEDULES, "schedule", Schedule).validated()
         self.recovery = resolve(strategy.recovery, RECOVERIES, "recovery", Recovery).validated()
+        if strategy.start not in STARTS:
+            raise InvalidParameterError(
+                f"Unknown start {strategy.start!r}.{near_match(strategy.start, STARTS)} "
+                f"Known: {', '.join(map(repr, STARTS))}."
+            )
         self.start = strategy.start

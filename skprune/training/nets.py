@@ -45,25 +45,15 @@ CLASSIFIER_NETS = (NeuralNetClassifier, NeuralNetBinaryClassifier)
 REGRESSOR_NETS = (NeuralNetRegressor,)
 
 
-def default_classifier_net(multilabel: bool = False) -> NeuralNetClassifier:
+def default_classifier_net() -> NeuralNetClassifier:
     """Make the net that a classifier is given none of: an :class:`~skprune.network.MLP`.
-
-    Parameters
-    ----------
-    multilabel : bool, default=False
-        Whether a row may have several labels.
 
     Returns
     -------
     net : NeuralNetClassifier
         The net, not initialized.
     """
-    return NeuralNetClassifier(
-        MLP,
-        criterion=nn.BCEWithLogitsLoss if multilabel else nn.CrossEntropyLoss,
-        callbacks__valid_acc=None,
-        **_DEFAULTS,
-    )
+    return NeuralNetClassifier(MLP, criterion=FROM_DATA, callbacks__valid_acc=None, **_DEFAULTS)
 
 
 def default_regressor_net() -> NeuralNetRegressor:
@@ -79,8 +69,13 @@ def default_regressor_net() -> NeuralNetRegressor:
     )
 
 
-# Stands in a net for an argument of its module that is to be filled in from the data.
+# Stands in a net for what is to be filled in from the data.
 FROM_DATA = "data"
+
+
+def _is_from_data(value: Any) -> bool:
+    return isinstance(value, str) and value == FROM_DATA
+
 
 _DEFAULTS: dict[str, Any] = {
     "module__dtype": FROM_DATA,
@@ -234,10 +229,13 @@ def fill_in(net: NeuralNet, values: Mapping[str, Any]) -> None:
     net : NeuralNet
         A net that is not initialized.
     values : mapping of str to object
-        What the data determine. Sizes (``n_features``, ``n_outputs``), and an MLP's
-        ``output_activation``, are set where the module has an argument of that name and the net
-        does not set it; any value where the net sets it to ``"data"``.
+        What the data determine: the ``criterion``, and arguments of the module. Sizes
+        (``n_features``, ``n_outputs``), and an MLP's ``output_activation``, are set where the
+        module has an argument of that name and the net does not set it; any value where the net
+        sets it to ``"data"``.
     """
+    if _is_from_data(net.criterion):
+        net.criterion = values["criterion"]
     module = net.module
     if isinstance(module, nn.Module) or not callable(module):
         return
@@ -247,7 +245,7 @@ def fill_in(net: NeuralNet, values: Mapping[str, Any]) -> None:
         unasked.add("output_activation")
     for name, value in values.items():
         argument = f"module__{name}"
-        asked = isinstance(given := getattr(net, argument, None), str) and given == FROM_DATA
+        asked = _is_from_data(getattr(net, argument, None))
         if asked and name not in accepted:
             delattr(net, argument)  # left from a module that has been set to another
         elif asked or (name in accepted and name in unasked and not hasattr(net, argument)):
@@ -320,8 +318,18 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
         return {key: as_input_dtype(value, module, alone=False) for key, value in X.items()}
     kind = X.dtype.kind
     if kind == "f" or (kind in "biu" and alone and not _has_embedding(module)):
-        return X.astype(_NUMPY_DTYPES.get(module_dtype(module), np.float32), copy=False)
+        return _cast(X, _NUMPY_DTYPES.get(module_dtype(module), np.float32))
     return X.astype(np.int64, copy=False) if kind in "iu" else X
+
+
+def _cast(X: np.ndarray, dtype: Any) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        cast = X.astype(dtype, copy=False)
+    if cast.itemsize < X.itemsize and not np.isfinite(cast).all():
+        raise ValueError(
+            f"Input X contains a value too large for {np.dtype(dtype)!r}, the type of the network."
+        )
+    return cast
 
 
 _NUMPY_DTYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16}

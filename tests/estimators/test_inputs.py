@@ -579,3 +579,15 @@ def test_partial_fit_requests_its_metadata() -> None:
         assert PrunedRegressor().set_partial_fit_request(sample_weight=True)
         requests = estimator.get_metadata_routing().partial_fit.requests
     assert requests == {"sample_weight": True, "classes": True}
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+def test_numbers_too_large_for_the_type_of_the_network(kind: str) -> None:
+    X, y = data_for(kind)
+    net = net_for(kind)
+    large = np.where(np.arange(X.size).reshape(X.shape) == 5, 1e39, X)
+    with pytest.raises(ValueError, match=r"value too large for dtype\('float32'\), the type of"):
+        ESTIMATORS[kind](net, fine_tune_epochs=0).fit(large, y)
+    fitted = ESTIMATORS[kind](net, fine_tune_epochs=0).fit(X, y)
+    with pytest.raises(ValueError, match="too large for dtype"):
+        fitted.predict(large)

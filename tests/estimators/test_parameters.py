@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.datasets import make_multilabel_classification
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -358,3 +359,24 @@ def test_parameters_of_the_default_net_leave_the_rest_to_the_data(
         X.astype(np.float32), y
     )
     assert isinstance(other.module_, torch.nn.Linear)
+
+
+def test_parameters_of_the_default_net_for_labels() -> None:
+    X, y = make_multilabel_classification(60, 5, n_classes=3, random_state=0)
+    options = {"fine_tune_epochs": 2, "random_state": 0}
+    plain = PrunedClassifier(**options).fit(X, y)
+    nested = PrunedClassifier(**options).set_params(estimator__lr=plain.net_.lr).fit(X, y)
+    np.testing.assert_array_equal(plain.predict_proba(X), nested.predict_proba(X))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_weight_by_name_protects_its_layer(structure: str) -> None:
+    X, y = data_for("classifier")
+    protected = PrunedClassifier(
+        structure=structure,
+        protect=["hidden0.weight"],
+        random_state=0,
+        sparsity=0.5,
+        estimator=None,
+    ).set_params(estimator__module__hidden_layer_sizes=(8, 8))
+    assert protected.fit(X, y).module_.hidden0.out_features == 8

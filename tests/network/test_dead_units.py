@@ -316,23 +316,72 @@ def test_no_output_changes_whatever_the_masks(seed: int) -> None:
     assert count < sum(weight.numel() for weight in network.weights.values())
 
 
-def test_a_constant_that_is_none_elsewhere_is_not_folded() -> None:
-    """Other rows than those that a network is traced with may show that a unit is alive."""
+class Gated(nn.Module):
+    """Lets its hidden units through for some inputs only, which no weight of theirs shows."""
 
-    class Gated(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.hidden, self.out = nn.Linear(4, 6), nn.Linear(6, 2)
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.out = nn.Linear(4, 6), nn.Linear(6, 2)
 
-        def forward(self, x: Tensor) -> Tensor:
-            return self.out(self.hidden(x).sigmoid() * (x[:, :1] < 2))
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.hidden(x).sigmoid() * (x[:, :1] < 2))
 
+
+def test_a_constant_that_is_none_for_other_inputs_is_not_folded() -> None:
     torch.manual_seed(0)
-    module = Gated().eval()
-    network = Network(module, torch.zeros(8, 4), lambda m, x: m(x))
+    # No row opens the gate, here or in any data that the network has seen.
+    network = Network(Gated().eval(), torch.zeros(8, 4), lambda m, x: m(x))
     mask = torch.ones(6, 4, dtype=torch.bool)
     mask[0] = False
+    leaving = torch.ones(2, 6, dtype=torch.bool)
+    leaving[:, 3] = False
+    network.set_masks({"hidden.weight": mask, "out.weight": leaving})
+    smaller = remove_dead_units(network)
+    # The unit that nothing leaves goes all the same.
+    assert smaller.module.hidden.out_features == 5
+    others = torch.linspace(-4, 4, 40).reshape(10, 4)
+    torch.testing.assert_close(smaller.module(others), network.module(others))
+
+
+def test_what_cannot_be_cut_does_not_keep_the_rest() -> None:
+    class Softmaxed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 6), nn.Linear(6, 5), nn.Linear(5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.c(self.b(self.a(x).relu()).softmax(1))
+
+    torch.manual_seed(0)
+    network = Network(Softmaxed().eval(), torch.randn(8, 4), lambda m, x: m(x))
+    mask = torch.ones(6, 4, dtype=torch.bool)
+    mask[:3] = False
+    network.set_masks({"a.weight": mask})
+    smaller = remove_dead_units(network)
+    assert [smaller.module.a.out_features, smaller.module.b.out_features] == [3, 5]
+    others = torch.randn(10, 4)
+    torch.testing.assert_close(smaller.module(others), network.module(others))
+
+
+def test_inputs_of_whole_numbers_are_disturbed_within_their_columns() -> None:
+    """Numbers that name rows of a table may not leave it."""
+
+    class Tables(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Embedding(3, 4), nn.Embedding(50, 4)
+            self.hidden, self.out = nn.Linear(8, 6), nn.Linear(6, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            both = torch.cat([self.one(x[:, 0]), self.two(x[:, 1])], 1)
+            return self.out(self.hidden(both).sigmoid())
+
+    torch.manual_seed(0)
+    ids = torch.stack([torch.arange(8) % 3, torch.arange(8) * 7], 1)
+    network = Network(Tables().eval(), ids, lambda m, x: m(x))
+    mask = torch.ones(6, 8, dtype=torch.bool)
+    mask[:2] = False
     network.set_masks({"hidden.weight": mask})
-    others = torch.full((3, 4), 3.0)
-    assert remove_dead_units(network) is not network
-    assert remove_dead_units(network, inputs=others) is network
+    smaller = remove_dead_units(network)
+    assert smaller.module.hidden.out_features == 4
+    torch.testing.assert_close(smaller.module(ids), network.module(ids))

@@ -140,3 +140,14 @@ def test_resolving_leaves_the_strategy_as_it_is() -> None:
         "recovery": "fine_tune",
         "start": "trained",
     }
+
+
+def test_nested_parameters_reach_a_mapping() -> None:
+    strategy = Strategy(allocation={"hidden0": 0.5})
+    strategy.set_params(allocation__layers={"hidden0": 0.6}, schedule="cubic")
+    assert strategy.allocation.layers == {"hidden0": 0.6}
+
+
+def test_an_unknown_start_is_named_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"Unknown start 'trainde'. Did you mean 'trained'\?"):
+        Strategy(start="trainde").resolved()

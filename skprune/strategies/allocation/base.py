@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from skprune.components import Component
+from skprune.strategies.allocation.apportion import apportion_layers
 from skprune.structures import Elements
 
-__all__ = ["Allocation", "Demand"]
+__all__ = ["Allocation", "Demand", "divide"]
 
 
 @dataclass(frozen=True)
@@ -113,3 +114,21 @@ class Allocation(Component, ABC):
             f"sparsity=None needs an allocation that says how much to prune: a sparsity for each "
             f"layer by name. {self!r} spreads whatever it is given; set sparsity in [0, 1)."
         )
+
+
+def divide(demand: Demand, weights: Mapping[str, float]) -> dict[str, int]:
+    """Divide what is to be kept in proportion to weights; a layer keeps at least one element.
+
+    Parameters
+    ----------
+    demand : Demand
+        What is asked for.
+    weights : mapping of str to float
+        A positive weight for each layer.
+
+    Returns
+    -------
+    counts : dict of str to int
+        By layer.
+    """
+    return apportion_layers(demand.n_keep, weights, dict.fromkeys(weights, 1), demand.alive)

@@ -2,8 +2,7 @@
 
 from math import prod
 
-from skprune.strategies.allocation.base import Allocation, Demand
-from skprune.strategies.allocation.uniform import divide
+from skprune.strategies.allocation.base import Allocation, Demand, divide
 
 __all__ = ["ERK"]
 

@@ -97,7 +97,7 @@ class Explicit(Allocation):
             largest = 1 - (sum(fixed.values()) + len(rest)) / total
             raise UnreachableSparsityError(
                 f"The allocation fixes layers {', '.join(map(repr, fixed))}, so that the sparsity "
-                f"over all can only be between {least:.6g} and {largest:.6g}, not "
+                f"over all can only be between {least:.12g} and {largest:.12g}, not "
                 f"{1 - n_keep / total:.6g}. Set sparsity=None to let the mapping decide."
             )
         return fixed | (apportion_layers(left, rest, dict.fromkeys(rest, 1), rest) if rest else {})
@@ -110,6 +110,6 @@ class Explicit(Allocation):
         if kept < 1:
             raise UnreachableSparsityError(
                 f"Layer {name!r} would be emptied: it has {size} elements, and sparsity {sparsity} "
-                f"removes them all. Its largest reachable sparsity is {1 - 1 / size:.6g}."
+                f"removes them all. Its largest reachable sparsity is {1 - 1 / size:.12g}."
             )
         return kept

@@ -1,7 +1,6 @@
 """The same sparsity in every layer."""
 
-from skprune.strategies.allocation.apportion import apportion_layers
-from skprune.strategies.allocation.base import Allocation, Demand
+from skprune.strategies.allocation.base import Allocation, Demand, divide
 
 __all__ = ["Uniform"]
 
@@ -19,8 +18,3 @@ class Uniform(Allocation):
     def counts(self, demand: Demand) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
         return divide(demand, {name: float(size) for name, size in demand.sizes.items()})
-
-
-def divide(demand: Demand, weights: dict[str, float]) -> dict[str, int]:
-    """Divide what is to be kept in proportion to weights; a layer keeps at least one element."""
-    return apportion_layers(demand.n_keep, weights, dict.fromkeys(weights, 1), demand.alive)
