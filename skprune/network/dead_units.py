@@ -44,8 +44,8 @@ def remove_dead_units(
     Returns
     -------
     smaller : Network
-        A copy without the dead units; the network itself if its graph cannot be followed, or if a
-        trial shows that it uses a dead unit in a way that its graph does not show.
+        A copy without the dead units. Those that the network uses in a way that its graph does not
+        show stay; if all do, or there are none, it is the network itself.
     """
     some = network.inputs if inputs is None else inputs
     trials = [some, *(t for t in [_disturbed(some)] if _runs(network, t))]
@@ -63,6 +63,7 @@ def _without_dead_units(
     network: Network, protected: tuple[str, ...], trials: list[Any], fold: bool
 ) -> Network | None:
     smaller = network.copy()
+    removed = False
     try:
         coupling = smaller.trace(protected)
         protected = (*protected, *misread_groups(smaller, coupling))
@@ -71,9 +72,10 @@ def _without_dead_units(
         while len(dead := _dead_units(smaller, coupling, trials if fold else [])):
             smaller.remove_units(coupling, dead)
             coupling = smaller.trace(protected)
+            removed = True
     except UntraceableError:
         return None
-    return smaller
+    return smaller if removed else None
 
 
 def _disturbed(inputs: Any) -> Any:

@@ -325,7 +325,8 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
 def _cast(X: np.ndarray, dtype: Any) -> np.ndarray:
     with np.errstate(over="ignore"):
         cast = X.astype(dtype, copy=False)
-    if cast.itemsize < X.itemsize and not np.isfinite(cast).all():
+    narrower = cast.itemsize < X.itemsize
+    if narrower and not np.isfinite(cast).all() and np.isfinite(X).all():
         raise ValueError(
             f"Input X contains a value too large for {np.dtype(dtype)!r}, the type of the network."
         )

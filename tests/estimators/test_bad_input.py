@@ -155,7 +155,8 @@ CASES = {
         {"strategy": Strategy(recovery="finetune")},
     ),
     "start": Case(
-        "'start' parameter of Strategy must be .*'init'", {"strategy": Strategy(start="zero")}
+        "Unknown start 'trianed'. Did you mean 'trained'[?]",
+        {"strategy": Strategy(start="trianed")},
     ),
     "layer to protect": Case(
         "protect names an unknown layer 'hiden'. Did you mean 'hidden'[?] Layers: 'hidden'",

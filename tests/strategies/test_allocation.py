@@ -231,7 +231,7 @@ def test_explicit_says_what_it_cannot_meet(schedule: str) -> None:
     with pytest.raises(
         UnreachableSparsityError,
         match=r"fixes layers 'hidden0', so that the sparsity over all can only be between "
-        r"0\.176471 and 0\.808824, not 0\.102941\. Set sparsity=None",
+        r"0\.176470588235 and 0\.808823529412, not 0\.102941\. Set sparsity=None",
     ):
         run_explicit({"hidden0": 0.5}, 0.1, schedule)
     with pytest.raises(UnreachableSparsityError, match=r"between 0\.5 and 0\.5, not 0\.25"):
@@ -243,7 +243,7 @@ def test_explicit_empties_no_layer(sparsity: float | None) -> None:
     with pytest.raises(
         UnreachableSparsityError,
         match=r"Layer 'output' would be emptied: it has 24 elements, and sparsity 0\.99 removes "
-        r"them all\. Its largest reachable sparsity is 0\.958333\.",
+        r"them all\. Its largest reachable sparsity is 0\.958333333333\.",
     ):
         run_explicit({"output": 0.99}, sparsity)
 

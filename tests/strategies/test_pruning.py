@@ -3,11 +3,13 @@
 import pytest
 import torch
 
-from skprune import Strategy
-from skprune.strategies import Cubic, FineTune, Importance
+from skprune import Strategy, UnreachableSparsityError
+from skprune.network.network import Network
+from skprune.strategies import Cubic, FineTune, Importance, Uniform
 from skprune.strategies.importance import Scoring
-from skprune.structures import STRUCTURES
-from tests.helpers import Disturb, run_loop
+from skprune.strategies.pruning import target_sparsity
+from skprune.structures import STRUCTURES, Weight
+from tests.helpers import Disturb, forward, run_loop
 from tests.networks import NETWORKS
 
 
@@ -101,3 +103,13 @@ def test_equal_scores_keep_the_first() -> None:
 def test_fine_tuning_checks_its_rate() -> None:
     with pytest.raises(ValueError, match="The 'lr' parameter of FineTune must be"):
         Strategy(recovery=FineTune(lr=0.0)).resolved()
+
+
+def test_the_largest_sparsity_that_an_error_names_can_be_reached() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(64, 2000), torch.nn.Linear(2000, 1250))
+    network = Network(module, torch.zeros(2, 64), forward)
+    elements = Weight().elements(network, ())
+    with pytest.raises(UnreachableSparsityError) as error:
+        target_sparsity(elements, Uniform(), 0.99999999)
+    largest = float(str(error.value).split()[-1].rstrip("."))
+    assert target_sparsity(elements, Uniform(), largest) == largest

@@ -89,7 +89,7 @@ def test_a_value_of_another_kind_is_refused(axis: str, value: Any) -> None:
 def test_parameters_of_a_component_are_checked() -> None:
     with pytest.raises(ValueError, match="'n_steps' parameter of Cubic must be an int"):
         Strategy(schedule=Cubic(n_steps=0)).resolved()
-    with pytest.raises(ValueError, match="'start' parameter of Strategy must be a str among"):
+    with pytest.raises(ValueError, match=r"Unknown start 'middle'. Known: 'trained', 'init'"):
         Strategy(start="middle").resolved()
 
 

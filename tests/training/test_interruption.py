@@ -81,7 +81,7 @@ class Kill(Callback):
 
 def interrupted_fit(net: NeuralNet, case: str, while_: str, sparsity: str) -> BasePruned:
     target = CASES[case]["sparsity"]
-    message = f"interrupted while {while_}: the sparsity is {sparsity} in place of {target}"
+    message = f"interrupted while {while_}: the sparsity is {sparsity}, where {target} was"
     with left_alone(net), pytest.warns(InterruptedWarning, match=message) as record:
         estimator = pruned(net, case).fit(X, Y)
     assert record[0].filename == __file__
