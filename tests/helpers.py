@@ -1,6 +1,6 @@
 """What tests of several files do with the example networks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,11 @@ from skprune.components import resolve
 from skprune.estimators.base import BasePruned
 from skprune.network.network import Network
 from skprune.strategies import STRATEGIES
-from skprune.strategies.pruning import prune, target_sparsity
+from skprune.strategies.pruning import check_combination, prune, target_sparsity
 from skprune.strategies.schedule import Step
 from skprune.structures import STRUCTURES, Elements
+from skprune.training.hooks import TrainingHook, TrainingRun
+from skprune.training.samples import Batch
 from tests.networks import N_OUTPUTS, Example
 
 ESTIMATORS: dict[str, type[BasePruned]] = {
@@ -100,12 +102,66 @@ class Disturb:
         self.generator = torch.Generator().manual_seed(0)
         self.stages: list[tuple[int, float | None]] = []
 
-    def train(self, epochs: int, *, lr: float | None = None) -> None:
+    @property
+    def samples(self) -> "FakeSamples":
+        return FakeSamples(self.network.inputs)
+
+    def train(
+        self, epochs: int, *, lr: float | None = None, hooks: Sequence[TrainingHook] = ()
+    ) -> None:
         self.stages.append((epochs, lr))
+        weights = self.network.weights
+        optimizer = torch.optim.SGD(weights.values(), lr=0.01, momentum=0.5)
+        run = TrainingRun(n_steps=2 * epochs, optimizer=optimizer)
+        hooks = [run, *hooks]
+        for hook in hooks:
+            hook.begin(run)
+        self.network.module.train()
+        for _ in range(2 * epochs):
+            for hook in hooks:
+                hook.before_forward()
+            optimizer.zero_grad()
+            (batch,) = self.samples.batches()
+            self.samples.loss(self.network.module, batch).backward()
+            for hook in hooks:
+                hook.after_backward()
+            optimizer.step()
+            for hook in hooks:
+                hook.after_step()
+            self.network.set_masks(self.network.masks)
+        for hook in hooks:
+            hook.end()
+        self.network.module.eval()
         with torch.no_grad():
-            for weight in self.network.weights.values():
+            for weight in weights.values():
                 weight.add_(torch.randn(weight.shape, generator=self.generator), alpha=0.3)
         self.network.set_masks(self.network.masks)
+
+
+class FakeSamples:
+    """A few rows with targets that the outputs are to meet."""
+
+    def __init__(self, inputs: Any) -> None:
+        self.inputs = inputs
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def batches(
+        self, n_rows: int | None = None, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        inputs = self.inputs[:n_rows]
+        targets = torch.linspace(-1, 1, len(inputs) * N_OUTPUTS).view(len(inputs), N_OUTPUTS)
+        yield Batch(inputs, targets, None)
+
+    def outputs(self, module: nn.Module, inputs: Any) -> Tensor:
+        return module(inputs)
+
+    def losses(self, module: nn.Module, batch: Batch) -> Tensor:
+        return (module(batch.inputs) - batch.targets).square().flatten(1).mean(1)
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        return self.losses(module, batch).mean()
 
 
 def run_loop(
@@ -123,11 +179,12 @@ def run_loop(
     network = Network(module, torch.from_numpy(example.inputs(8)), forward)
     elements = resolve(structure, STRUCTURES, "structure").elements(network, protected)
     resolved = resolve(strategy, STRATEGIES, "strategy").resolved()
-    target = target_sparsity(elements, resolved.allocation, sparsity)
-    steps = resolved.schedule.steps(target, epochs)
-    run = Run(elements, network, target, steps, [], [])
+    check_combination(elements, resolved)
+    target = target_sparsity(elements, resolved, sparsity)
+    run = Run(elements, network, target, [], [], [])
 
     def watch(steps: Iterable[Step]) -> Iterator[Step]:
+        run.steps.extend(steps)
         for step in steps:
             run.weights_seen.append(
                 {name: w.detach().clone() for name, w in network.weights.items()}
@@ -136,7 +193,7 @@ def run_loop(
             run.kept.append({name: kept.clone() for name, kept in elements.kept.items()})
 
     generator = torch.Generator().manual_seed(seed)
-    prune(elements, resolved, steps, Disturb(network), generator, watch)
+    prune(elements, resolved, target, epochs, Disturb(network), generator, watch)
     return run
 
 

@@ -187,7 +187,7 @@ def demands(draw: st.DrawFn) -> tuple[Demand, int]:
         sizes[name], shapes[name], scores[name] = size, tuple(shape), score
         alive[name] = gone.count(False)
     n_keep = draw(st.integers(n_layers, sum(alive.values())))
-    return Demand(n_keep, n_keep, sizes, shapes, scores, alive), n_keep
+    return Demand(n_keep, n_keep, sizes, shapes, scores, alive, dict.fromkeys(sizes, 1)), n_keep
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)

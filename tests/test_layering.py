@@ -64,7 +64,14 @@ every_file = pytest.mark.parametrize(
 
 def test_every_part_has_its_place() -> None:
     assert {package_of(path) for path in FILES} == RANKS.keys()
-    assert AXES == ["allocation", "importance", "recovery", "schedule"]
+    assert AXES == [
+        "allocation",
+        "importance",
+        "recovery",
+        "regrowth",
+        "regularization",
+        "schedule",
+    ]
 
 
 @every_file

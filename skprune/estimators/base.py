@@ -1,7 +1,7 @@
 """What the pruned classifier and the pruned regressor share: fit, continue, report."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral, Real
@@ -10,6 +10,7 @@ from warnings import warn
 
 import numpy as np
 import torch
+from joblib import Memory
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, check_memory
 from skorch import NeuralNet
@@ -22,18 +23,16 @@ from skprune._sklearn import (
     check_sample_weight,
     fit_context,
 )
-from skprune.components import NamesComponents, near_match, resolve
+from skprune.components import NamesComponents, resolve
 from skprune.deployment.chunks import NotFinite
 from skprune.estimators.inputs import is_as_fitted, validate_inputs
+from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun
 from skprune.exceptions import InterruptedWarning
-from skprune.metrics.report import PruningReport, measure
-from skprune.network.dead_units import remove_dead_units
+from skprune.metrics.report import PruningReport
 from skprune.network.network import Network
 from skprune.strategies.named import STRATEGIES
-from skprune.strategies.pruning import prune, target_sparsity
-from skprune.strategies.strategy import ResolvedStrategy, Strategy
+from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
-from skprune.training.dense_cache import train_once
 from skprune.training.nets import (
     ModuleForward,
     as_input_dtype,
@@ -44,13 +43,13 @@ from skprune.training.nets import (
     rows_on_device,
     working_copy,
 )
-from skprune.training.seeding import derive_seeds, seeded
+from skprune.training.seeding import GeneratorStates, derive_seeds, seeded
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
 
 __all__ = ["BasePruned"]
 
-# Rows that the network is traced and measured with, and rows that compaction is checked on.
-_N_PROBE_ROWS, _N_CHECK_ROWS = 8, 256
+# What draws random numbers, each from a seed of its own.
+_SEEDS = ("dense", "scores", "fine_tune", "partial_fit")
 
 
 class BasePruned(NamesComponents, ABC):
@@ -146,21 +145,45 @@ class BasePruned(NamesComponents, ABC):
     def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         strategy = resolve(self.strategy, STRATEGIES, "strategy", Strategy).resolved()
         structure = resolve(self.structure, STRUCTURES, "structure", Structure).validated()
+        at_init = strategy.start == "init"
+        dense, target = self._prepare(X, y, sample_weight, classes, at_init=at_init)
+        run = PruningRun(dense, strategy, structure, self.protect or ())
+        sparsity = run.target(self.sparsity)
+        epochs = run.epochs(self.fine_tune_epochs)
+        interrupted = None
+        try:
+            if not at_init:
+                dense.train(self._checked_memory())
+            run.prune(sparsity, epochs, self._progress)
+        except Interrupted as error:
+            interrupted = error
+        self._take_over(run, target)
+        if interrupted is not None:
+            wanted = "" if sparsity is None else f", where {sparsity:.6g} was asked for"
+            warn(
+                f"The fit was interrupted while {interrupted}: the sparsity is "
+                f"{self.sparsity_:.6g}{wanted}.",
+                InterruptedWarning,
+                stacklevel=4,
+            )
+
+    def _prepare(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, at_init: bool
+    ) -> tuple[Dense, Any]:
+        """Check the data, and make the network that they are for; say what was learned of y."""
         if self.estimator is not None:
             check_net(self.estimator, self._nets, type(self).__name__)
         X, y = validate_inputs(self, X, y, reset=True, plain=self.estimator is None)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
-        seeds = derive_seeds(
-            check_random_state(self.random_state), "dense", "scores", "fine_tune", "partial_fit"
-        )
+        seeds = derive_seeds(check_random_state(self.random_state), *_SEEDS)
 
         net, fitted = (None, False) if self.estimator is None else working_copy(self.estimator)
         target = self._learn_target(y if classes is None else classes, net if fitted else None)
         if net is None:
             net = self._default_net()
         _require(
-            not (fitted and net.history and strategy.start == "init"),
+            not (fitted and net.history and at_init),
             "start='init' prunes a network before it is trained, and the estimator is already "
             "trained. Pass a net that is not fitted, or use start='trained'.",
         )
@@ -169,26 +192,26 @@ class BasePruned(NamesComponents, ABC):
             if not fitted:
                 fill_in(net, self._arguments_for(net, target, X, y, weights))
                 initialize(net, X, y)
+            randomness = GeneratorStates(net.device)
             X = as_input_dtype(X, net.module_)
             forward = ModuleForward(net)
-            probe = rows_on_device(net, X, _N_PROBE_ROWS)
+            probe = rows_on_device(net, X, N_PROBE_ROWS)
             outputs = _try_out(forward, net.module_, probe)
-            trainer = StageTrainer(
-                net,
-                X,
-                self._encode_target(y, target, net, outputs),
-                weights,
-                fresh=not fitted and strategy.start != "init",
-                trained=fitted,
-            )
-            fitted_so_far = self._prune(
-                trainer, strategy, structure, fitted, forward, probe, X, seeds
-            )
+            encoded = self._encode_target(y, target, net, outputs)
+        trainer = StageTrainer(
+            net, X, encoded, weights, fresh=not fitted and not at_init, trained=fitted
+        )
+        return Dense(trainer, forward, probe, X, seeds, randomness, fitted), target
 
-        self._random_state = np.random.RandomState(seeds["partial_fit"])
-        self._store_target(target)
-        for name, value in fitted_so_far.items():
+    def _take_over(self, run: PruningRun, target: Any) -> None:
+        """Set the fitted attributes to what a run has come to."""
+        for name, value in run.fitted().items():
             setattr(self, name, value)
+        self._store_target(target)
+        self._random_state = np.random.RandomState(run.dense.seeds["partial_fit"])
+
+    def _checked_memory(self) -> Memory | None:
+        return None if self.memory is None else check_memory(self.memory)
 
     def _arguments_for(
         self, net: NeuralNet, target: Any, X: Any, y: np.ndarray, weights: np.ndarray | None
@@ -199,72 +222,6 @@ class BasePruned(NamesComponents, ABC):
         if not isinstance(X, Mapping) and X.ndim == 2:
             arguments["n_features"] = X.shape[1]
         return arguments
-
-    def _prune(
-        self,
-        trainer: StageTrainer,
-        strategy: ResolvedStrategy,
-        structure: Structure,
-        fitted: bool,
-        forward: Callable[[nn.Module, Any], Any],
-        probe: Any,
-        X: Any,
-        seeds: Mapping[str, int],
-    ) -> dict[str, Any]:
-        """Go through all the stages; return the fitted attributes."""
-        net = trainer.net
-        network = Network(net.module_, probe, forward)
-        protected = _protected_modules(net.module_, self.protect or ())
-        elements = structure.elements(network, protected)
-        sparsity = target_sparsity(elements, strategy.allocation, self.sparsity)
-        at_init = strategy.start == "init"
-        epochs = self.fine_tune_epochs
-        if epochs is None:
-            epochs = -(-net.max_epochs // 2)
-        if at_init:
-            epochs += net.max_epochs
-        steps = strategy.schedule.steps(sparsity, epochs)
-        interrupted = None
-        before = measure(net.module_, probe, forward)
-        try:
-            if not fitted and not at_init:
-                self._train_dense(trainer, seeds["dense"])
-            trainer.network = network
-            with seeded(seeds["fine_tune"], net.device):
-                generator = torch.Generator().manual_seed(seeds["scores"])
-                prune(elements, strategy, steps, trainer, generator, self._progress)
-        except Interrupted as error:
-            interrupted = error
-        masks = network.original_masks()
-        if network.masks:
-            network = remove_dead_units(network, protected, rows_on_device(net, X, _N_CHECK_ROWS))
-        net.module_ = network.module
-        trainer.finish()
-        if interrupted is not None:
-            warn(
-                f"The fit was interrupted while {interrupted}: the sparsity is "
-                f"{elements.sparsity:.6g}, where {sparsity:.6g} was asked for.",
-                InterruptedWarning,
-                stacklevel=5,
-            )
-        return {
-            "net_": net,
-            "masks_": masks,
-            "sparsity_": elements.sparsity,
-            "report_": PruningReport(before, measure(net.module_, probe, forward, network.masks)),
-            "_masks": network.masks,
-        }
-
-    def _train_dense(self, trainer: StageTrainer, seed: int) -> None:
-        def train() -> None:
-            trainer.train(trainer.net.max_epochs, stage="training the dense network")
-
-        if self.memory is None:
-            train()
-        elif train_once(
-            trainer.net, (trainer.X, trainer.y), seed, check_memory(self.memory), train
-        ):
-            trainer.resume()
 
     def _progress(self, steps: Sequence[Any]) -> Any:
         if not self.verbose:
@@ -390,17 +347,3 @@ def _try_out(forward: Callable[[nn.Module, Any], Any], module: nn.Module, inputs
     with torch.no_grad():
         outputs = forward(module, inputs)
     return outputs[0] if isinstance(outputs, tuple) else outputs
-
-
-def _protected_modules(module: nn.Module, names: Collection[str]) -> tuple[str, ...]:
-    """Names of the protected modules and of all that is inside them."""
-    modules = [name for name, _ in module.named_modules() if name]
-    known = [*modules, *(name for name, _ in module.named_parameters())]
-    for name in names:
-        if name not in known:
-            raise InvalidParameterError(
-                f"protect names an unknown layer {name!r}.{near_match(name, known)} "
-                f"Layers: {', '.join(map(repr, modules))}."
-            )
-    inside = [m for m in modules if any(m == name or m.startswith(f"{name}.") for name in names)]
-    return tuple(dict.fromkeys([*names, *inside]))

@@ -38,6 +38,12 @@ def sparsest_within(
     rule : callable
         Maps ``cv_results_`` to an index. It can be pickled.
 
+    Notes
+    -----
+    Of a halving search, only the candidates of the last iteration are compared: the others have
+    had fewer resources. Halving searches and Optuna's ``OptunaSearchCV`` never call what is given
+    as ``refit``: apply the rule to their ``cv_results_``.
+
     References
     ----------
     Breiman, L., Friedman, J., Stone, C. J., & Olshen, R. A. (1984). Classification and regression
@@ -89,7 +95,7 @@ class SparsestWithin:
         index : int
             The candidate's.
         """
-        score = _mean(cv_results, self.scoring)
+        score = _score(cv_results, self.scoring)
         cost = _cost(cv_results, self.cost)
         if np.isnan(score).all():
             raise ValueError(f"Every candidate's {self.scoring!r} is NaN: there is none to choose.")
@@ -115,20 +121,33 @@ def _mean(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
     return np.asarray(cv_results[key], dtype=float)
 
 
+def _score(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
+    """Give the means of the candidates that can be compared, and NaN for the others."""
+    score = _mean(cv_results, metric)
+    if "iter" in cv_results:  # the rounds of a halving search, each with more resources
+        iteration = np.asarray(cv_results["iter"])
+        score = np.where(iteration == iteration.max(), score, np.nan)
+    return score
+
+
 def _cost(cv_results: Mapping[str, Any], name: str) -> np.ndarray:
-    if name == "sparsity" and f"mean_test_{name}" not in cv_results:
-        parameters = [key for key in cv_results if key.startswith("param_") and key.endswith(name)]
-        if len(parameters) == 1:
-            return np.asarray(cv_results[parameters[0]], dtype=float)
-    return _mean(cv_results, name)
+    parameters = [key for key in cv_results if key.startswith("param_") and key.endswith(name)]
+    if name == "sparsity" and f"mean_test_{name}" not in cv_results and len(parameters) == 1:
+        cost = np.ma.asarray(cv_results[parameters[0]]).astype(float).filled(np.nan)
+    else:
+        cost = _mean(cv_results, name)
+    return np.where(np.isnan(cost), -np.inf, cost)  # what is not known is not cheap
 
 
 def _standard_error(cv_results: Mapping[str, Any], metric: str, index: int) -> float:
-    folds = [
-        cv_results[key][index]
-        for key in cv_results
-        if key.startswith("split") and key.endswith(f"_test_{metric}")
-    ]
+    folds = np.array(
+        [
+            cv_results[key][index]
+            for key in cv_results
+            if key.startswith("split") and key.endswith(f"_test_{metric}")
+        ]
+    )
+    folds = folds[~np.isnan(folds)]  # Optuna's means leave out the folds that failed
     if len(folds) < 2:
         return 0.0
     return float(np.std(folds, ddof=1) / np.sqrt(len(folds)))
@@ -151,7 +170,8 @@ def pareto_front(
     Returns
     -------
     indices : ndarray of int
-        Of the candidates, the cheapest first. Of equal ones, the first.
+        Of the candidates, the cheapest first. Of equal ones, the first. Of a halving search, only
+        those of the last iteration are compared.
 
     Examples
     --------
@@ -160,7 +180,7 @@ def pareto_front(
     >>> pareto_front(results)
     array([1, 0])
     """
-    score, value = _mean(cv_results, scoring), _cost(cv_results, cost)
+    score, value = _score(cv_results, scoring), _cost(cv_results, cost)
     front: list[int] = []
     for index in np.lexsort((np.arange(len(score)), -score, -value)):
         if not np.isnan(score[index]) and (not front or score[index] > score[front[-1]]):

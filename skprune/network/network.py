@@ -1,6 +1,6 @@
 """A network under pruning: what is left of it, and where that stood in the original."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from skprune.network.coupling import Coupling, Forward, Slot, trace_units
 from skprune.network.layers import channel_axes, keep_channels, weight_parameters
 
-__all__ = ["Network", "apply_masks", "sum_over_units"]
+__all__ = ["Network", "apply_masks", "spread_over_weights", "sum_over_units"]
 
 
 class Network:
@@ -155,25 +155,57 @@ def sum_over_units(
     totals : Tensor of shape (n_units,)
         The sum over everything that goes with the unit.
     """
-    modules = dict(module.named_modules())
     some = next(iter(scores.values()))
     totals = torch.zeros(n_units, dtype=torch.float64, device=some.device)
-    for slot, ids in coupling.units.items():
-        if slot.layer in coupling.parameter_dims:
-            axes = [(slot.layer, coupling.parameter_dims[slot.layer], len(ids))]
-        else:
-            axes = [
-                (
-                    f"{slot.layer}.{axis.tensor}" if slot.layer else axis.tensor,
-                    axis.dim,
-                    axis.period,
-                )
-                for axis in channel_axes(modules[slot.layer], slot.side)
-            ]
-        for name, dim, period in axes:
-            if name not in scores:
-                continue
+    for name, dim, ids in _axes_of_units(coupling, module):
+        if name in scores:
             channel = scores[name].movedim(dim, 0).flatten(1).sum(1, dtype=torch.float64)
-            mine = ids[:period].to(channel.device)
+            mine = ids.to(channel.device)
             totals.index_add_(0, mine[mine >= 0], channel[mine >= 0])
     return totals
+
+
+def spread_over_weights(
+    values: Tensor, weights: Mapping[str, Tensor], coupling: Coupling, module: nn.Module
+) -> dict[str, Tensor]:
+    """Give each weight the product of the values of the units that it belongs to.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_units,)
+        A value of each unit.
+    weights : mapping of str to Tensor
+        The weights, by the parameter's name.
+    coupling : Coupling
+        The units.
+    module : nn.Module
+        The network.
+
+    Returns
+    -------
+    spread : dict of str to Tensor
+        In the shapes of the weights; one for a weight that belongs to no unit.
+    """
+    spread = {
+        name: torch.ones(weight.shape, dtype=values.dtype, device=weight.device)
+        for name, weight in weights.items()
+    }
+    padded = torch.cat([values, values.new_ones(1)])  # -1, of a channel that stays, is the last
+    for name, dim, ids in _axes_of_units(coupling, module):
+        if name in spread:
+            factor = padded[ids].to(spread[name].device)
+            shape = [-1 if axis == dim else 1 for axis in range(spread[name].dim())]
+            spread[name] *= factor.view(shape)
+    return spread
+
+
+def _axes_of_units(coupling: Coupling, module: nn.Module) -> Iterator[tuple[str, int, Tensor]]:
+    """Go through the tensors that have units: the name, the dimension, and the units along it."""
+    modules = dict(module.named_modules())
+    for slot, ids in coupling.units.items():
+        if slot.layer in coupling.parameter_dims:
+            yield slot.layer, coupling.parameter_dims[slot.layer], ids
+        else:
+            for axis in channel_axes(modules[slot.layer], slot.side):
+                name = f"{slot.layer}.{axis.tensor}" if slot.layer else axis.tensor
+                yield name, axis.dim, ids[: axis.period]

@@ -10,6 +10,8 @@ from skprune.strategies.importance import (
 )
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.recovery import RECOVERIES, FineTune, Recovery
+from skprune.strategies.regrowth import REGROWTHS, Regrowth
+from skprune.strategies.regularization import REGULARIZERS, Regularizer
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.strategy import Strategy
 
@@ -19,6 +21,8 @@ __all__ = [
     "IMPORTANCES",
     "LAMP",
     "RECOVERIES",
+    "REGROWTHS",
+    "REGULARIZERS",
     "SCHEDULES",
     "STRATEGIES",
     "Allocation",
@@ -32,6 +36,8 @@ __all__ = [
     "OneShot",
     "RandomImportance",
     "Recovery",
+    "Regrowth",
+    "Regularizer",
     "Schedule",
     "Strategy",
     "Uniform",

@@ -8,6 +8,8 @@ from skprune.components import Component, near_match, resolve
 from skprune.strategies.allocation import ALLOCATIONS, Allocation, Explicit
 from skprune.strategies.importance import IMPORTANCES, Importance
 from skprune.strategies.recovery import RECOVERIES, Recovery
+from skprune.strategies.regrowth import REGROWTHS, Regrowth
+from skprune.strategies.regularization import REGULARIZERS, Regularizer
 from skprune.strategies.schedule import SCHEDULES, Schedule
 
 __all__ = ["STARTS", "ResolvedStrategy", "Strategy"]
@@ -33,6 +35,10 @@ class Strategy(Component):
     start : {"trained", "init"}, default="trained"
         From which weights. With ``"init"`` the network is pruned before it is trained, and all
         the training, dense and fine-tuning epochs together, goes to what is left.
+    regularizer : str or Regularizer, default=None
+        How training pushes elements to zero before they are removed (sparse optimisation).
+    regrowth : str or Regrowth, default=None
+        Whether, and how, removed elements may come back (dynamic pruning).
 
     Examples
     --------
@@ -46,6 +52,8 @@ class Strategy(Component):
         "allocation": ALLOCATIONS,
         "schedule": SCHEDULES,
         "recovery": RECOVERIES,
+        "regularizer": REGULARIZERS,
+        "regrowth": REGROWTHS,
     }
 
     _parameter_constraints: ClassVar[dict] = {"start": [str]}
@@ -57,12 +65,17 @@ class Strategy(Component):
         schedule: str | Schedule = "one_shot",
         recovery: str | Recovery = "fine_tune",
         start: str = "trained",
+        *,
+        regularizer: str | Regularizer | None = None,
+        regrowth: str | Regrowth | None = None,
     ) -> None:
         self.importance = importance
         self.allocation = allocation
         self.schedule = schedule
         self.recovery = recovery
         self.start = start
+        self.regularizer = regularizer
+        self.regrowth = regrowth
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones included; see :class:`~skprune.components.NamesComponents`.
@@ -111,6 +124,8 @@ class ResolvedStrategy:
     allocation: Allocation
     schedule: Schedule
     recovery: Recovery
+    regularizer: Regularizer | None
+    regrowth: Regrowth | None
 
     def __init__(self, strategy: Strategy) -> None:
         allocation = strategy.allocation
@@ -122,6 +137,13 @@ class ResolvedStrategy:
         self.allocation = resolve(allocation, ALLOCATIONS, "allocation", Allocation).validated()
         self.schedule = resolve(strategy.schedule, SCHEDULES, "schedule", Schedule).validated()
         self.recovery = resolve(strategy.recovery, RECOVERIES, "recovery", Recovery).validated()
+        self.regularizer = self.regrowth = None
+        if strategy.regularizer is not None:
+            self.regularizer = resolve(
+                strategy.regularizer, REGULARIZERS, "regularizer", Regularizer
+            ).validated()
+        if strategy.regrowth is not None:
+            self.regrowth = resolve(strategy.regrowth, REGROWTHS, "regrowth", Regrowth).validated()
         if strategy.start not in STARTS:
             raise InvalidParameterError(
                 f"Unknown start {strategy.start!r}.{near_match(strategy.start, STARTS)} "

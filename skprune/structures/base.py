@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,7 +28,13 @@ class Elements(ABC):
         Which elements of each layer are left.
     aliases : dict of str to str
         Layers that lose their elements together with another, and the name of that other.
+    own_sparsity : float or None
+        The sparsity that the structure means by itself; None if it can have any.
     """
+
+    own_sparsity: float | None = None
+    # Whether what is removed stays in the network as zeros, so that it could return.
+    masked: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -57,6 +64,26 @@ class Elements(ABC):
         """Fraction of the elements that is gone."""
         return 1 - self.n_kept / self.n_elements if self.n_elements else 0.0
 
+    @property
+    def least(self) -> dict[str, int]:
+        """The number of elements that each layer keeps at the least."""
+        return dict.fromkeys(self.sizes, 1)
+
+    def required(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Say which elements have to stay, given what each is worth.
+
+        Parameters
+        ----------
+        scores : mapping of str to Tensor of shape (n_elements,)
+            By layer; minus infinity for an element that is gone.
+
+        Returns
+        -------
+        required : dict of str to Tensor of bool of shape (n_elements,)
+            By layer, for those where any has to stay because of where it is.
+        """
+        return {}
+
     def leave_alone(self, names: Collection[str]) -> None:
         """Take layers out: they are not pruned and do not count.
 
@@ -81,6 +108,22 @@ class Elements(ABC):
         -------
         totals : dict of str to Tensor of shape (n_elements,)
             By layer; zero for an element that is gone.
+        """
+
+    @abstractmethod
+    def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give each weight the product of the values of the elements that it goes with.
+
+        Parameters
+        ----------
+        values : mapping of str to Tensor of shape (n_elements,)
+            A value of each element, by layer.
+
+        Returns
+        -------
+        spread : dict of str to Tensor
+            By the parameter's name, in the shapes that the weights have now. Weights that go with
+            no element have ones, or are not there.
         """
 
     def keep(self, kept: Mapping[str, Tensor]) -> None:

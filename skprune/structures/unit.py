@@ -7,7 +7,7 @@ from torch import Tensor
 
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
-from skprune.network.network import Network, sum_over_units
+from skprune.network.network import Network, spread_over_weights, sum_over_units
 from skprune.network.verification import check_units
 from skprune.structures.base import Elements, Structure
 
@@ -49,6 +49,8 @@ class Unit(Structure):
 
 
 class _Units(Elements):
+    masked = False
+
     def __init__(self, network: Network, coupling: Coupling) -> None:
         self._units = dict(coupling.groups)
         self._coupling = coupling
@@ -59,10 +61,20 @@ class _Units(Elements):
         sizes = {name: len(units) for name, units in coupling.groups.items()}
         super().__init__(network, shapes, sizes, coupling.group_of)
 
+    @property
+    def _n_units(self) -> int:
+        return sum(len(units) for units in self._units.values())
+
     def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        n_units = sum(len(units) for units in self._units.values())
-        sums = sum_over_units(scores, self._coupling, self.network.module, n_units).cpu()
+        sums = sum_over_units(scores, self._coupling, self.network.module, self._n_units).cpu()
         return {name: sums[self._units[name]] for name in self.sizes}
+
+    def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        network = self.network
+        by_unit = torch.ones(self._n_units, dtype=torch.float64)
+        for name, value in values.items():
+            by_unit[self._units[name]] = value.to(by_unit)
+        return spread_over_weights(by_unit, network.weights, self._coupling, network.module)
 
     def _apply(self, kept: Mapping[str, Tensor]) -> None:
         gone = torch.cat(

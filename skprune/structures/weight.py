@@ -8,7 +8,7 @@ from skprune.network.layers import layer_of, weight_normed
 from skprune.network.network import Network
 from skprune.structures.base import Elements, Structure
 
-__all__ = ["Weight"]
+__all__ = ["SingleWeights", "Weight", "prunable_weights"]
 
 
 class Weight(Structure):
@@ -27,23 +27,56 @@ class Weight(Structure):
 
     def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
         """Find what can be removed from a network; see :class:`Structure`."""
-        weights = {
-            layer_of(name): name
-            for name in network.weights
-            if name.rpartition(".")[0] not in protected and name not in protected
-        }
-        for name in weights.values():
-            if (layer := weight_normed(network.module, name)) is not None:
-                raise ValueError(
-                    f"The weight of layer {layer!r} is computed by weight_norm, which divides by "
-                    "the norm of each row, so that a row cannot lose all its weights. Remove it "
-                    "first (torch.nn.utils.parametrize.remove_parametrizations), or protect the "
-                    f"layer (protect=[{layer!r}])."
-                )
-        return _Weights(network, weights)
+        return SingleWeights(network, prunable_weights(network, protected))
 
 
-class _Weights(Elements):
+def prunable_weights(network: Network, protected: tuple[str, ...]) -> dict[str, str]:
+    """Find the weights that can be masked.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    protected : tuple of str
+        Names of modules and parameters that are left as they are.
+
+    Returns
+    -------
+    parameters : dict of str to str
+        The parameter's name, by the layer's.
+
+    Raises
+    ------
+    ValueError
+        If a weight is computed by ``weight_norm``.
+    """
+    weights = {
+        layer_of(name): name
+        for name in network.weights
+        if name.rpartition(".")[0] not in protected and name not in protected
+    }
+    for name in weights.values():
+        if (layer := weight_normed(network.module, name)) is not None:
+            raise ValueError(
+                f"The weight of layer {layer!r} is computed by weight_norm, which divides by "
+                "the norm of each row, so that a row cannot lose all its weights. Remove it "
+                "first (torch.nn.utils.parametrize.remove_parametrizations), or protect the "
+                f"layer (protect=[{layer!r}])."
+            )
+    return weights
+
+
+class SingleWeights(Elements):
+    """Elements each of which is one weight.
+
+    Parameters
+    ----------
+    network : Network
+        The network that they are of.
+    parameters : mapping of str to str
+        The parameter's name, by the layer's.
+    """
+
     def __init__(self, network: Network, parameters: Mapping[str, str]) -> None:
         self._parameters = parameters
         weights = network.weights
@@ -54,10 +87,13 @@ class _Weights(Elements):
     def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {layer: scores[self._parameters[layer]].flatten() for layer in self.sizes}
 
-    def _apply(self, kept: Mapping[str, Tensor]) -> None:
+    def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         weights = self.network.weights
-        masks = {}
-        for layer, mask in kept.items():
+        spread = {}
+        for layer, value in values.items():
             weight = weights[self._parameters[layer]]
-            masks[self._parameters[layer]] = mask.view(weight.shape).to(weight.device)
-        self.network.set_masks(masks)
+            spread[self._parameters[layer]] = value.view(weight.shape).to(weight.device)
+        return spread
+
+    def _apply(self, kept: Mapping[str, Tensor]) -> None:
+        self.network.set_masks(self.spread(kept))

@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from skprune.exceptions import DivergedError
+from skprune.network.network import Network
 
 __all__ = ["MaskAgain", "MaskCallback", "check_finite_weights"]
 
@@ -19,30 +20,31 @@ class MaskCallback(Callback):
 
     Parameters
     ----------
-    weights : mapping of str to Parameter
-        The weights, by the parameter's name.
-    masks : mapping of str to Tensor of bool
-        What is kept of each.
+    network : Network or None
+        The network whose masks hold; None while it is dense.
     stage : str
         What the training is called in messages.
     """
 
-    def __init__(
-        self, weights: Mapping[str, nn.Parameter], masks: Mapping[str, Tensor], stage: str
-    ) -> None:
-        self.weights = weights
-        self.masks = masks
+    def __init__(self, network: Network | None, stage: str) -> None:
+        self.network = network
         self.stage = stage
 
     def initialize(self) -> "MaskCallback":
-        """Multiply by numbers of the weight's own kind, which is the quickest way to mask."""
-        self.factors_ = [
-            (self.weights[name], mask.to(self.weights[name])) for name, mask in self.masks.items()
-        ]
+        """Begin without masks; they are looked up as they are needed."""
+        self.masks_: Mapping[str, Tensor] = {}
+        self.factors_: list[tuple[nn.Parameter, Tensor]] = []
         return self
 
     def mask(self) -> None:
         """Set what is not kept to zero."""
+        if self.network is not None and self.network.masks is not self.masks_:
+            self.masks_ = self.network.masks
+            weights = self.network.weights
+            # Multiplying by numbers of the weight's own kind is the quickest way to mask.
+            self.factors_ = [
+                (weights[name], m.to(weights[name])) for name, m in self.masks_.items()
+            ]
         for weight, factor in self.factors_:
             # Looked up anew each time: a callback may have given the weight other memory.
             weight.data.mul_(factor)

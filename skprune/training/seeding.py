@@ -8,7 +8,7 @@ from threading import RLock
 import numpy as np
 import torch
 
-__all__ = ["derive_seeds", "put_back", "seeded"]
+__all__ = ["GeneratorStates", "derive_seeds", "put_back", "seeded"]
 
 # The generators that networks, samplers and dropout draw from are global to the process, threads
 # included: one at a time may borrow them.
@@ -51,6 +51,34 @@ def seeded(seed: int, device: str | torch.device | None = None) -> Iterator[None
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
         yield
+
+
+class GeneratorStates:
+    """The states that the global generators have now, to go on from later.
+
+    Parameters
+    ----------
+    device : str or torch.device, default=None
+        The device whose generator counts beside the CPU's.
+    """
+
+    def __init__(self, device: str | torch.device | None = None) -> None:
+        self._device = device
+        self._python, self._numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+        self._torch = torch.get_rng_state()
+        on_cuda = torch.device(device or "cpu").type == "cuda"
+        self._cuda = torch.cuda.get_rng_state(device) if on_cuda else None
+
+    @contextmanager
+    def resumed(self) -> Iterator[None]:
+        """Go on from these states, and put the generators back afterwards."""
+        with put_back(self._device):
+            random.setstate(self._python)
+            np.random.set_state(self._numpy)  # noqa: NPY002
+            torch.set_rng_state(self._torch)
+            if self._cuda is not None and self._device is not None:
+                torch.cuda.set_rng_state(self._cuda, self._device)
+            yield
 
 
 def derive_seeds(random_state: np.random.RandomState, *names: str) -> dict[str, int]:

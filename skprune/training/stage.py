@@ -1,6 +1,9 @@
 """Train a net for some epochs as one stage of several."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -10,8 +13,10 @@ from skorch.hf import AccelerateMixin
 from skorch.history import History
 
 from skprune.network.network import Network
+from skprune.training.hooks import TrainingHook, TrainingRun
 from skprune.training.masking import MaskAgain, MaskCallback, check_finite_weights
-from skprune.training.nets import cut_off
+from skprune.training.nets import copy_net, cut_off
+from skprune.training.samples import Samples
 from skprune.training.staged_net import staged, with_weights
 
 __all__ = ["Interrupted", "StageTrainer"]
@@ -66,7 +71,14 @@ class StageTrainer:
         self._fresh = fresh
         self._trained = trained
 
-    def train(self, epochs: int, *, lr: float | None = None, stage: str = "fine-tuning") -> None:
+    def train(
+        self,
+        epochs: int,
+        *,
+        lr: float | None = None,
+        hooks: Sequence[TrainingHook] = (),
+        stage: str = "fine-tuning",
+    ) -> None:
         """Train the net for some epochs.
 
         Parameters
@@ -75,6 +87,8 @@ class StageTrainer:
             For how long. A callback may stop it earlier.
         lr : float, default=None
             Learning rate in place of the net's own.
+        hooks : sequence of TrainingHook, default=()
+            What takes part in the training steps.
         stage : str, default="fine-tuning"
             What it is called in messages and in the history.
 
@@ -101,22 +115,21 @@ class StageTrainer:
         # Schedulers of learning rates go on from the epochs that this optimizer has had.
         under_way = self._last_rows(stage) if self._fresh else []
         net.history_ = History(under_way)
-        masks = self.network.masks if self.network is not None else {}
-        weights = self.network.weights if self.network is not None else {}
         callbacks = [
             (name, callback)
             for name, callback in net.callbacks_
             if not isinstance(callback, InputShapeSetter)
             and not (self._trained and isinstance(callback, _BEGINNERS))
         ]
-        mask = MaskCallback(weights, masks, stage).initialize()
+        mask = MaskCallback(self.network, stage).initialize()
         net.callbacks_ = [
             ("skprune_mask", mask),
             *callbacks,
             ("skprune_mask_again", MaskAgain(mask)),
         ]
         try:
-            with staged(net):
+            taking_part = [self._run(epochs), *hooks] if hooks else []
+            with staged(net, taking_part), _begun(taking_part):
                 net.partial_fit(self.X, self.y, epochs=epochs)
                 interrupted = net.interrupted_
         finally:
@@ -136,6 +149,24 @@ class StageTrainer:
         check_finite_weights(net.module_, stage)
         if interrupted:
             raise Interrupted(stage)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """What the network is trained on, for importances to look at."""
+        return Samples(self.net, self.X, self.y)
+
+    def _run(self, epochs: int) -> TrainingRun:
+        size = self.net.get_params_for("iterator_train").get("batch_size", self.net.batch_size)
+        per_epoch = -(-len(self.samples) // size) if size > 0 else 1
+        return TrainingRun(epochs * per_epoch, self.net.optimizer_)
+
+    def copy(self) -> "StageTrainer":
+        """Copy the net and its history; the data are shared."""
+        other = copy(self)
+        other.net = copy_net(self.net)
+        other.history = other.net.history_ = History(self.history)
+        vars(other).pop("samples", None)
+        return other
 
     def resume(self) -> None:
         """Take over a history that the net was given: the next stage is a later one."""
@@ -158,6 +189,17 @@ class StageTrainer:
         for row in rows:
             self.history.append({**row, "epoch": len(self.history) + 1, "stage": stage})
         self.net.history_ = self.history
+
+
+@contextmanager
+def _begun(hooks: Sequence[Any]) -> Iterator[None]:
+    for hook in hooks:
+        hook.begin(hooks[0])  # the run itself
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.end()
 
 
 def renew_optimizer(net: NeuralNet) -> None:

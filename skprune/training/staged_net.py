@@ -1,6 +1,6 @@
-"""What a net can do in addition while skprune trains it: row weights, fast loading, Ctrl-C."""
+"""What a net can do in addition while skprune trains it: row weights, hooks, loading, Ctrl-C."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dis import opname
 from types import TracebackType
@@ -12,9 +12,10 @@ from skorch.callbacks import Callback
 from skorch.utils import to_tensor
 from torch import Tensor, nn
 
+from skprune.training.hooks import TrainingHook
 from skprune.training.loading import batch_loader
 
-__all__ = ["staged", "with_weights"]
+__all__ = ["split_weights", "staged", "unreduced", "with_weights"]
 
 # Under these keys the rows' weights, and an X that is no mapping itself, travel in X.
 _WEIGHT = "sample_weight__"
@@ -44,7 +45,8 @@ def with_weights(X: Any, sample_weight: Any) -> Any:
     return {**(X if isinstance(X, Mapping) else {_X: X}), _WEIGHT: sample_weight}
 
 
-def _split(X: Any) -> tuple[Any, Any]:
+def split_weights(X: Any) -> tuple[Any, Any]:
+    """Take X and the weights of its rows apart again; see :func:`with_weights`."""
     if not isinstance(X, Mapping) or _WEIGHT not in X:
         return X, None
     rest = {key: value for key, value in X.items() if key != _WEIGHT}
@@ -55,6 +57,21 @@ class _StagedNet:
     """Goes before the net's own class for the length of a stage."""
 
     interrupted_ = False
+    hooks_: Sequence[TrainingHook] = ()
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
+        for hook in self.hooks_:
+            hook.before_forward()
+        step = super().train_step_single(batch, **fit_params)  # type: ignore[misc]
+        for hook in self.hooks_:
+            hook.after_backward()
+        return step
+
+    def train_step(self, batch: Any, **fit_params: Any) -> Any:
+        step = super().train_step(batch, **fit_params)  # type: ignore[misc]
+        for hook in self.hooks_:
+            hook.after_step()
+        return step
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         loader = None
@@ -74,15 +91,15 @@ class _StagedNet:
             super()._set_training(training)  # type: ignore[misc]
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
-        return super().infer(_split(x)[0], **fit_params)  # type: ignore[misc]
+        return super().infer(split_weights(x)[0], **fit_params)  # type: ignore[misc]
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
-        X, weight = _split(X)
+        X, weight = split_weights(X)
         loss = super().get_loss  # type: ignore[misc]
         if weight is None:
             return loss(y_pred, y_true, X=X, training=training)
         criterion = self.criterion_  # type: ignore[attr-defined]
-        with _unreduced(criterion) as reduction:
+        with unreduced(criterion) as reduction:
             losses = loss(y_pred, y_true, X=X, training=training)
         if losses.dim() == 0 or len(losses) != len(weight):
             raise ValueError(
@@ -118,12 +135,25 @@ class _StagedNet:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle and copy as the net's own class: a callback may do so in mid-stage."""
-        return _blank, (_own_class(self),), self.__getstate__()
+        state: Any = self.__getstate__()
+        state = {key: value for key, value in state.items() if key != "hooks_"}
+        return _blank, (_own_class(self),), state
 
 
 @contextmanager
-def _unreduced(criterion: Any) -> Iterator[str | None]:
-    """Have a criterion give the loss of each row, if it can; yield how it makes them one."""
+def unreduced(criterion: Any) -> Iterator[str | None]:
+    """Have a criterion give the loss of each row, if it can; yield how it makes them one.
+
+    Parameters
+    ----------
+    criterion : object
+        A net's criterion.
+
+    Yields
+    ------
+    reduction : str or None
+        The reduction that it has outside; None if it knows of none.
+    """
     if not hasattr(criterion, "reduction"):
         yield None
         return
@@ -144,17 +174,19 @@ def _own_class(net: Any) -> Any:
 
 
 @contextmanager
-def staged(net: NeuralNet) -> Iterator[NeuralNet]:
+def staged(net: NeuralNet, hooks: Sequence[TrainingHook] = ()) -> Iterator[NeuralNet]:
     """Let a net train as part of a stage.
 
     Inside, it takes the weights of rows that :func:`with_weights` put into X, loads arrays by the
-    batch, and notes in ``interrupted_`` if it was Ctrl-C that ended the training, and not a
-    callback such as early stopping.
+    batch, has hooks take part in its steps, and notes in ``interrupted_`` if it was Ctrl-C that
+    ended the training, and not a callback such as early stopping.
 
     Parameters
     ----------
     net : NeuralNet
         The net; outside it has its own class, before and after.
+    hooks : sequence of TrainingHook, default=()
+        What takes part in the training steps.
 
     Yields
     ------
@@ -163,11 +195,13 @@ def staged(net: NeuralNet) -> Iterator[NeuralNet]:
     """
     cls = type(net)
     net.__class__ = type(cls.__name__, (_StagedNet, cls), {"__module__": cls.__module__})
+    net.hooks_ = hooks
     try:
         yield net
     finally:
         net.__class__ = cls
-        vars(net).pop("interrupted_", None)
+        for name in ("interrupted_", "hooks_"):
+            vars(net).pop(name, None)
 
 
 def _asked_by_callback(traceback: TracebackType | None) -> bool:

@@ -38,6 +38,7 @@ def table(scores, costs, spread=0.0):
         ([0.90, 0.90, 0.90], [-2, -2, -2], 0.0, {}, 0),
         ([0.89, 0.90, 0.90], [-2, -2, -2], 0.1, {}, 1),
         ([np.nan, 0.90, 0.80], [-1, -3, -2], 0.0, {}, 1),
+        ([0.90, 0.89, 0.88], [-3, np.nan, -2], 0.0, {"tolerance": 0.1}, 2),
     ],
 )
 def test_the_cheapest_that_is_nearly_the_best(scores, costs, spread, options, expected):
@@ -48,6 +49,27 @@ def test_sparsity_may_be_the_parameter():
     results = table([0.9, 0.9, 0.5], [0, 0, 0])
     results["param_prunedclassifier__sparsity"] = np.ma.array([0.5, 0.8, 0.9])
     assert sparsest_within("accuracy", cost="sparsity")(results) == 1
+
+
+def test_a_sparsity_that_is_not_a_parameter_of_all_is_not_cheap():
+    results = table([0.9, 0.9, 0.9], [0, 0, 0])
+    results["param_sparsity"] = np.ma.array([0.5, 0.8, 0.99], mask=[False, False, True])
+    assert sparsest_within("accuracy", cost="sparsity")(results) == 1
+
+
+def test_a_fold_without_a_score_is_left_out():
+    results = table([0.90, 0.88, 0.85], [-3, -2, -1])
+    for fold, best in enumerate([0.88, 0.92, np.nan]):
+        results[f"split{fold}_test_accuracy"] = np.array([best, 0.88, 0.85])
+    assert sparsest_within("accuracy")(results) == 1
+
+
+def test_only_the_last_iteration_of_a_halving_search_counts():
+    results = table([0.99, 0.90, 0.89, 0.88], [-1, -4, -3, -2])
+    results["iter"] = np.array([0, 0, 1, 1])
+    assert sparsest_within("accuracy", tolerance=0.1)(results) == 3
+    assert sparsest_within("accuracy", tolerance=0.0)(results) == 2
+    assert pareto_front(results, "accuracy").tolist() == [3, 2]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def make_demand(
     }
     total = sum(sizes.values())
     n_keep = total - floor(sparsity * total + 0.5)
-    return Demand(n_keep, n_keep, sizes, shapes, scores, sizes)
+    return Demand(n_keep, n_keep, sizes, shapes, scores, sizes, dict.fromkeys(sizes, 1))
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.5, 0.9, 0.97])
@@ -88,7 +88,8 @@ def test_erk_of_lenet_300_100_as_it_is_known() -> None:
 
 def test_erk_of_units_counts_units_by_the_density_of_their_layer() -> None:
     shapes = {"first": (40, 10), "second": (20, 40)}
-    demand = Demand(30, 30, {"first": 40, "second": 20}, shapes, {}, {"first": 40, "second": 20})
+    sizes, least = {"first": 40, "second": 20}, {"first": 1, "second": 1}
+    demand = Demand(30, 30, sizes, shapes, {}, sizes, least)
     weights = {"first": 40 * 50 / 400, "second": 20 * 60 / 800}
     counts = ERK().counts(demand)
     assert counts["first"] / counts["second"] == pytest.approx(5.0 / 1.5, rel=0.05)
@@ -205,7 +206,7 @@ def test_explicit_meets_any_schedule(
     alive = dict(layers)
     for step in SCHEDULES[schedule](n_steps=n_steps).steps(sparsity, 10):
         n_keep = total - floor(step.sparsity * total + 0.5)
-        counts = allocation.counts(Demand(n_keep, n_final, layers, {}, {}, alive))
+        counts = allocation.counts(Demand(n_keep, n_final, layers, {}, {}, alive, least))
         assert sum(counts.values()) == n_keep
         assert all(1 <= counts[name] <= alive[name] for name in names)
         alive = counts

@@ -13,7 +13,7 @@ from skprune.network.network import Network
 from skprune.strategies import IMPORTANCES, LAMP, Importance, Magnitude, RandomImportance
 from skprune.strategies.importance import Scoring
 from skprune.structures import STRUCTURES, Elements
-from tests.helpers import forward, run_loop
+from tests.helpers import FakeSamples, forward, run_loop
 from tests.networks import NETWORKS, TRACEABLE
 
 
@@ -29,7 +29,8 @@ def elements_of(network: str, structure: str, module: nn.Module | None = None) -
 def scores_of(importance: Importance, elements: Elements, seed: int = 0) -> dict[str, np.ndarray]:
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
     generator = torch.Generator().manual_seed(seed)
-    scores = importance.scores(Scoring(weights, elements, generator))
+    samples = FakeSamples(elements.network.inputs)
+    scores = importance.scores(Scoring(weights, elements, generator, samples))
     return {name: score.numpy() for name, score in scores.items()}
 
 

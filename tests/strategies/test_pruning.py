@@ -5,7 +5,7 @@ import torch
 
 from skprune import Strategy, UnreachableSparsityError
 from skprune.network.network import Network
-from skprune.strategies import Cubic, FineTune, Importance, Uniform
+from skprune.strategies import Cubic, FineTune, Importance
 from skprune.strategies.importance import Scoring
 from skprune.strategies.pruning import target_sparsity
 from skprune.structures import STRUCTURES, Weight
@@ -74,7 +74,7 @@ def test_removed_weights_are_zero_when_the_next_step_looks() -> None:
 def test_training_follows_each_step_that_has_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     stages: list[tuple[int, float | None]] = []
     monkeypatch.setattr(
-        Disturb, "train", lambda self, epochs, *, lr=None: stages.append((epochs, lr))
+        Disturb, "train", lambda self, epochs, *, lr=None, hooks=(): stages.append((epochs, lr))
     )
     example = NETWORKS["mlp"]
     strategy = Strategy(schedule=Cubic(n_steps=4, end=0.5), recovery=FineTune(lr=0.01))
@@ -108,8 +108,8 @@ def test_fine_tuning_checks_its_rate() -> None:
 def test_the_largest_sparsity_that_an_error_names_can_be_reached() -> None:
     module = torch.nn.Sequential(torch.nn.Linear(64, 2000), torch.nn.Linear(2000, 1250))
     network = Network(module, torch.zeros(2, 64), forward)
-    elements = Weight().elements(network, ())
+    elements, uniform = Weight().elements(network, ()), Strategy(allocation="uniform").resolved()
     with pytest.raises(UnreachableSparsityError) as error:
-        target_sparsity(elements, Uniform(), 0.99999999)
+        target_sparsity(elements, uniform, 0.99999999)
     largest = float(str(error.value).split()[-1].rstrip("."))
-    assert target_sparsity(elements, Uniform(), largest) == largest
+    assert target_sparsity(elements, uniform, largest) == largest

@@ -31,6 +31,8 @@ class Demand:
         What each element is worth; minus infinity for those that are gone.
     alive : mapping of str to int
         Number of elements of each layer that are left.
+    least : mapping of str to int
+        Number of elements that each layer keeps at the least.
     """
 
     n_keep: int
@@ -39,6 +41,7 @@ class Demand:
     shapes: Mapping[str, tuple[int, ...]]
     scores: Mapping[str, Tensor]
     alive: Mapping[str, int]
+    least: Mapping[str, int]
 
 
 class Allocation(Component, ABC):
@@ -56,7 +59,7 @@ class Allocation(Component, ABC):
         Returns
         -------
         counts : dict of str to int
-            By layer; at least 1 and at most what is left of it, together ``n_keep``.
+            By layer; between ``least`` and what is left of it, together ``n_keep``.
         """
 
     def check(self, sizes: Mapping[str, int], n_keep: int) -> None:
@@ -117,7 +120,7 @@ class Allocation(Component, ABC):
 
 
 def divide(demand: Demand, weights: Mapping[str, float]) -> dict[str, int]:
-    """Divide what is to be kept in proportion to weights; a layer keeps at least one element.
+    """Divide what is to be kept in proportion to weights, within what each layer can keep.
 
     Parameters
     ----------
@@ -131,4 +134,4 @@ def divide(demand: Demand, weights: Mapping[str, float]) -> dict[str, int]:
     counts : dict of str to int
         By layer.
     """
-    return apportion_layers(demand.n_keep, weights, dict.fromkeys(weights, 1), demand.alive)
+    return apportion_layers(demand.n_keep, weights, demand.least, demand.alive)

@@ -1,16 +1,39 @@
 """What every importance is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skprune.components import Component
 from skprune.structures.base import Elements
+from skprune.training.hooks import TrainingHook
 
-__all__ = ["Importance", "Scoring", "require_some_weight"]
+__all__ = ["Importance", "Judgement", "Samples", "Scoring", "require_some_weight"]
+
+
+class Samples(Protocol):
+    """Rows that the network is trained on; see :class:`skprune.training.samples.Samples`."""
+
+    def __len__(self) -> int:
+        """Count the rows."""
+
+    def batches(
+        self, n_rows: int | None = None, generator: torch.Generator | None = None
+    ) -> Iterator[Any]:
+        """Go through some rows, in batches of ``inputs``, ``targets`` and ``weights``."""
+
+    def outputs(self, module: nn.Module, inputs: Any) -> Tensor:
+        """Compute the outputs of a module."""
+
+    def losses(self, module: nn.Module, batch: Any) -> Tensor:
+        """Compute the loss of each row of a batch."""
+
+    def loss(self, module: nn.Module, batch: Any) -> Tensor:
+        """Compute the mean loss of a batch."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +45,64 @@ class Scoring:
     weights : mapping of str to Tensor
         The weights as they are now, by the parameter's name; masked ones are zero.
     elements : Elements
-        What can be removed, and which weights go with it.
+        What can be removed, and which weights go with it. Its ``network`` is the network.
     generator : torch.Generator
         The source of randomness.
+    samples : Samples
+        Rows that the network is trained on.
+    observed : TrainingHook or None
+        What the importance's own observer has seen of the training since the last step.
     """
 
     weights: Mapping[str, Tensor]
     elements: Elements
     generator: torch.Generator
+    samples: Samples
+    observed: TrainingHook | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What an importance finds.
+
+    Attributes
+    ----------
+    scores : dict of str to Tensor of shape (n_elements,)
+        For each layer, a score of each of its elements. Those that are gone are passed over,
+        whatever their score.
+    compensate : callable or None
+        Changes what stays so that it makes up for what goes, in place. It is given what is kept,
+        by layer, before the rest is removed.
+    """
+
+    scores: dict[str, Tensor]
+    compensate: Callable[[Mapping[str, Tensor]], None] | None = None
 
 
 class Importance(Component, ABC):
     """Scores what can be removed: the higher, the sooner it is kept."""
+
+    # Fraction of the epochs of fine-tuning that an observer looks on for before the first step.
+    share: float = 0.0
+
+    def observer(self) -> TrainingHook | None:
+        """Make what watches the training up to the next step; None if nothing has to."""
+        return None
+
+    def judge(self, scoring: Scoring) -> Judgement:
+        """Score the elements, and say how the others make up for those that go.
+
+        Parameters
+        ----------
+        scoring : Scoring
+            What there is to look at.
+
+        Returns
+        -------
+        judgement : Judgement
+            The scores, and a compensation where the importance has one.
+        """
+        return Judgement(self.scores(scoring))
 
     @abstractmethod
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:

@@ -1,10 +1,12 @@
 """Go on training."""
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import ClassVar
 
 from skprune._sklearn import Interval
 from skprune.strategies.recovery.base import Recovery, Trainer
+from skprune.training.hooks import TrainingHook
 
 __all__ = ["FineTune"]
 
@@ -32,6 +34,6 @@ class FineTune(Recovery):
     def __init__(self, lr: float | None = None) -> None:
         self.lr = lr
 
-    def recover(self, trainer: Trainer, epochs: int) -> None:
+    def recover(self, trainer: Trainer, epochs: int, hooks: Sequence[TrainingHook]) -> None:
         """Train the network; see :class:`Recovery`."""
-        trainer.train(epochs, lr=self.lr)
+        trainer.train(epochs, lr=self.lr, hooks=hooks)

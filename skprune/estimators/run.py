@@ -1,0 +1,214 @@
+"""A network on its way from dense to pruned."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from joblib import Memory
+from torch import nn
+
+from skprune._sklearn import InvalidParameterError
+from skprune.components import near_match
+from skprune.metrics.report import PruningReport, measure
+from skprune.network.dead_units import remove_dead_units
+from skprune.network.network import Network
+from skprune.strategies.pruning import check_combination, prune, target_sparsity
+from skprune.strategies.schedule import Step
+from skprune.strategies.strategy import ResolvedStrategy
+from skprune.structures import Structure
+from skprune.training.dense_cache import train_once
+from skprune.training.nets import ModuleForward, rows_on_device
+from skprune.training.seeding import GeneratorStates, put_back, seeded
+from skprune.training.stage import StageTrainer
+
+__all__ = ["N_PROBE_ROWS", "Dense", "PruningRun"]
+
+# Rows that the network is traced and measured with, and rows that compaction is checked on.
+N_PROBE_ROWS, _N_CHECK_ROWS = 8, 256
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A network before it is pruned, and the data that it is trained on.
+
+    Attributes
+    ----------
+    trainer : StageTrainer
+        Trains the network.
+    forward : callable
+        Computes the output of a module from inputs.
+    probe : object
+        A few rows of input, on the net's device.
+    X : array or mapping of arrays
+        All rows.
+    seeds : mapping of str to int
+        Seeds of the stages, by their names.
+    randomness : GeneratorStates
+        What the training draws from: it goes on from where the initialization ended.
+    pretrained : bool
+        Whether the net came with weights that the user trained.
+    """
+
+    trainer: StageTrainer
+    forward: Callable[[nn.Module, Any], Any]
+    probe: Any
+    X: Any
+    seeds: Mapping[str, int]
+    randomness: GeneratorStates
+    pretrained: bool
+
+    def train(self, memory: Memory | None) -> None:
+        """Train the network, in place, or restore what an equal training made of it.
+
+        Parameters
+        ----------
+        memory : Memory or None
+            Where trained networks are kept.
+
+        Raises
+        ------
+        Interrupted
+            If Ctrl-C ended the training.
+        """
+        trainer = self.trainer
+
+        def train() -> None:
+            trainer.train(trainer.net.max_epochs, stage="training the dense network")
+
+        if self.pretrained:
+            return
+        with self.randomness.resumed():
+            if memory is None:
+                train()
+            elif train_once(
+                trainer.net, (trainer.X, trainer.y), self.seeds["dense"], memory, train
+            ):
+                trainer.resume()
+
+    def copy(self) -> "Dense":
+        """Copy the network, so that one of the two can be changed."""
+        trainer = self.trainer.copy()
+        return replace(self, trainer=trainer, forward=ModuleForward(trainer.net))
+
+
+class PruningRun:
+    """Prunes a network in place.
+
+    Parameters
+    ----------
+    dense : Dense
+        The network. It may be trained after the run is made.
+    strategy : ResolvedStrategy
+        How it is pruned.
+    structure : Structure
+        What of it is removed together.
+    protect : collection of str
+        Names of layers that are left as they are.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a protected layer is unknown, or the strategy makes no sense for the structure.
+    UntraceableError
+        If units are asked for and the network's graph cannot be followed.
+    """
+
+    def __init__(
+        self,
+        dense: Dense,
+        strategy: ResolvedStrategy,
+        structure: Structure,
+        protect: Collection[str],
+    ) -> None:
+        net = dense.trainer.net
+        self.dense = dense
+        self.strategy = strategy
+        self.network = Network(net.module_, dense.probe, dense.forward)
+        self._protected = _protected_modules(net.module_, protect)
+        with put_back(net.device):  # the user's modules may draw when they are run
+            self.elements = structure.elements(self.network, self._protected)
+            self._before = measure(net.module_, dense.probe, dense.forward)
+        check_combination(self.elements, strategy)
+        self._generator = torch.Generator().manual_seed(dense.seeds["scores"])
+
+    def target(self, sparsity: float | None) -> float | None:
+        """Settle how much is to be pruned; see :func:`target_sparsity`."""
+        return target_sparsity(self.elements, self.strategy, sparsity)
+
+    def epochs(self, epochs: int | None) -> int:
+        """Count the epochs that there are once pruning begins.
+
+        Parameters
+        ----------
+        epochs : int or None
+            Those that the user asks for; None for the recovery's own.
+
+        Returns
+        -------
+        epochs : int
+            With those of the dense training where the network is pruned before it.
+        """
+        max_epochs = self.dense.trainer.net.max_epochs
+        if epochs is None:
+            n_steps = len(self.strategy.schedule.steps(0.5, 1))
+            epochs = self.strategy.recovery.default_epochs(max_epochs, n_steps)
+        return epochs + (max_epochs if self.strategy.start == "init" else 0)
+
+    def prune(
+        self,
+        target: float | None,
+        epochs: int,
+        progress: Callable[[Sequence[Step]], Iterable[Step]] = iter,
+    ) -> None:
+        """Prune the network, and train what is left; see :func:`skprune.strategies.pruning.prune`.
+
+        Raises
+        ------
+        Interrupted
+            If Ctrl-C ended the training.
+        """
+        trainer, seeds = self.dense.trainer, self.dense.seeds
+        trainer.network = self.network
+        with seeded(seeds["fine_tune"], trainer.net.device):
+            prune(self.elements, self.strategy, target, epochs, trainer, self._generator, progress)
+
+    def fitted(self) -> dict[str, Any]:
+        """Leave the network ready to predict, and say what an estimator keeps of it.
+
+        Returns
+        -------
+        attributes : dict of str to object
+            The fitted attributes, by name.
+        """
+        dense, network = self.dense, self.network
+        net = dense.trainer.net
+        masks = network.original_masks()
+        with put_back(net.device):
+            if network.masks:
+                rows = rows_on_device(net, dense.X, _N_CHECK_ROWS)
+                network = remove_dead_units(network, self._protected, rows)
+            net.module_ = network.module
+            dense.trainer.finish()
+            after = measure(net.module_, dense.probe, dense.forward, network.masks)
+        return {
+            "net_": net,
+            "masks_": masks,
+            "sparsity_": self.elements.sparsity,
+            "report_": PruningReport(self._before, after),
+            "_masks": network.masks,
+        }
+
+
+def _protected_modules(module: nn.Module, names: Collection[str]) -> tuple[str, ...]:
+    """Names of the protected modules and of all that is inside them."""
+    modules = [name for name, _ in module.named_modules() if name]
+    known = [*modules, *(name for name, _ in module.named_parameters())]
+    for name in names:
+        if name not in known:
+            raise InvalidParameterError(
+                f"protect names an unknown layer {name!r}.{near_match(name, known)} "
+                f"Layers: {', '.join(map(repr, modules))}."
+            )
+    inside = [m for m in modules if any(m == name or m.startswith(f"{name}.") for name in names)]
+    return tuple(dict.fromkeys([*names, *inside]))

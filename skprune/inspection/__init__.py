@@ -1,0 +1,15 @@
+"""Pictures of what pruning did and of what a search found, by scikit-learn's Display protocol."""
+
+from skprune.inspection.layer_sparsity import LayerSparsityDisplay
+from skprune.inspection.mask import MaskDisplay
+from skprune.inspection.pareto import ParetoDisplay
+from skprune.inspection.pruning_path import PruningPathDisplay
+from skprune.inspection.stability import StabilityDisplay
+
+__all__ = [
+    "LayerSparsityDisplay",
+    "MaskDisplay",
+    "ParetoDisplay",
+    "PruningPathDisplay",
+    "StabilityDisplay",
+]

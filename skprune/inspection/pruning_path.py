@@ -1,0 +1,268 @@
+"""The score against the sparsity: what each further step of pruning costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from skprune.inspection._cv_results import (
+    group_labels,
+    last_rounds,
+    metric_of,
+    search_in,
+    sparsities_of,
+    split_scores,
+)
+from skprune.inspection._drawing import (
+    add_legend,
+    axes_for,
+    foreground,
+    in_words,
+    look_of,
+    mark_chosen,
+    use_sparsity_axis,
+)
+
+__all__ = ["PruningPathDisplay"]
+
+_BANDS = {"std_err": "standard error", "std": "standard deviation"}
+
+
+class PruningPathDisplay:
+    """The score against the sparsity, a line for each strategy.
+
+    Make one by :meth:`from_estimator` or :meth:`from_cv_results`.
+
+    Parameters
+    ----------
+    sparsities : dict of str to ndarray of shape (n_sparsities,)
+        By the line's label, in ascending order.
+    scores : dict of str to ndarray of shape (n_sparsities, n_splits)
+        Scores of each line on the test rows of each split.
+    score_name : str, default="score"
+        Name of the metric.
+    chosen : (float, float), default=None
+        Sparsity and score of the candidate that was chosen.
+    dense_scores : array-like of shape (n_splits,), default=None
+        Scores of the dense network.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        What was drawn on.
+    figure_ : matplotlib Figure
+        The figure that it is part of.
+    lines_ : dict of str to matplotlib Line2D
+        The line of each label.
+    bands_ : dict of str to matplotlib PolyCollection
+        The band around each line; none where there are fewer than two splits.
+    chosen_, dense_line_ : matplotlib Line2D or None
+        The mark around the point that was chosen, and the line of the dense network.
+
+    See Also
+    --------
+    ParetoDisplay : The score against a cost.
+    StabilityDisplay : Do the folds agree on what to prune?
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skprune import PrunedClassifier
+    >>> from skprune.inspection import PruningPathDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> pruned = PrunedClassifier(fine_tune_epochs=5, random_state=0)
+    >>> grid = {"sparsity": [0.5, 0.9], "strategy": ["magnitude", "random"]}
+    >>> search = GridSearchCV(pruned, grid, cv=2).fit(X, y)
+    >>> display = PruningPathDisplay.from_estimator(search)
+    >>> list(display.lines_)
+    ['magnitude', 'random']
+    """
+
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        *,
+        sparsities: Mapping[str, np.ndarray],
+        scores: Mapping[str, np.ndarray],
+        score_name: str = "score",
+        chosen: tuple[float, float] | None = None,
+        dense_scores: Any = None,
+    ) -> None:
+        self.sparsities = sparsities
+        self.scores = scores
+        self.score_name = score_name
+        self.chosen = chosen
+        self.dense_scores = dense_scores
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        scoring: str | None = None,
+        by: str | Sequence[str] | None = None,
+        band: str | None = "std_err",
+        ax: Any = None,
+    ) -> Self:
+        """Draw what a fitted search found.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted ``PrunedClassifierCV`` or ``PrunedRegressorCV``, a search of scikit-learn over
+            ``sparsity`` (and ``strategy`` and others), or a ``Pipeline`` that ends in one.
+        scoring : str, default=None
+            Name of the metric; None is the one that the search refits by, or the only one beside
+            costs.
+        by : str or sequence of str, default=None
+            Parameters that have a line for each value; see :meth:`from_cv_results`.
+        band : {"std_err", "std", None}, default="std_err"
+            What the bands around the means show.
+        ax : matplotlib Axes, default=None
+            What to draw on; a new figure if None.
+
+        Returns
+        -------
+        display : PruningPathDisplay
+            The picture.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If the search varies no sparsity, or has no such metric.
+        """
+        search = search_in(estimator)
+        scoring = metric_of(search.cv_results_, scoring, getattr(search, "refit", None))
+        return cls.from_cv_results(
+            search.cv_results_,
+            scoring=scoring,
+            by=by,
+            best_index=getattr(search, "best_index_", None),
+            dense_scores=getattr(search, "dense_scores_", {}).get(scoring),
+            band=band,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        cv_results: Mapping[str, Any],
+        *,
+        scoring: str | None = None,
+        by: str | Sequence[str] | None = None,
+        best_index: int | None = None,
+        dense_scores: Any = None,
+        band: str | None = "std_err",
+        ax: Any = None,
+    ) -> Self:
+        """Draw the results of a search.
+
+        Parameters
+        ----------
+        cv_results : mapping of str to array
+            ``cv_results_`` of a search over a parameter whose name ends in ``sparsity``. Of a
+            successive halving, the last round of each candidate is drawn.
+        scoring : str, default=None
+            Name of the metric; None is the only one beside costs.
+        by : str or sequence of str, default=None
+            Parameters that have a line for each value, by name or by the end of the name, such as
+            ``"strategy"``; None are all that the search varied. Of several candidates that have
+            these and the sparsity in common, the best is drawn.
+        best_index : int, default=None
+            The candidate that is marked as chosen.
+        dense_scores : array-like of shape (n_splits,), default=None
+            Scores of the dense network.
+        band : {"std_err", "std", None}, default="std_err"
+            What the bands around the means show.
+        ax : matplotlib Axes, default=None
+            What to draw on; a new figure if None.
+
+        Returns
+        -------
+        display : PruningPathDisplay
+            The picture.
+
+        Raises
+        ------
+        ValueError
+            If the search varies no sparsity, or has no such metric.
+        """
+        scoring = metric_of(cv_results, scoring)
+        chosen = None
+        if best_index is not None:
+            sparsity = sparsities_of(cv_results)[best_index]
+            score = np.asarray(cv_results[f"mean_test_{scoring}"])[best_index]
+            chosen = None if np.isnan(sparsity) else (float(sparsity), float(score))
+        table = last_rounds(cv_results)
+        labels, sparsities = group_labels(table, by), sparsities_of(table)
+        scores = split_scores(table, scoring)
+        # The best of equal sparsity comes last and stays; NaN comes before all.
+        order = np.argsort(np.nan_to_num(scores.mean(axis=1), nan=-np.inf), kind="stable")
+        lines = {}
+        for label in dict.fromkeys(labels):
+            best = {sparsities[row]: row for row in order if labels[row] == label}
+            lines[label] = [best[sparsity] for sparsity in sorted(best) if sparsity == sparsity]
+        return cls(
+            sparsities={label: sparsities[rows] for label, rows in lines.items()},
+            scores={label: scores[rows] for label, rows in lines.items()},
+            score_name=scoring,
+            chosen=chosen,
+            dense_scores=dense_scores,
+        ).plot(ax, band=band)
+
+    def plot(self, ax: Any = None, *, band: str | None = "std_err") -> Self:
+        """Draw the picture.
+
+        The axis of sparsity is logarithmic in what is left;
+        ``display.ax_.set_xscale("linear")`` makes it linear.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            What to draw on; a new figure if None.
+        band : {"std_err", "std", None}, default="std_err"
+            What the bands around the means show: one standard error of the mean over the splits,
+            one standard deviation, or nothing.
+
+        Returns
+        -------
+        self : PruningPathDisplay
+            The picture.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        if band is not None and band not in _BANDS:
+            raise ValueError(f"band must be one of {[*_BANDS, None]}; got {band!r}.")
+        ax = axes_for(ax, self)
+        self.ax_, self.figure_ = ax, ax.figure
+        self.lines_, self.bands_ = {}, {}
+        self.chosen_ = self.dense_line_ = None
+        for number, (label, scores) in enumerate(self.scores.items()):
+            x, mean, look = self.sparsities[label], scores.mean(axis=1), look_of(number)
+            self.lines_[label] = ax.plot(x, mean, label=label, **look)[0]
+            n_splits = scores.shape[1]
+            if band is not None and n_splits > 1:
+                # The standard deviation is that of std_test_score, over n and not n - 1.
+                half = scores.std(axis=1) / (np.sqrt(n_splits - 1) if band == "std_err" else 1)
+                self.bands_[label] = ax.fill_between(
+                    x, mean - half, mean + half, color=look["color"], alpha=0.25
+                )
+        if self.dense_scores is not None:
+            self.dense_line_ = ax.axhline(
+                np.mean(self.dense_scores), color=foreground(), linestyle=":", label="dense network"
+            )
+        if self.chosen is not None:
+            self.chosen_ = mark_chosen(ax, *self.chosen)
+        use_sparsity_axis(ax, np.concatenate(list(self.sparsities.values())))
+        what = f" (mean ± {_BANDS[band]})" if self.bands_ and band is not None else ""
+        ax.set_ylabel(in_words(self.score_name) + what)
+        add_legend(ax)
+        return self

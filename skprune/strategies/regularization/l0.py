@@ -1,0 +1,126 @@
+"""Sparse optimisation by the number of what is left, through gates that are random."""
+
+from math import log
+from numbers import Real
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skprune._sklearn import Interval
+from skprune.strategies.regularization.base import Projection, Regularizer
+from skprune.structures import Elements
+from skprune.training.hooks import TrainingHook, TrainingRun
+
+__all__ = ["L0"]
+
+# The temperature of the gates, and the range that they are stretched to before they are clipped.
+_BETA, _GAMMA, _ZETA = 2 / 3, -0.1, 1.1
+
+# Where log alpha begins (the gates are almost always open), and how far Adam takes one that is
+# always pushed the same way: to the other side and beyond.
+_START, _TRAVEL = 2.0, 12.0
+
+
+class L0(Regularizer):
+    """Gates that open and close at random, and learn to stay closed."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "strength": [Interval(Real, 0, None, closed="left")],
+        "share": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(self, strength: float = 1.0, share: float = 0.5) -> None:
+        self.strength = strength
+        self.share = share
+
+    def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
+        """Make what takes part in the training; see :class:`Regularizer`."""
+        return _Gates(elements, self.strength)
+
+
+class _Gates(TrainingHook):
+    def __init__(self, elements: Elements, strength: float) -> None:
+        self._elements = elements
+        self._strength = strength
+
+    def begin(self, run: TrainingRun) -> None:
+        weights = self._weights = self._elements.network.weights
+        trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
+        sizes = self._elements.total(trained)
+        whole = sum(float(size.sum()) for size in sizes.values())
+        self._costs = {layer: self._strength * size / whole for layer, size in sizes.items()}
+        # Gates of nothing but frozen weights are open for good.
+        self._log_alphas = {
+            layer: torch.where(size > 0, _START, torch.inf).to(size).requires_grad_()
+            for layer, size in sizes.items()
+        }
+        self._adam = torch.optim.Adam(self._log_alphas.values(), lr=_TRAVEL / run.n_steps)
+        # A private source, under the seed of the stage.
+        self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        self._noise: dict[str, Tensor] = {}
+        self._ungated: dict[str, Tensor] = {}
+
+    def before_forward(self) -> None:
+        if not self._noise:  # an optimizer that looks several times sees the same gates
+            self._noise = {
+                layer: torch.rand(a.shape, generator=self._generator).to(a)
+                for layer, a in self._log_alphas.items()
+            }
+        self._gate({layer: _gates(a, self._noise[layer]) for layer, a in self._log_alphas.items()})
+
+    def after_backward(self) -> None:
+        factors, gradients = [], []
+        for name, ungated in self._ungated.items():
+            weight, factor = self._weights[name], self._factors[name]
+            if weight.grad is not None:
+                factors.append(factor)
+                gradients.append((weight.grad * ungated).to(factor))
+                weight.grad.mul_(factor.detach().to(weight))
+        self._ungate()
+        log_alphas = list(self._log_alphas.values())
+        penalty = sum(
+            (self._costs[layer] * _open_probability(a)).sum()
+            for layer, a in self._log_alphas.items()
+        )
+        for a, gradient in zip(
+            log_alphas,
+            torch.autograd.grad([*factors, penalty], log_alphas, [*gradients, None]),
+            strict=True,
+        ):
+            a.grad = gradient
+
+    def after_step(self) -> None:
+        self._adam.step()
+        self._noise = {}
+
+    def end(self) -> None:
+        self._ungate()
+        with torch.no_grad():
+            self._gate({layer: _gates(a) for layer, a in self._log_alphas.items()})
+
+    def _gate(self, gates: dict[str, Tensor]) -> None:
+        self._factors = self._elements.spread(gates)
+        for name, factor in self._factors.items():
+            weight = self._weights[name]
+            self._ungated[name] = weight.detach().clone()
+            weight.data.mul_(factor.detach().to(weight))
+
+    def _ungate(self) -> None:
+        for name, ungated in self._ungated.items():
+            self._weights[name].data.copy_(ungated)
+        self._ungated = {}
+
+
+def _gates(log_alpha: Tensor, noise: Tensor | None = None) -> Tensor:
+    """Draw hard concrete gates by uniform noise; without it, give what they are in the middle."""
+    if noise is None:
+        s = log_alpha.sigmoid()
+    else:
+        s = ((torch.logit(noise, eps=1e-6) + log_alpha) / _BETA).sigmoid()
+    return (s * (_ZETA - _GAMMA) + _GAMMA).clamp(0, 1)
+
+
+def _open_probability(log_alpha: Tensor) -> Tensor:
+    """Give the probability that gates are not zero."""
+    return (log_alpha - _BETA * log(-_GAMMA / _ZETA)).sigmoid()

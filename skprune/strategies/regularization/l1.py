@@ -1,0 +1,88 @@
+"""Sparse optimisation by the sum of magnitudes."""
+
+from numbers import Real
+from typing import ClassVar
+
+import torch
+
+from skprune._sklearn import Interval
+from skprune.strategies.regularization.base import Projection, Regularizer
+from skprune.strategies.regularization.pace import Pace
+from skprune.structures import Elements
+from skprune.training.hooks import TrainingHook, TrainingRun
+
+__all__ = ["L1"]
+
+
+class L1(Regularizer):
+    """Soft thresholding after each step of any optimizer: a weight comes to exactly zero.
+
+    Each step takes ``strength * mean * lr / (lr_0 * n_steps)`` from the magnitude of a weight, or
+    all there is of it, where `mean` is the mean magnitude of its layer's weights as the training
+    begins, `lr` the learning rate, `lr_0` that at the beginning, and `n_steps` the number of
+    steps. At a constant learning rate, a weight that the loss does not hold up thus loses
+    `strength` times the mean magnitude. For plain gradient descent, that is the proximal gradient
+    method for a penalty of ``strength * mean / (lr_0 * n_steps)`` times the sum of magnitudes.
+
+    Weights are pushed one by one, whatever the structure; :class:`GroupLasso` pushes together
+    what is removed together.
+
+    Parameters
+    ----------
+    strength : float, default=3.0
+        How much a weight loses, in mean magnitudes of its layer. With ``sparsity=None`` it decides
+        how much is removed. One element of each layer stays even if all come to zero.
+    share : float, default=0.5
+        Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
+
+    References
+    ----------
+    Tibshirani, R. (1996). Regression shrinkage and selection via the lasso. Journal of the Royal
+    Statistical Society B, 58(1), 267-288.
+
+    Parikh, N., & Boyd, S. (2014). Proximal algorithms. Foundations and Trends in Optimization,
+    1(3), 127-239.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> from skprune.strategies import L1
+    >>> PrunedClassifier(strategy=Strategy(regularizer=L1(strength=2.0)), sparsity=None)
+    PrunedClassifier(sparsity=None, strategy=Strategy(regularizer=L1(strength=2.0)))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "strength": [Interval(Real, 0, None, closed="left")],
+        "share": [Interval(Real, 0, 1, closed="neither")],
+    }
+
+    def __init__(self, strength: float = 3.0, share: float = 0.5) -> None:
+        self.strength = strength
+        self.share = share
+
+    def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
+        """Make what takes part in the training; see :class:`Regularizer`."""
+        return _SoftThreshold(elements, self.strength)
+
+
+class _SoftThreshold(TrainingHook):
+    def __init__(self, elements: Elements, strength: float) -> None:
+        self._elements = elements
+        self._strength = strength
+
+    def begin(self, run: TrainingRun) -> None:
+        weights = self._elements.network.weights
+        none = {name: torch.zeros(size) for name, size in self._elements.sizes.items()}
+        self._weights, self._thresholds = {}, {}
+        for name, spread in self._elements.spread(none).items():
+            removable = spread == 0
+            if removable.any():
+                weight = self._weights[name] = weights[name]
+                mean = weight.detach()[removable].abs().mean()
+                self._thresholds[name] = self._strength * mean * removable
+        self._pace = Pace(run, self._weights)
+
+    def after_step(self) -> None:
+        for name, part in self._pace().items():
+            weight, threshold = self._weights[name].data, part * self._thresholds[name]
+            weight.sub_(weight.clamp(-threshold, threshold))

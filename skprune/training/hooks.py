@@ -1,0 +1,60 @@
+"""What takes part in training steps: regularizers, regrowth, importances that watch."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["TrainingHook", "TrainingRun"]
+
+
+class TrainingHook:
+    """Takes part in each training step of a stage; does nothing where it is not overridden.
+
+    The masks are applied after :meth:`after_step`.
+    """
+
+    def begin(self, run: "TrainingRun") -> None:
+        """Get ready for a stage, whose progress `run` will show."""
+
+    def before_forward(self) -> None:
+        """Act before the network computes its outputs."""
+
+    def after_backward(self) -> None:
+        """Act when the gradients are there, and the optimizer has not taken its step."""
+
+    def after_step(self) -> None:
+        """Act after the optimizer has taken its step."""
+
+    def end(self) -> None:
+        """Act at the end of the stage, also if it was interrupted."""
+
+
+@dataclass
+class TrainingRun(TrainingHook):
+    """How far one stage of training has come; it counts the steps by taking part in them.
+
+    Attributes
+    ----------
+    n_steps : int
+        Number of training steps of the stage, if no callback stops it earlier.
+    optimizer : Optimizer
+        What takes the steps.
+    step : int
+        Number of steps taken.
+    """
+
+    n_steps: int
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+
+    def lr(self, parameter: Tensor) -> float:
+        """Learning rate of a parameter as it is now; zero if the optimizer does not have it."""
+        for group in self.optimizer.param_groups:
+            if any(parameter is other for other in group["params"]):
+                return float(group["lr"])
+        return 0.0
+
+    def after_step(self) -> None:
+        """Count the step."""
+        self.step += 1

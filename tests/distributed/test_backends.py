@@ -1,0 +1,146 @@
+"""What joblib's workers on dask and ray find is what one process finds, bit for bit."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+from distributed import Client, LocalCluster
+from joblib import parallel_config
+from ray.util.joblib import register_ray
+from sklearn.datasets import make_classification
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch import NeuralNetClassifier
+from torch import nn
+
+from skprune import PrunedClassifier
+from skprune.metrics import macs_scorer
+
+pytestmark = pytest.mark.slow
+
+X, y = make_classification(90, 6, n_informative=4, random_state=0)
+
+
+class Network(nn.Module):
+    """Draws random numbers."""
+
+    def __init__(self, n_features: int, n_outputs: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(n_features, 16)
+        self.dropout = nn.Dropout(0.2)
+        self.output = nn.Linear(16, n_outputs)
+
+    def forward(self, X: Any) -> Any:
+        return self.output(self.dropout(self.hidden(X).relu()))
+
+
+def process_id(estimator: Any, X: Any, y: Any) -> int:
+    return os.getpid()
+
+
+CV = KFold(3)
+SCORING = {"log_loss": "neg_log_loss", "macs": macs_scorer, "process": process_id}
+PRUNING = {"structure": "unit", "fine_tune_epochs": 2, "random_state": 0}
+
+
+def cross_validated(net: Any, memory: str | None) -> Mapping[str, Any]:
+    model = make_pipeline(StandardScaler(), PrunedClassifier(net, memory=memory, **PRUNING))
+    return cross_validate(model, X, y, cv=CV, scoring=SCORING, error_score="raise")
+
+
+def searched(net: Any, memory: str | None) -> Mapping[str, Any]:
+    model = make_pipeline(StandardScaler(), PrunedClassifier(net, memory=memory, **PRUNING))
+    grid = {"prunedclassifier__sparsity": [0.25, 0.75]}
+    search = GridSearchCV(model, grid, scoring=SCORING, refit="log_loss", cv=CV)
+    search.set_params(error_score="raise").fit(X, y)
+    return {**search.cv_results_, "test_refit": search.predict_proba(X)}
+
+
+# Each gives scores by name; all that have "test_" in the name are compared.
+CASES: dict[str, Callable[[Any, str | None], Mapping[str, Any]]] = {
+    "cross_validate": cross_validated,
+    "GridSearchCV": searched,
+}
+
+
+@contextmanager
+def two_dask_workers() -> Iterator[None]:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with Client(cluster):
+            yield
+
+
+@contextmanager
+def two_ray_workers() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_TQDM_PATCH_PRINT", "0")  # another print makes skorch print
+        ray.init(num_cpus=2, include_dashboard=False)
+        register_ray()
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module", params=["dask", "ray"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    with {"dask": two_dask_workers, "ray": two_ray_workers}[request.param]():
+        yield request.param
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[nn.Module]:
+    """A network, from a file that workers can import, or from the program that was started."""
+    if request.param == "imported":
+        return Network
+    scope = {"__name__": "__main__", "Any": Any, "nn": nn}
+    exec(inspect.getsource(Network), scope)
+    monkeypatch.setattr(sys.modules["__main__"], "Network", scope["Network"], raising=False)
+    return scope["Network"]
+
+
+def entries(memory: Path) -> set[Path]:
+    return {path.relative_to(memory) for path in memory.rglob("output.pkl")}
+
+
+@pytest.mark.parametrize(
+    ("network", "with_memory"), [("imported", False), ("from main", True)], indirect=["network"]
+)
+@pytest.mark.parametrize("case", CASES)
+def test_workers_find_what_one_process_finds(
+    backend: str, case: str, with_memory: bool, network: type[nn.Module], tmp_path: Path
+) -> None:
+    net = NeuralNetClassifier(
+        network,
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=3,
+        lr=0.1,
+        batch_size=16,
+        iterator_train__shuffle=True,
+        train_split=None,
+        verbose=0,
+    )
+    memories = [tmp_path / "alone", tmp_path / "together"]
+    alone = CASES[case](net, str(memories[0]) if with_memory else None)
+
+    with parallel_config(backend, n_jobs=2):
+        together = CASES[case](net, str(memories[1]) if with_memory else None)
+
+    scores = [key for key in alone if "test_" in key]
+    assert any("log_loss" in key for key in scores)
+    for key in scores:
+        if "process" in key:
+            assert os.getpid() not in together[key]
+        else:
+            np.testing.assert_array_equal(together[key], alone[key])
+    # a worker gives a dense network the name that this process gives it
+    assert entries(memories[0]) == entries(memories[1])
+    assert bool(entries(memories[1])) == with_memory
