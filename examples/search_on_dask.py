@@ -62,7 +62,7 @@ def make_model():
         train_split=None,
         verbose=0,
     )
-    pruned = PrunedClassifier(net, structure="unit", fine_tune_epochs=10, random_state=0)
+    pruned = PrunedClassifier(net, structure="unit", fine_tune_epochs=5, random_state=0)
     return make_pipeline(StandardScaler(), pruned)
 
 

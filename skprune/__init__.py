@@ -1,6 +1,12 @@
 """Pruning of neural networks as an ordinary scikit-learn workflow."""
 
-from skprune.estimators import PrunedClassifier, PrunedRegressor
+from skprune.estimators import (
+    PrunedClassifier,
+    PrunedClassifierCV,
+    PrunedRegressor,
+    PrunedRegressorCV,
+    pruning_path,
+)
 from skprune.exceptions import (
     DivergedError,
     InterruptedWarning,
@@ -16,10 +22,13 @@ __all__ = [
     "DivergedError",
     "InterruptedWarning",
     "PrunedClassifier",
+    "PrunedClassifierCV",
     "PrunedRegressor",
+    "PrunedRegressorCV",
     "Strategy",
     "UncachedWarning",
     "UnreachableSparsityError",
     "UntraceableError",
     "__version__",
+    "pruning_path",
 ]

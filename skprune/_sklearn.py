@@ -1,6 +1,7 @@
 """The private scikit-learn names that skprune relies on, imported nowhere else."""
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -24,4 +25,5 @@ __all__ = [
     "check_feature_names",
     "check_sample_weight",
     "fit_context",
+    "safe_indexing",
 ]

@@ -17,7 +17,7 @@ from skprune.components import resolve
 from skprune.estimators.base import BasePruned
 from skprune.network.network import Network
 from skprune.strategies import STRATEGIES
-from skprune.strategies.pruning import check_combination, prune, target_sparsity
+from skprune.strategies.pruning import prune, settle, target_sparsity
 from skprune.strategies.schedule import Step
 from skprune.structures import STRUCTURES, Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
@@ -106,8 +106,25 @@ class Disturb:
     def samples(self) -> "FakeSamples":
         return FakeSamples(self.network.inputs)
 
+    def remember(self, epoch: int) -> None:
+        self.early = snapshot(self.network.module)
+
+    def rewind(self, epoch: int) -> None:
+        self.network.restore(self.early)
+
+    def check_teacher(self, teacher: Any, hints: Sequence[str]) -> None:
+        """Any will do."""
+
+    def lesson(self, teacher: Any, **parameters: Any) -> None:
+        """Nothing is learned from a teacher here."""
+
     def train(
-        self, epochs: int, *, lr: float | None = None, hooks: Sequence[TrainingHook] = ()
+        self,
+        epochs: int,
+        *,
+        lr: float | None = None,
+        hooks: Sequence[TrainingHook] = (),
+        lesson: None = None,
     ) -> None:
         self.stages.append((epochs, lr))
         weights = self.network.weights
@@ -179,7 +196,7 @@ def run_loop(
     network = Network(module, torch.from_numpy(example.inputs(8)), forward)
     elements = resolve(structure, STRUCTURES, "structure").elements(network, protected)
     resolved = resolve(strategy, STRATEGIES, "strategy").resolved()
-    check_combination(elements, resolved)
+    settle(elements, resolved, only_named=sparsity is None)
     target = target_sparsity(elements, resolved, sparsity)
     run = Run(elements, network, target, [], [], [])
 
@@ -192,8 +209,10 @@ def run_loop(
             yield step
             run.kept.append({name: kept.clone() for name, kept in elements.kept.items()})
 
+    trainer = Disturb(network)
+    resolved.recovery.prepare(trainer, resolved.start)
     generator = torch.Generator().manual_seed(seed)
-    prune(elements, resolved, target, epochs, Disturb(network), generator, watch)
+    prune(elements, resolved, target, epochs, trainer, generator, watch)
     return run
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import skprune
 import skprune.deployment
+import skprune.inspection
 import skprune.metrics
 import skprune.model_selection
 import skprune.network
@@ -29,6 +30,7 @@ PUBLIC = [
     skprune.network,
     skprune.metrics,
     skprune.model_selection,
+    skprune.inspection,
     skprune.deployment,
 ]
 MODULES = sorted(

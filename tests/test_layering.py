@@ -18,17 +18,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the top down; a package imports from those of a higher number, and from itself.
 RANKS = {
     "__init__": 0,
-    "model_selection": 1,
-    "estimators": 1,
-    "strategies": 2,
-    "structures": 3,
-    "training": 3,
-    "network": 4,
-    "deployment": 4,
-    "metrics": 4,
-    "components": 5,
-    "exceptions": 6,
-    "_sklearn": 6,
+    "inspection": 1,
+    "estimators": 2,
+    "model_selection": 3,
+    "strategies": 3,
+    "structures": 4,
+    "training": 4,
+    "network": 5,
+    "deployment": 5,
+    "metrics": 5,
+    "components": 6,
+    "exceptions": 7,
+    "_sklearn": 7,
 }
 AXES = sorted(path.parent.name for path in PACKAGE.glob("strategies/*/__init__.py"))
 

@@ -1,6 +1,16 @@
 """The scikit-learn face: estimators that prune."""
 
 from skprune.estimators.classifier import PrunedClassifier
+from skprune.estimators.classifier_cv import PrunedClassifierCV
+from skprune.estimators.path import PruningPath, pruning_path
 from skprune.estimators.regressor import PrunedRegressor
+from skprune.estimators.regressor_cv import PrunedRegressorCV
 
-__all__ = ["PrunedClassifier", "PrunedRegressor"]
+__all__ = [
+    "PrunedClassifier",
+    "PrunedClassifierCV",
+    "PrunedRegressor",
+    "PrunedRegressorCV",
+    "PruningPath",
+    "pruning_path",
+]

@@ -45,6 +45,7 @@ from skprune.training.nets import (
 )
 from skprune.training.seeding import GeneratorStates, derive_seeds, seeded
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
+from skprune.training.teachers import Given
 
 __all__ = ["BasePruned"]
 
@@ -138,7 +139,7 @@ class BasePruned(NamesComponents, ABC):
         DivergedError
             If a loss or a weight is not finite.
         """
-        with _as_it_was_on_error(self):
+        with as_it_was_on_error(self):
             self._fit(X, y, sample_weight)
         return self
 
@@ -147,7 +148,9 @@ class BasePruned(NamesComponents, ABC):
         structure = resolve(self.structure, STRUCTURES, "structure", Structure).validated()
         at_init = strategy.start == "init"
         dense, target = self._prepare(X, y, sample_weight, classes, at_init=at_init)
-        run = PruningRun(dense, strategy, structure, self.protect or ())
+        run = PruningRun(
+            dense, strategy, structure, self.protect or (), only_named=self.sparsity is None
+        )
         sparsity = run.target(self.sparsity)
         epochs = run.epochs(self.fine_tune_epochs)
         interrupted = None
@@ -173,6 +176,7 @@ class BasePruned(NamesComponents, ABC):
         """Check the data, and make the network that they are for; say what was learned of y."""
         if self.estimator is not None:
             check_net(self.estimator, self._nets, type(self).__name__)
+        frame = X if hasattr(X, "columns") else None
         X, y = validate_inputs(self, X, y, reset=True, plain=self.estimator is None)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
@@ -188,6 +192,7 @@ class BasePruned(NamesComponents, ABC):
             "trained. Pass a net that is not fitted, or use start='trained'.",
         )
         weights = self._weigh(y, target, sample_weight)
+        given = Given(X if frame is None else frame, getattr(target, "classes", None))
         with seeded(seeds["dense"], net.device):
             if not fitted:
                 fill_in(net, self._arguments_for(net, target, X, y, weights))
@@ -199,7 +204,14 @@ class BasePruned(NamesComponents, ABC):
             outputs = _try_out(forward, net.module_, probe)
             encoded = self._encode_target(y, target, net, outputs)
         trainer = StageTrainer(
-            net, X, encoded, weights, fresh=not fitted and not at_init, trained=fitted
+            net,
+            X,
+            encoded,
+            weights,
+            given=given,
+            randomness=randomness,
+            fresh=not fitted and not at_init,
+            trained=fitted,
         )
         return Dense(trainer, forward, probe, X, seeds, randomness, fitted), target
 
@@ -321,7 +333,7 @@ def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
 
 
 @contextmanager
-def _as_it_was_on_error(estimator: Any) -> Iterator[None]:
+def as_it_was_on_error(estimator: Any) -> Iterator[None]:
     before = dict(vars(estimator))
     try:
         yield

@@ -13,7 +13,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skprune._sklearn import StrOptions
-from skprune.estimators.base import BasePruned, _as_it_was_on_error
+from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.inference import net_outputs, own_prediction, sigmoid_of_labels
@@ -300,7 +300,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self._validate_params()
         classes = np.unique(classes)
         _check_seen(np.unique(np.asarray(y)), classes)
-        with _as_it_was_on_error(self):
+        with as_it_was_on_error(self):
             self._fit(X, y, sample_weight, classes=classes)
         return self
 

@@ -1,6 +1,7 @@
 """A network on its way from dense to pruned."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from skprune.components import near_match
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
-from skprune.strategies.pruning import check_combination, prune, target_sparsity
+from skprune.strategies.pruning import prune, settle, target_sparsity
 from skprune.strategies.schedule import Step
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Structure
@@ -105,6 +106,8 @@ class PruningRun:
         What of it is removed together.
     protect : collection of str
         Names of layers that are left as they are.
+    only_named : bool
+        Whether layers that an allocation does not name are left alone.
 
     Raises
     ------
@@ -120,6 +123,8 @@ class PruningRun:
         strategy: ResolvedStrategy,
         structure: Structure,
         protect: Collection[str],
+        *,
+        only_named: bool,
     ) -> None:
         net = dense.trainer.net
         self.dense = dense
@@ -129,7 +134,8 @@ class PruningRun:
         with put_back(net.device):  # the user's modules may draw when they are run
             self.elements = structure.elements(self.network, self._protected)
             self._before = measure(net.module_, dense.probe, dense.forward)
-        check_combination(self.elements, strategy)
+        settle(self.elements, strategy, only_named=only_named)
+        strategy.recovery.prepare(dense.trainer, strategy.start)
         self._generator = torch.Generator().manual_seed(dense.seeds["scores"])
 
     def target(self, sparsity: float | None) -> float | None:
@@ -172,6 +178,14 @@ class PruningRun:
         trainer.network = self.network
         with seeded(seeds["fine_tune"], trainer.net.device):
             prune(self.elements, self.strategy, target, epochs, trainer, self._generator, progress)
+
+    def copy(self) -> "PruningRun":
+        """Copy the run as far as it has come: the copy can be finished while this one goes on."""
+        other = copy(self)
+        other.dense = self.dense.copy()
+        other.network = self.network.copy()
+        other.dense.trainer.net.module_ = other.network.module
+        return other
 
     def fitted(self) -> dict[str, Any]:
         """Leave the network ready to predict, and say what an estimator keeps of it.

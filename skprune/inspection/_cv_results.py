@@ -56,7 +56,9 @@ def search_in(estimator: Any, attribute: str = "cv_results_") -> Any:
     return estimator
 
 
-def metric_of(cv_results: Mapping[str, Any], scoring: str | None, refit: Any = None) -> str:
+def metric_of(
+    cv_results: Mapping[str, Any], scoring: str | None, refit: Any = None, cost: str | None = None
+) -> str:
     """Name the metric to draw.
 
     Parameters
@@ -67,6 +69,8 @@ def metric_of(cv_results: Mapping[str, Any], scoring: str | None, refit: Any = N
         What the user named. If None, the one that the search refits by or the one that is no cost.
     refit : object, default=None
         The search's parameter: the name of a metric, or a rule that has one as ``scoring``.
+    cost : str, default=None
+        A metric that is not meant, besides those that skprune's scorers measure.
 
     Returns
     -------
@@ -84,7 +88,7 @@ def metric_of(cv_results: Mapping[str, Any], scoring: str | None, refit: Any = N
         refit = getattr(refit, "scoring", refit)
         if isinstance(refit, str) and refit in known:
             return refit
-        scores = [name for name in known if name not in SCORERS] or known
+        scores = [name for name in known if name not in {*SCORERS, cost}]
         if len(scores) != 1:
             raise ValueError(f"Name the metric by scoring=: the search has {listed or 'none'}.")
         return scores[0]

@@ -142,6 +142,8 @@ class MaskDisplay:
         if self.image_shape is not None:
             counts, most = _as_image(counts.sum(axis=0), self.image_shape), None
         ax = axes_for(ax, self)
+        from matplotlib.ticker import MaxNLocator
+
         self.ax_, self.figure_ = ax, ax.figure
         self.image_ = ax.imshow(
             counts,
@@ -154,13 +156,12 @@ class MaskDisplay:
         if most != 1:
             where = "in each kernel" if self.image_shape is None else "for each pixel"
             self.colorbar_ = self.figure_.colorbar(
-                self.image_, ax=ax, label=f"Weights kept {where}"
+                self.image_, ax=ax, label=f"Weights kept {where}", ticks=MaxNLocator(integer=True)
             )
-            self.colorbar_.ax.yaxis.get_major_locator().set_params(integer=True)
         if self.image_shape is None:
             ax.set(xlabel="Input", ylabel="Output")
-            ax.xaxis.get_major_locator().set_params(integer=True)
-            ax.yaxis.get_major_locator().set_params(integer=True)
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         else:
             ax.set(xticks=[], yticks=[])
         ax.set_title(f"{self.layer}: {self.mask.sum():,} of {self.mask.size:,} weights kept")
@@ -176,7 +177,7 @@ def _outputs_first(module: nn.Module, parameter: str, mask: np.ndarray) -> np.nd
 
 
 def _as_image(counts: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    if len(shape) not in (2, 3) or prod(shape) != len(counts):
+    if len(shape) not in (2, 3) or min(shape) < 1 or prod(shape) != len(counts):
         raise ValueError(
             f"image_shape={tuple(shape)} does not fit the layer's {len(counts)} inputs: give the "
             "height and width of the image, or its channels, height and width."

@@ -151,7 +151,7 @@ class ParetoDisplay:
         search = search_in(estimator)
         return cls.from_cv_results(
             search.cv_results_,
-            scoring=metric_of(search.cv_results_, scoring, getattr(search, "refit", None)),
+            scoring=metric_of(search.cv_results_, scoring, getattr(search, "refit", None), cost),
             cost=cost,
             by=by,
             best_index=getattr(search, "best_index_", None),
@@ -200,7 +200,7 @@ class ParetoDisplay:
         ValueError
             If the search has no such metric.
         """
-        scoring = metric_of(cv_results, scoring)
+        scoring = metric_of(cv_results, scoring, cost=cost)
         table = last_rounds(cv_results)
         scores, costs = np.asarray(table[f"mean_test_{scoring}"], dtype=float), _costs(table, cost)
         # A candidate whose cost is not known is on no front.

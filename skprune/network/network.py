@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from skprune.network.coupling import Coupling, Forward, Slot, trace_units
 from skprune.network.layers import channel_axes, keep_channels, weight_parameters
 
-__all__ = ["Network", "apply_masks", "spread_over_weights", "sum_over_units"]
+__all__ = ["Network", "all_tensors", "apply_masks", "spread_over_weights", "sum_over_units"]
 
 
 class Network:
@@ -40,7 +40,8 @@ class Network:
         self._parameter_dims: dict[str, int] = {}
         self._shapes = {name: tuple(p.shape) for name, p in weight_parameters(module).items()}
         self._kept: dict[str, list[Tensor]] = {
-            name: [torch.arange(size) for size in shape] for name, shape in self._shapes.items()
+            name: [torch.arange(size) for size in tensor.shape]
+            for name, tensor in all_tensors(module).items()
         }
 
     @property
@@ -67,6 +68,26 @@ class Network:
     def set_masks(self, masks: Mapping[str, Tensor]) -> None:
         """Mask the weights and set what is not kept to zero."""
         self.masks = dict(masks)
+        apply_masks(self.weights, self.masks)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Set what is left to what it was in an earlier state of the network, in place.
+
+        Parameters
+        ----------
+        state : mapping of str to Tensor
+            Parameters and buffers of the original, by name, in their original shapes. Those that
+            are not there stay as they are.
+        """
+        with torch.no_grad():
+            for name, tensor in all_tensors(self.module).items():
+                if name not in state:
+                    continue
+                earlier = state[name]
+                for dim, index in enumerate(self._kept.get(name, ())):
+                    if len(index) < earlier.shape[dim]:
+                        earlier = earlier.index_select(dim, index.to(earlier.device))
+                tensor.copy_(earlier)
         apply_masks(self.weights, self.masks)
 
     def trace(self, protected: tuple[str, ...] = ()) -> Coupling:
@@ -125,6 +146,22 @@ class Network:
         if name in self.masks:
             mask = self.masks[name]
             self.masks[name] = mask.index_select(dim, index.to(mask.device))
+
+
+def all_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of a module by name, those that are not saved with it among them.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module.
+
+    Returns
+    -------
+    tensors : dict of str to Tensor
+        The module's own; a shared one stands once.
+    """
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def apply_masks(weights: Mapping[str, nn.Parameter], masks: Mapping[str, Tensor]) -> None:

@@ -9,27 +9,40 @@ from skprune.strategies.importance import (
     RandomImportance,
 )
 from skprune.strategies.named import STRATEGIES
-from skprune.strategies.recovery import RECOVERIES, FineTune, Recovery
-from skprune.strategies.regrowth import REGROWTHS, Regrowth
-from skprune.strategies.regularization import REGULARIZERS, Regularizer
+from skprune.strategies.recovery import RECOVERIES, Distill, FineTune, Recovery, Rewind
+from skprune.strategies.regrowth import REGROWTHS, SET, Regrowth, RigL, Splicing
+from skprune.strategies.regularization import (
+    ADMM,
+    L0,
+    L1,
+    REGULARIZERS,
+    GroupLasso,
+    Regularizer,
+)
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.strategy import Strategy
 
 __all__ = [
+    "ADMM",
     "ALLOCATIONS",
     "ERK",
     "IMPORTANCES",
+    "L0",
+    "L1",
     "LAMP",
     "RECOVERIES",
     "REGROWTHS",
     "REGULARIZERS",
     "SCHEDULES",
+    "SET",
     "STRATEGIES",
     "Allocation",
     "Cubic",
+    "Distill",
     "Explicit",
     "FineTune",
     "Global",
+    "GroupLasso",
     "Importance",
     "Iterative",
     "Magnitude",
@@ -38,7 +51,10 @@ __all__ = [
     "Recovery",
     "Regrowth",
     "Regularizer",
+    "Rewind",
+    "RigL",
     "Schedule",
+    "Splicing",
     "Strategy",
     "Uniform",
 ]

@@ -19,7 +19,7 @@ from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
 
-__all__ = ["PruningTrainer", "check_combination", "prune", "target_sparsity"]
+__all__ = ["PruningTrainer", "prune", "settle", "target_sparsity"]
 
 
 class PruningTrainer(Trainer, Protocol):
@@ -30,20 +30,24 @@ class PruningTrainer(Trainer, Protocol):
         """The rows that the network is trained on."""
 
 
-def check_combination(elements: Elements, strategy: ResolvedStrategy) -> None:
-    """Raise an error if a strategy makes no sense for what is pruned.
+def settle(elements: Elements, strategy: ResolvedStrategy, *, only_named: bool) -> None:
+    """Settle what is to be pruned: layers that the strategy leaves alone are taken out.
 
     Parameters
     ----------
     elements : Elements
         What can be removed.
     strategy : ResolvedStrategy
-        How.
+        How it is pruned.
+    only_named : bool
+        Whether layers that an allocation does not name are left alone.
 
     Raises
     ------
     InvalidParameterError
-        The message says why, and what would make sense.
+        If the strategy makes no sense for what is pruned; the message says why.
+    ValueError
+        If there is nothing to prune.
     """
     if strategy.regrowth is not None and not elements.masked:
         raise InvalidParameterError(
@@ -56,17 +60,20 @@ def check_combination(elements: Elements, strategy: ResolvedStrategy) -> None:
             "The structure fixes the sparsity of every layer, and the allocation names others. "
             "Protect the layers that are to keep their weights, and leave allocation out."
         )
+    elements.leave_alone(strategy.allocation.left_alone(elements, only_named=only_named))
+    if not elements.sizes:
+        raise ValueError("There is nothing to prune: every layer is protected or left alone.")
 
 
 def target_sparsity(
     elements: Elements, strategy: ResolvedStrategy, sparsity: float | None
 ) -> float | None:
-    """Settle what is to be pruned, and how much of it.
+    """Settle how much is to be pruned.
 
     Parameters
     ----------
     elements : Elements
-        What can be removed; layers that the allocation leaves alone are taken out.
+        What is to be pruned.
     strategy : ResolvedStrategy
         How it is pruned.
     sparsity : float or None
@@ -85,13 +92,9 @@ def target_sparsity(
     InvalidParameterError
         If the sparsity contradicts the structure.
     ValueError
-        If there is nothing to prune, or no sparsity at all.
+        If there is no sparsity at all.
     """
     allocation = strategy.allocation
-    named = isinstance(allocation, Explicit)
-    elements.leave_alone(allocation.left_alone(elements, only_named=sparsity is None))
-    if not elements.sizes:
-        raise ValueError("There is nothing to prune: every layer is protected or left alone.")
     total, n_layers = elements.n_elements, len(elements.sizes)
     own = elements.own_sparsity
     if own is not None:
@@ -102,7 +105,7 @@ def target_sparsity(
             )
         sparsity = own
     elif sparsity is None:
-        if strategy.regularizer is not None and not named:
+        if strategy.regularizer is not None and not isinstance(allocation, Explicit):
             return None
         sparsity = allocation.own_target(elements.sizes)
     n_keep = total - n_removed(sparsity, total)
@@ -146,6 +149,7 @@ def prune(
         Wraps the steps, to show how far it has come.
     """
     importance, regularizer = strategy.importance, strategy.regularizer
+    recover = strategy.recovery.begin(trainer)
     observer = importance.observer()
     lead = _lead_epochs(strategy, epochs)
     if lead:
@@ -169,7 +173,7 @@ def prune(
             if strategy.regrowth is not None:
                 span = Span(done / epochs, (done + step.epochs) / epochs)
                 hooks.append(strategy.regrowth.hook(elements, span, generator))
-            strategy.recovery.recover(trainer, step.epochs, hooks)
+            recover(step.epochs, hooks)
         done += step.epochs
 
 

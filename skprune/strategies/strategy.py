@@ -31,7 +31,7 @@ class Strategy(Component):
     schedule : str or Schedule, default="one_shot"
         When to prune, and how much: ``"one_shot"``, ``"iterative"``, ``"cubic"``.
     recovery : str or Recovery, default="fine_tune"
-        What restores the accuracy: ``"fine_tune"``.
+        What restores the accuracy: ``"fine_tune"``, ``"rewind"`` (lottery tickets), ``"distill"``.
     start : {"trained", "init"}, default="trained"
         From which weights. With ``"init"`` the network is pruned before it is trained, and all
         the training, dense and fine-tuning epochs together, goes to what is left.

@@ -1,9 +1,27 @@
 """What is removed together? One structure a file."""
 
 from skprune.structures.base import Elements, Structure
+from skprune.structures.block import Block
+from skprune.structures.feature import Feature
+from skprune.structures.nm import NM
 from skprune.structures.unit import Unit
 from skprune.structures.weight import Weight
 
-__all__ = ["STRUCTURES", "Elements", "Structure", "Unit", "Weight"]
+__all__ = [
+    "NM",
+    "STRUCTURES",
+    "Block",
+    "Elements",
+    "Feature",
+    "Structure",
+    "Unit",
+    "Weight",
+]
 
-STRUCTURES: dict[str, type[Structure]] = {"weight": Weight, "unit": Unit}
+STRUCTURES: dict[str, type[Structure]] = {
+    "weight": Weight,
+    "unit": Unit,
+    "feature": Feature,
+    "block": Block,
+    "2:4": NM,
+}

@@ -28,11 +28,8 @@ class Elements(ABC):
         Which elements of each layer are left.
     aliases : dict of str to str
         Layers that lose their elements together with another, and the name of that other.
-    own_sparsity : float or None
-        The sparsity that the structure means by itself; None if it can have any.
     """
 
-    own_sparsity: float | None = None
     # Whether what is removed stays in the network as zeros, so that it could return.
     masked: ClassVar[bool] = True
 
@@ -63,6 +60,11 @@ class Elements(ABC):
     def sparsity(self) -> float:
         """Fraction of the elements that is gone."""
         return 1 - self.n_kept / self.n_elements if self.n_elements else 0.0
+
+    @property
+    def own_sparsity(self) -> float | None:
+        """The sparsity that the structure means by itself; None if it can have any."""
+        return None
 
     @property
     def least(self) -> dict[str, int]:

@@ -39,6 +39,7 @@ class LabelledElements(Elements):
         super().__init__(network, shapes, sizes, aliases)
 
     def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Add up scores of weights; see :class:`Elements`."""
         totals = {}
         for layer, size in self.sizes.items():
             parts = [(labels, scores[name]) for name, labels in self._labels[layer].items()]
@@ -49,6 +50,7 @@ class LabelledElements(Elements):
         return totals
 
     def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give each weight the value of its element; see :class:`Elements`."""
         return {
             name: value.to(labels.device)[labels]
             for layer, value in values.items()

@@ -85,9 +85,11 @@ class SingleWeights(Elements):
         super().__init__(network, shapes, sizes)
 
     def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Add up scores of weights; see :class:`Elements`."""
         return {layer: scores[self._parameters[layer]].flatten() for layer in self.sizes}
 
     def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Give each weight the value of its element; see :class:`Elements`."""
         weights = self.network.weights
         spread = {}
         for layer, value in values.items():

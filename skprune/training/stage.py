@@ -11,13 +11,24 @@ from skorch import NeuralNet
 from skorch.callbacks import InputShapeSetter, LoadInitState, ParamMapper
 from skorch.hf import AccelerateMixin
 from skorch.history import History
+from torch import Tensor
 
-from skprune.network.network import Network
+from skprune._sklearn import InvalidParameterError
+from skprune.network.network import Network, all_tensors
+from skprune.training.distillation import (
+    Lesson,
+    frozen_copy,
+    lesson_of_estimator,
+    lesson_of_network,
+)
+from skprune.training.hints import check_hints
 from skprune.training.hooks import TrainingHook, TrainingRun
 from skprune.training.masking import MaskAgain, MaskCallback, check_finite_weights
 from skprune.training.nets import copy_net, cut_off
 from skprune.training.samples import Samples
-from skprune.training.staged_net import staged, with_weights
+from skprune.training.seeding import GeneratorStates
+from skprune.training.staged_net import split_weights, staged, with_soft_targets, with_weights
+from skprune.training.teachers import Given, check_teacher
 
 __all__ = ["Interrupted", "StageTrainer"]
 
@@ -42,6 +53,10 @@ class StageTrainer:
         The data as skorch takes them.
     sample_weight : ndarray of shape (n_samples,) or None
         The weights of the rows.
+    given : Given, default=None
+        What the fit was given, for teachers to look at.
+    randomness : GeneratorStates, default=None
+        What the dense training draws from, to see its first epochs again.
     fresh : bool
         Whether the net's callbacks and optimizer can be used for the first stage as they are.
     trained : bool
@@ -60,6 +75,8 @@ class StageTrainer:
         y: Any,
         sample_weight: Any = None,
         *,
+        given: Given | None = None,
+        randomness: GeneratorStates | None = None,
         fresh: bool,
         trained: bool,
     ) -> None:
@@ -68,8 +85,13 @@ class StageTrainer:
         self.y = y
         self.network: Network | None = None
         self.history = History(net.history_ or [])
+        self._given = given
+        self._randomness = randomness
         self._fresh = fresh
         self._trained = trained
+        self._dense: NeuralNet | None = None
+        self._initial: StageTrainer | None = None
+        self._early_weights: dict[int, dict[str, Tensor]] = {}
 
     def train(
         self,
@@ -77,6 +99,7 @@ class StageTrainer:
         *,
         lr: float | None = None,
         hooks: Sequence[TrainingHook] = (),
+        lesson: Lesson | None = None,
         stage: str = "fine-tuning",
     ) -> None:
         """Train the net for some epochs.
@@ -89,6 +112,8 @@ class StageTrainer:
             Learning rate in place of the net's own.
         hooks : sequence of TrainingHook, default=()
             What takes part in the training steps.
+        lesson : Lesson, default=None
+            What a teacher adds to the loss.
         stage : str, default="fine-tuning"
             What it is called in messages and in the history.
 
@@ -128,9 +153,12 @@ class StageTrainer:
             ("skprune_mask_again", MaskAgain(mask)),
         ]
         try:
+            X, y = self.X, self.y
+            if lesson is not None:
+                X, hooks = with_soft_targets(X, lesson.rows), [*hooks, *lesson.hooks]
             taking_part = [self._run(epochs), *hooks] if hooks else []
-            with staged(net, taking_part), _begun(taking_part):
-                net.partial_fit(self.X, self.y, epochs=epochs)
+            with staged(net, taking_part, lesson), _begun(taking_part):
+                net.partial_fit(X, y, epochs=epochs)
                 interrupted = net.interrupted_
         finally:
             net.callbacks_ = callbacks
@@ -154,6 +182,117 @@ class StageTrainer:
     def samples(self) -> Samples:
         """What the network is trained on, for importances to look at."""
         return Samples(self.net, self.X, self.y)
+
+    def remember(self, epoch: int) -> None:
+        """Keep what it takes to know the weights after an epoch of the dense training.
+
+        Parameters
+        ----------
+        epoch : int
+            The epoch; 0 for the initial weights.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the net is trained already, or the dense training is shorter.
+        """
+        if epoch in self._early_weights or (epoch and self._initial is not None):
+            return
+        if self._trained:
+            raise InvalidParameterError(
+                "Rewind goes back to early weights, and the estimator is a net with weights of its "
+                "own, whose earlier ones are not known. Pass a net that is not fitted, or "
+                "initialized, or use another recovery, such as 'fine_tune'."
+            )
+        if epoch > self.net.max_epochs:
+            raise InvalidParameterError(
+                f"Rewind(epoch={epoch}) goes back to the end of an epoch of the dense training, "
+                f"which has {self.net.max_epochs} (the net's max_epochs)."
+            )
+        if epoch == 0:
+            self._early_weights[0] = _weights_of(self.net)
+        else:
+            self._initial = self.copy()
+
+    def weights_after(self, epoch: int) -> dict[str, Tensor]:
+        """Give the weights that there were after an epoch of the dense training.
+
+        Parameters
+        ----------
+        epoch : int
+            One that was to be remembered; 0 for the initial weights.
+
+        Returns
+        -------
+        weights : dict of str to Tensor
+            Parameters and buffers of the whole network, by name, on the CPU.
+
+        Raises
+        ------
+        Interrupted
+            If Ctrl-C ended the training of the first epochs, which are trained once more.
+        """
+        if epoch not in self._early_weights:
+            assert self._initial is not None
+            assert self._randomness is not None
+            early = self._initial.copy()
+            rebuild_optimizer(early.net)
+            with self._randomness.resumed():
+                early.train(epoch, stage=f"training {epoch} epochs to rewind to")
+            self._early_weights[epoch] = _weights_of(early.net)
+        return self._early_weights[epoch]
+
+    def rewind(self, epoch: int) -> None:
+        """Set what is left of the network to what it was after an epoch of the dense training.
+
+        Parameters
+        ----------
+        epoch : int
+            One that was to be remembered; 0 for the initial weights.
+        """
+        assert self.network is not None
+        self.network.restore(self.weights_after(epoch))
+
+    def check_teacher(self, teacher: Any, hints: Sequence[str]) -> None:
+        """Raise an error if a teacher does not suit the data, or the net lacks layers of hints."""
+        assert self._given is not None
+        check_hints(hints, self.net.module_)
+        if teacher is not None:
+            check_teacher(teacher, self._given, self.y)
+
+    def lesson(
+        self,
+        teacher: Any,
+        *,
+        alpha: float,
+        temperature: float,
+        hints: Sequence[str],
+        hint_weight: float,
+    ) -> Lesson:
+        """Have a teacher say what it knows of the rows.
+
+        Parameters
+        ----------
+        teacher : estimator or None
+            A fitted estimator; None for the network as it is now, or was when it was asked before.
+        alpha, temperature, hints, hint_weight
+            See :class:`~skprune.strategies.Distill`.
+
+        Returns
+        -------
+        lesson : Lesson
+            For :meth:`train`.
+        """
+        net, y, given = self.net, self.y, self._given
+        assert given is not None
+        if teacher is not None:
+            return lesson_of_estimator(teacher, net, y, given, alpha, temperature)
+        if self._dense is None:
+            self._dense = frozen_copy(net)
+        X = split_weights(self.X)[0]
+        return lesson_of_network(
+            self._dense, net, X, y, given, alpha, temperature, hints, hint_weight
+        )
 
     def _run(self, epochs: int) -> TrainingRun:
         size = self.net.get_params_for("iterator_train").get("batch_size", self.net.batch_size)
@@ -189,6 +328,12 @@ class StageTrainer:
         for row in rows:
             self.history.append({**row, "epoch": len(self.history) + 1, "stage": stage})
         self.net.history_ = self.history
+
+
+def _weights_of(net: NeuralNet) -> dict[str, Tensor]:
+    return {
+        name: tensor.detach().cpu().clone() for name, tensor in all_tensors(net.module_).items()
+    }
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dis import opname
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -12,13 +13,16 @@ from skorch.callbacks import Callback
 from skorch.utils import to_tensor
 from torch import Tensor, nn
 
+from skprune.training.distillation import Lesson
 from skprune.training.hooks import TrainingHook
 from skprune.training.loading import batch_loader
 
-__all__ = ["split_weights", "staged", "unreduced", "with_weights"]
+__all__ = ["split_weights", "staged", "unreduced", "with_soft_targets", "with_weights"]
 
-# Under these keys the rows' weights, and an X that is no mapping itself, travel in X.
+# Under these keys the rows' weights and soft targets, and an X that is no mapping itself, travel
+# in X.
 _WEIGHT = "sample_weight__"
+_SOFT = "soft_targets__"
 _X = "X__"
 
 # Criteria whose mean over a batch is relative to the weights that they give to its classes.
@@ -40,17 +44,30 @@ def with_weights(X: Any, sample_weight: Any) -> Any:
     X : array or mapping
         For a net inside :func:`staged`.
     """
-    if sample_weight is None:
+    return _with_column(X, _WEIGHT, sample_weight)
+
+
+def with_soft_targets(X: Any, soft: Any) -> Any:
+    """Put what a teacher says of the rows into what skorch takes as X; see :func:`with_weights`."""
+    return _with_column(X, _SOFT, soft)
+
+
+def _with_column(X: Any, key: str, column: Any) -> Any:
+    if column is None:
         return X
-    return {**(X if isinstance(X, Mapping) else {_X: X}), _WEIGHT: sample_weight}
+    return {**(X if isinstance(X, Mapping) else {_X: X}), key: column}
 
 
 def split_weights(X: Any) -> tuple[Any, Any]:
     """Take X and the weights of its rows apart again; see :func:`with_weights`."""
-    if not isinstance(X, Mapping) or _WEIGHT not in X:
+    return _split_column(X, _WEIGHT)
+
+
+def _split_column(X: Any, key: str) -> tuple[Any, Any]:
+    if not isinstance(X, Mapping) or key not in X:
         return X, None
-    rest = {key: value for key, value in X.items() if key != _WEIGHT}
-    return rest.get(_X, rest), X[_WEIGHT]
+    rest = {other: value for other, value in X.items() if other != key}
+    return (rest[_X] if rest.keys() == {_X} else rest), X[key]
 
 
 class _StagedNet:
@@ -58,6 +75,7 @@ class _StagedNet:
 
     interrupted_ = False
     hooks_: Sequence[TrainingHook] = ()
+    lesson_: Lesson | None = None
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
         for hook in self.hooks_:
@@ -91,10 +109,18 @@ class _StagedNet:
             super()._set_training(training)  # type: ignore[misc]
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
-        return super().infer(split_weights(x)[0], **fit_params)  # type: ignore[misc]
+        x = split_weights(_split_column(x, _SOFT)[0])[0]
+        return super().infer(x, **fit_params)  # type: ignore[misc]
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        X, soft = _split_column(X, _SOFT)
         X, weight = split_weights(X)
+        own_loss = partial(self._own_loss, y_pred, X=X, weight=weight, training=training)
+        if self.lesson_ is None or not training:
+            return own_loss(y_true)
+        return self.lesson_.loss(self, own_loss, y_pred, y_true, X, soft, weight)
+
+    def _own_loss(self, y_pred: Any, y_true: Any, X: Any, weight: Any, training: bool) -> Tensor:
         loss = super().get_loss  # type: ignore[misc]
         if weight is None:
             return loss(y_pred, y_true, X=X, training=training)
@@ -136,7 +162,7 @@ class _StagedNet:
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle and copy as the net's own class: a callback may do so in mid-stage."""
         state: Any = self.__getstate__()
-        state = {key: value for key, value in state.items() if key != "hooks_"}
+        state = {key: value for key, value in state.items() if key not in ("hooks_", "lesson_")}
         return _blank, (_own_class(self),), state
 
 
@@ -174,12 +200,15 @@ def _own_class(net: Any) -> Any:
 
 
 @contextmanager
-def staged(net: NeuralNet, hooks: Sequence[TrainingHook] = ()) -> Iterator[NeuralNet]:
+def staged(
+    net: NeuralNet, hooks: Sequence[TrainingHook] = (), lesson: Lesson | None = None
+) -> Iterator[NeuralNet]:
     """Let a net train as part of a stage.
 
-    Inside, it takes the weights of rows that :func:`with_weights` put into X, loads arrays by the
-    batch, has hooks take part in its steps, and notes in ``interrupted_`` if it was Ctrl-C that
-    ended the training, and not a callback such as early stopping.
+    Inside, it takes the weights of rows that :func:`with_weights` put into X, learns from a
+    teacher, loads arrays by the batch, has hooks take part in its steps, and notes in
+    ``interrupted_`` if it was Ctrl-C that ended the training, and not a callback such as early
+    stopping.
 
     Parameters
     ----------
@@ -187,6 +216,8 @@ def staged(net: NeuralNet, hooks: Sequence[TrainingHook] = ()) -> Iterator[Neura
         The net; outside it has its own class, before and after.
     hooks : sequence of TrainingHook, default=()
         What takes part in the training steps.
+    lesson : Lesson, default=None
+        What a teacher adds to the loss of the training rows.
 
     Yields
     ------
@@ -195,12 +226,12 @@ def staged(net: NeuralNet, hooks: Sequence[TrainingHook] = ()) -> Iterator[Neura
     """
     cls = type(net)
     net.__class__ = type(cls.__name__, (_StagedNet, cls), {"__module__": cls.__module__})
-    net.hooks_ = hooks
+    net.hooks_, net.lesson_ = hooks, lesson
     try:
         yield net
     finally:
         net.__class__ = cls
-        for name in ("interrupted_", "hooks_"):
+        for name in ("interrupted_", "hooks_", "lesson_"):
             vars(net).pop(name, None)
 
 

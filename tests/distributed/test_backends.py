@@ -73,9 +73,9 @@ CASES: dict[str, Callable[[Any, str | None], Mapping[str, Any]]] = {
 
 @contextmanager
 def two_dask_workers() -> Iterator[None]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        with Client(cluster):
-            yield
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with LocalCluster(**options) as cluster, Client(cluster):
+        yield
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def make_search(n_strategies: int = 2, n_classes: int = 3) -> SimpleNamespace:
 
 
 def assert_readable(display: Any) -> None:
-    """All text lies within the figure, labels of an axis apart, and nothing fades into the ground."""
+    """All text is in the figure, an axis' labels do not touch, nothing fades into the ground."""
     figure, ax = display.figure_, display.ax_
     figure.canvas.draw()
     for axes in (ax, *ax.child_axes):

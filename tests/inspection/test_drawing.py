@@ -1,4 +1,4 @@
-"""Colours that everyone tells apart, axes of sparsity and cost, and no picture without matplotlib."""
+"""Colours that everyone tells apart, axes of sparsity and cost, and what needs matplotlib."""
 
 import sys
 from itertools import combinations

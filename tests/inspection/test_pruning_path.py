@@ -252,9 +252,7 @@ def test_the_last_round_of_a_halving():
     expected = {}
     for row, params in enumerate(results["params"]):  # in the order of the rounds
         expected[params["sparsity"]] = results["mean_test_score"][row]
-    np.testing.assert_allclose(
-        points(display.lines_["magnitude" if False else "pruned"]), sorted(expected.items())
-    )
+    np.testing.assert_allclose(points(display.lines_["pruned"]), sorted(expected.items()))
 
 
 @pytest.mark.parametrize(

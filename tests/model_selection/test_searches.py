@@ -1,5 +1,8 @@
 """Scorers and refit rules inside the searches of scikit-learn and of Optuna."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import optuna
 import pytest
@@ -261,3 +264,23 @@ def test_pareto_front_is_that_of_a_study_of_two_aims():
 
     best = {tuple(trial.values) for trial in study.best_trials}
     assert [tuple(study.trials[i].values) for i in front] == sorted(best, key=lambda v: -v[1])
+
+
+# The guide
+
+
+@pytest.mark.slow
+@of_optuna
+@pytest.mark.filterwarnings("ignore:OptunaSearchCV is experimental")
+def test_the_guide_does_what_it_says():
+    guide = Path(__file__).parents[2] / "docs" / "how-to-refit-rules.md"
+    code = re.findall(r"^```python\n(.*?)^```$", guide.read_text("utf-8"), re.M | re.S)
+    scope = {"__name__": "guide"}
+    for block in code:
+        exec(block, scope)
+
+    costs = scope["results"]["mean_test_macs"]
+    assert scope["index"] in scope["front"]
+    assert costs[scope["index"]] >= costs[scope["results"]["mean_test_accuracy"].idxmax()]
+    best = {tuple(trial.values) for trial in scope["study"].best_trials}
+    assert {tuple(scope["study"].trials[i].values) for i in scope["front"]} == best

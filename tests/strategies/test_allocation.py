@@ -9,12 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from skorch.callbacks import Callback
+from torch import nn
 
 from skprune import PrunedClassifier, Strategy, UnreachableSparsityError
 from skprune.network.layers import weight_parameters
+from skprune.network.network import Network
 from skprune.strategies import ALLOCATIONS, ERK, SCHEDULES, Explicit, Global, Uniform
 from skprune.strategies.allocation import Demand
-from tests.helpers import fit_untrained, make_data, make_net, run_loop
+from skprune.structures import Block
+from tests.helpers import fit_untrained, forward, make_data, make_net, run_loop
 from tests.networks import NETWORKS, Perceptron
 
 SHAPES = {"a": (30, 20), "b": (10, 5, 3, 3), "c": (4, 6), "d": (2, 50)}
@@ -96,6 +99,20 @@ def test_erk_of_units_counts_units_by_the_density_of_their_layer() -> None:
     assert weights["first"] / weights["second"] == 5.0 / 1.5
 
 
+def test_erk_of_blocks_gives_each_layer_the_density_of_its_weights() -> None:
+    shapes = {"0": (80, 120), "1": (40, 80), "2": (12, 40)}
+    module = nn.Sequential(*(nn.Linear(n, m) for m, n in shapes.values()))
+    network = Network(module, torch.zeros(2, 120), forward)
+    elements = Block((4, 2)).elements(network, ())
+    assert elements.shapes == shapes
+    assert elements.sizes == {name: m * n // 8 for name, (m, n) in shapes.items()}
+    counts = ERK().counts(
+        Demand(400, 400, elements.sizes, elements.shapes, {}, elements.sizes, elements.least)
+    )
+    for name, density in erk_densities(shapes, 400 / elements.n_elements).items():
+        assert abs(counts[name] - density * elements.sizes[name]) < 1, name
+
+
 def global_by_sorting(demand: Demand) -> dict[str, int]:
     """Each layer's best first, then all others in order of their score."""
     best = {name: int(score.argmax()) for name, score in demand.scores.items()}
@@ -122,6 +139,20 @@ def test_global_leaves_every_layer_its_best_element() -> None:
     demand = make_demand(0.9, {"small": (5, 2), "large": (90, 1)})
     demand.scores["small"].mul_(1e-3)
     assert Global().counts(demand) == {"small": 1, "large": 9}
+
+
+def test_global_leaves_every_layer_its_least() -> None:
+    demand = make_demand(0.9, {"small": (5, 2), "large": (90, 1)})
+    demand.scores["small"].mul_(1e-3)
+    demand.least["small"] = 4
+    assert Global().counts(demand) == {"small": 4, "large": 6}
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "erk"])
+def test_layers_below_their_least_are_raised_to_it(allocation: str) -> None:
+    demand = make_demand(0.8, {"a": (10, 10), "b": (10, 10), "c": (10, 10)})
+    demand.least["b"] = 40
+    assert ALLOCATIONS[allocation]().counts(demand) == {"a": 10, "b": 40, "c": 10}
 
 
 # Explicit: the layers that are named, and the others.
@@ -203,7 +234,7 @@ def test_explicit_meets_any_schedule(
         allocation.check(layers, n_final)
     except UnreachableSparsityError:
         return
-    alive = dict(layers)
+    alive, least = dict(layers), dict.fromkeys(layers, 1)
     for step in SCHEDULES[schedule](n_steps=n_steps).steps(sparsity, 10):
         n_keep = total - floor(step.sparsity * total + 0.5)
         counts = allocation.counts(Demand(n_keep, n_final, layers, {}, {}, alive, least))

@@ -234,7 +234,7 @@ def test_a_layer_of_zeros_cannot_be_ranked(importance: Importance, structure: st
 
 
 @pytest.mark.parametrize("importance", [name for name in IMPORTANCES if name != "random"])
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", [name for name in STRUCTURES if name != "2:4"])
 def test_what_is_kept_scores_no_less_than_what_is_removed(importance: str, structure: str) -> None:
     """Of each layer the best go on, whatever the allocation gives it."""
     module = NETWORKS["concatenation"].build()
@@ -244,7 +244,7 @@ def test_what_is_kept_scores_no_less_than_what_is_removed(importance: str, struc
     )
     for name, kept in run.kept[-1].items():
         mask = kept.numpy()
-        assert before[name][mask].min() >= before[name][~mask].max()
+        assert before[name][mask].min() >= before[name][~mask].max(initial=0.0)
 
 
 @pytest.mark.parametrize("p", [0, 3, "2", None])

@@ -23,9 +23,10 @@ class Global(Allocation):
     def counts(self, demand: Demand) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
         names = list(demand.sizes)
-        scores = [demand.scores[name].clone() for name in names]
-        for score in scores:
-            score[score.argmax()] = torch.inf
+        scores = [
+            score.masked_fill(keep_best(score, demand.least[name]), torch.inf)
+            for name, score in ((name, demand.scores[name]) for name in names)
+        ]
         kept = keep_best(torch.cat(scores), demand.n_keep)
         parts = kept.split([len(score) for score in scores])
         return {name: int(part.sum()) for name, part in zip(names, parts, strict=True)}

@@ -1,8 +1,14 @@
 """What restores the accuracy? One recovery a file."""
 
 from skprune.strategies.recovery.base import Recovery, Trainer
+from skprune.strategies.recovery.distill import Distill
 from skprune.strategies.recovery.fine_tune import FineTune
+from skprune.strategies.recovery.rewind import Rewind
 
-__all__ = ["RECOVERIES", "FineTune", "Recovery", "Trainer"]
+__all__ = ["RECOVERIES", "Distill", "FineTune", "Recovery", "Rewind", "Trainer"]
 
-RECOVERIES: dict[str, type[Recovery]] = {"fine_tune": FineTune}
+RECOVERIES: dict[str, type[Recovery]] = {
+    "fine_tune": FineTune,
+    "rewind": Rewind,
+    "distill": Distill,
+}

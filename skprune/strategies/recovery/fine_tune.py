@@ -5,7 +5,7 @@ from numbers import Real
 from typing import ClassVar
 
 from skprune._sklearn import Interval
-from skprune.strategies.recovery.base import Recovery, Trainer
+from skprune.strategies.recovery.base import Recover, Recovery, Trainer
 from skprune.training.hooks import TrainingHook
 
 __all__ = ["FineTune"]
@@ -34,6 +34,10 @@ class FineTune(Recovery):
     def __init__(self, lr: float | None = None) -> None:
         self.lr = lr
 
-    def recover(self, trainer: Trainer, epochs: int, hooks: Sequence[TrainingHook]) -> None:
-        """Train the network; see :class:`Recovery`."""
-        trainer.train(epochs, lr=self.lr, hooks=hooks)
+    def begin(self, trainer: Trainer) -> Recover:
+        """Get ready; see :class:`Recovery`."""
+
+        def recover(epochs: int, hooks: Sequence[TrainingHook]) -> None:
+            trainer.train(epochs, lr=self.lr, hooks=hooks)
+
+        return recover

@@ -1,48 +1,92 @@
-"""What regrowths have in common: at intervals, some elements go and as many come back."""
+"""Some elements go, and as many others come back."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from math import cos, pi
 
 import torch
 from torch import Tensor
 
 from skprune.strategies.regrowth.base import Span
+from skprune.strategies.regrowth.updates import Updates
 from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 
-__all__ = ["Exchange", "Updates"]
+__all__ = ["Exchange"]
 
 
-class Updates:
-    """When, in all the training under masks, the masks change.
+class Exchange(TrainingHook, ABC):
+    """Drops the smallest elements of each layer, and grows others that score best.
+
+    At the fraction `t` of the way to the end of the updates it drops
+    ``drop_fraction / 2 * (1 + cos(pi * t))`` of what a layer keeps, rounded down. What is grown is
+    chosen from all that is then not kept; weights that were not there before begin at zero, and so
+    does what the optimizer remembers of them. Elements of frozen weights stay as they are.
 
     Parameters
     ----------
-    run : TrainingRun
-        One stage, at its beginning.
+    elements : Elements
+        What is pruned.
     span : Span
         Where the stage lies in the training.
+    drop_fraction : float
+        The fraction at the beginning.
     interval : int or None
-        Number of training steps between updates; a fiftieth of all the steps if None.
+        Number of training steps between updates.
     stop : float
         Fraction of the training after which the masks stay.
     """
 
-    def __init__(self, run: TrainingRun, span: Span, interval: int | None, stop: float) -> None:
-        total = run.n_steps / (span.end - span.begin)
-        self._run = run
-        self._before = round(span.begin * total)
-        self._end = stop * total
-        self._interval = interval or max(round(total / 50), 1)
+    def __init__(
+        self,
+        elements: Elements,
+        span: Span,
+        drop_fraction: float,
+        interval: int | None,
+        stop: float,
+    ) -> None:
+        self.elements = elements
+        self._span = span
+        self._drop_fraction = drop_fraction
+        self._interval = interval
+        self._stop = stop
 
-    @property
-    def progress(self) -> float:
-        """How far it is to the last update, as a fraction."""
-        return (self._before + self._run.step) / self._end
+    @abstractmethod
+    def growth(self) -> dict[str, Tensor]:
+        """Score the elements, by layer: those that are not kept come back by it."""
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the step that has been taken is followed by an update."""
-        step = self._before + self._run.step
-        return step % self._interval == 0 and 0 < step < self._end
+    def begin(self, run: TrainingRun) -> None:
+        """Lay out the updates."""
+        self.run = run
+        self.updates = Updates(run, self._span, self._interval, self._stop)
+
+    def after_step(self) -> None:
+        """Change the masks, if it is time."""
+        step = self.run.step
+        if not self.updates.is_due(step):
+            return
+        fraction = self._drop_fraction / 2 * (1 + cos(pi * self.updates.progress(step)))
+        elements, growth = self.elements, self.growth()
+        weights = elements.network.weights
+        squares = {name: weight.detach().square() for name, weight in weights.items()}
+        trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
+        free = {layer: total.cpu() > 0 for layer, total in elements.total(trained).items()}
+        kept = {}
+        for layer, size in elements.total(squares).items():
+            alive, frozen = elements.kept[layer], ~free[layer]
+            worth = size.cpu().masked_fill(frozen, torch.inf).masked_fill(~alive, -torch.inf)
+            n_dropped = int(fraction * int((alive & ~frozen).sum()))
+            stays = keep_best(worth, int(alive.sum()) - n_dropped)
+            candidates = growth[layer].cpu().masked_fill(stays | frozen, -torch.inf)
+            kept[layer] = stays | keep_best(candidates, n_dropped)
+        self._keep(kept)
+
+    def _keep(self, kept: dict[str, Tensor]) -> None:
+        network, optimizer = self.elements.network, self.run.optimizer
+        before = network.masks
+        self.elements.keep(kept)
+        for name, mask in network.masks.items():
+            weight, grown = network.weights[name], mask & ~before[name]
+            for tensor in [weight.data, *optimizer.state.get(weight, {}).values()]:
+                if isinstance(tensor, Tensor) and tensor.shape == weight.shape:
+                    tensor[grown] = 0

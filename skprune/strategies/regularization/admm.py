@@ -89,7 +89,9 @@ class _Pull(TrainingHook):
         self._weights = self._elements.network.weights
         self._pace = Pace(run, self._weights)
         self._every = self._interval or max(run.n_steps // 10, 1)
-        self._dual = {name: weight.detach().clone().zero_() for name, weight in self._weights.items()}
+        self._dual = {
+            name: weight.detach().clone().zero_() for name, weight in self._weights.items()
+        }
         self._nearest = self._projected()
 
     def after_step(self) -> None:

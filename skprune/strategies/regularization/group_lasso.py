@@ -14,6 +14,9 @@ from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["GroupLasso"]
 
+# A step takes no more than this many ordinary norms, so that no layer comes to zero.
+_MOST = 0.5
+
 
 class GroupLasso(Regularizer):
     """Soft thresholding of norms after each step of any optimizer: groups come to exactly zero.
@@ -75,31 +78,24 @@ class _GroupSoftThreshold(TrainingHook):
     def begin(self, run: TrainingRun) -> None:
         weights = self._weights = self._elements.network.weights
         ones = {name: torch.ones_like(weight.detach()) for name, weight in weights.items()}
-        norms = self._norms()
-        self._thresholds = {}
-        for layer, size in self._elements.total(ones).items():
-            root = size.sqrt()
-            mean = (norms[layer] / root).mean()
-            self._thresholds[layer] = self._strength * mean * root
+        self._roots = {layer: n.sqrt() for layer, n in self._elements.total(ones).items()}
         self._pace = Pace(run, weights)
 
     def after_step(self) -> None:
-        pace, norms = self._pace(), self._norms()
+        squares = {name: weight.detach().square() for name, weight in self._weights.items()}
+        norms = {layer: total.sqrt() for layer, total in self._elements.total(squares).items()}
+        pace = self._pace()
         for part in set(pace.values()):
-            spread = self._elements.spread(
-                {
-                    layer: _shrink(norms[layer], part * threshold)
-                    for layer, threshold in self._thresholds.items()
-                }
-            )
-            for name, factor in spread.items():
+            most = min(self._strength * part, _MOST)
+            factors = {}
+            for layer, norm in norms.items():
+                root = self._roots[layer]
+                threshold = most * (norm / root).mean() * root
+                factors[layer] = _shrink(norm, threshold)
+            for name, factor in self._elements.spread(factors).items():
                 if pace.get(name) == part:
                     weight = self._weights[name].data
                     weight.mul_(factor.to(weight))
-
-    def _norms(self) -> dict[str, Tensor]:
-        squares = {name: weight.detach().square() for name, weight in self._weights.items()}
-        return {layer: total.sqrt() for layer, total in self._elements.total(squares).items()}
 
 
 def _shrink(norm: Tensor, threshold: Tensor) -> Tensor:

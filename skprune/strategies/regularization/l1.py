@@ -13,6 +13,9 @@ from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["L1"]
 
+# A step takes no more than this many mean magnitudes, so that no layer comes to zero.
+_MOST = 0.5
+
 
 class L1(Regularizer):
     """Soft thresholding after each step of any optimizer: a weight comes to exactly zero.
@@ -72,17 +75,15 @@ class _SoftThreshold(TrainingHook):
 
     def begin(self, run: TrainingRun) -> None:
         weights = self._elements.network.weights
-        none = {name: torch.zeros(size) for name, size in self._elements.sizes.items()}
-        self._weights, self._thresholds = {}, {}
-        for name, spread in self._elements.spread(none).items():
-            removable = spread == 0
-            if removable.any():
-                weight = self._weights[name] = weights[name]
-                mean = weight.detach()[removable].abs().mean()
-                self._thresholds[name] = self._strength * mean * removable
+        none = {layer: torch.zeros(size) for layer, size in self._elements.sizes.items()}
+        spread = self._elements.spread(none)
+        self._removable = {name: value == 0 for name, value in spread.items()}
+        self._weights = {name: weights[name] for name in self._removable}
         self._pace = Pace(run, self._weights)
 
     def after_step(self) -> None:
         for name, part in self._pace().items():
-            weight, threshold = self._weights[name].data, part * self._thresholds[name]
+            weight, removable = self._weights[name].data, self._removable[name]
+            mean = weight.abs().mul_(removable).sum() / removable.sum().clamp(min=1)
+            threshold = min(self._strength * part, _MOST) * mean * removable
             weight.sub_(weight.clamp(-threshold, threshold))

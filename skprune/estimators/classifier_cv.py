@@ -1,0 +1,168 @@
+"""The cross-validated pruned classifier."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from joblib import Memory
+from skorch import NeuralNet
+
+from skprune.estimators.classifier import PrunedClassifier
+from skprune.estimators.cv import BasePrunedCV
+from skprune.strategies.strategy import Strategy
+from skprune.structures import Structure
+from skprune.training.nets import default_classifier_net
+
+__all__ = ["PrunedClassifierCV"]
+
+
+class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
+    """Neural network classifier whose strategy and sparsity are chosen by cross-validation.
+
+    Each fold trains one dense network and prunes it to all sparsities, by all strategies.
+
+    Parameters
+    ----------
+    estimator : NeuralNetClassifier or NeuralNetBinaryClassifier, default=None
+        The skorch net to train and prune; see :class:`~skprune.PrunedClassifier`. One that is
+        trained has seen all the rows, so that its scores are too good.
+    strategies : str, Strategy, or list of these, default="magnitude"
+        The strategies to choose from; they share one dense network a fold.
+    sparsities : int or sequence of float, default=8
+        The sparsities to choose from, in any order. A number stands for so many whose densities
+        fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
+        element.
+    structure : str or Structure, default="weight"
+        What is removed together; see :class:`~skprune.PrunedClassifier`.
+    path : {"restart", "chained"}, default="restart"
+        With ``"restart"`` each sparsity starts from the dense network: the networks are those that
+        a ``GridSearchCV`` over a :class:`~skprune.PrunedClassifier` fits, score for score. With
+        ``"chained"`` each starts from the one before, and trains for two fifths of
+        `fine_tune_epochs`, rounded up: cheaper, and better where much is removed, since the
+        network has been through all the sparsities before. What is chosen is then fitted in the
+        same way.
+    cv : int, cross-validation splitter or iterable, default=None
+        How the data are split: 5 folds if None, stratified by class.
+    scoring : str, callable, list, tuple or dict, default=None
+        What is measured; the estimator's own ``score`` if None. Of several metrics, the first
+        decides.
+    selection : {"best", "one_std_err"} or callable, default="one_std_err"
+        How the choice is made: the best mean score; or the greatest sparsity whose mean score is
+        within one standard error of the best; or a function from ``cv_results_`` to an index, such
+        as one that :func:`~skprune.model_selection.sparsest_within` makes.
+    fine_tune_epochs : int, default=None
+        Number of epochs that what is left is trained for, at each sparsity; half of the net's
+        ``max_epochs`` if None, unless the strategy has its own way.
+    protect : list of str, default=None
+        Names of layers that keep their weights and units.
+    class_weight : dict, list of dict or "balanced", default=None
+        Weights of the classes in the loss, as in scikit-learn.
+    memory : str or joblib.Memory, default=None
+        Where trained dense networks are kept; see :class:`~skprune.PrunedClassifier`.
+    n_jobs : int, default=None
+        Number of folds at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seed of initial weights, batches, dropout and random scores; each fold begins with the
+        same.
+    verbose : int, default=0
+        How much joblib tells of the folds.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        As a scikit-learn search has it, with ``param_strategy`` and ``param_sparsity``. The fit
+        times are those of the pruning, without the dense training.
+    best_index_ : int
+        Which candidate was chosen.
+    best_params_ : dict
+        Its strategy and sparsity, as they were given.
+    best_score_ : float
+        Its mean score.
+    strategy_ : str or Strategy
+        The chosen strategy.
+    sparsity_ : float
+        The fraction of the structure's elements that is gone from the network that was fitted.
+    sparsities_ : ndarray of shape (n_sparsities,)
+        All sparsities, rising.
+    score_path_ : ndarray of shape (n_candidates, n_splits)
+        The scores that decided.
+    dense_scores_ : dict of str to ndarray of shape (n_splits,)
+        Scores of the dense networks, by metric (``"score"`` if there is one).
+    dense_fit_times_ : ndarray of shape (n_splits,)
+        Seconds that the dense trainings took.
+    stability_ : dict of str to dict of str to ndarray
+        By strategy, for each of its sparsities: ``"mask"``, the stability of the masks over the
+        folds, with ``"mask_lower"`` and ``"mask_upper"``, its confidence interval;
+        ``"churn"``, the fraction of test rows whose prediction pruning changes;
+        ``"churn_between_folds"``, the fraction of all rows on which two folds' networks disagree;
+        ``"recall_change"`` of shape (n_sparsities, n_classes), what pruning adds to the recall of
+        each class.
+    net_, module_, masks_, report_, history_, classes_, n_features_in_, feature_names_in_
+        As in :class:`~skprune.PrunedClassifier`, of the network that was fitted on all the data.
+
+    See Also
+    --------
+    PrunedClassifier : With one strategy and one sparsity.
+    pruning_path : The path without cross-validation.
+
+    References
+    ----------
+    Nogueira, S., Sechidis, K., & Brown, G. (2018). On the stability of feature selection
+    algorithms. Journal of Machine Learning Research, 18(174).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import scale
+    >>> from skprune import PrunedClassifierCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = PrunedClassifierCV(sparsities=[0.5, 0.8, 0.99], cv=3, random_state=0)
+    >>> bool(search.fit(scale(X), y).sparsity_ in (0.5, 0.8))
+    True
+    """
+
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
+        **BasePrunedCV.axes,
+        "estimator": {None: default_classifier_net},
+    }
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BasePrunedCV._parameter_constraints,
+        "class_weight": PrunedClassifier._parameter_constraints["class_weight"],
+    }
+    _plain = PrunedClassifier
+
+    def __init__(
+        self,
+        estimator: NeuralNet | None = None,
+        *,
+        strategies: str | Strategy | Sequence[str | Strategy] = "magnitude",
+        sparsities: int | Sequence[float] = 8,
+        structure: str | Structure = "weight",
+        path: str = "restart",
+        cv: Any = None,
+        scoring: Any = None,
+        selection: str | Callable[[dict[str, Any]], int] = "one_std_err",
+        fine_tune_epochs: int | None = None,
+        protect: list[str] | None = None,
+        class_weight: dict | list | str | None = None,
+        memory: str | Memory | None = None,
+        n_jobs: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.strategies = strategies
+        self.sparsities = sparsities
+        self.structure = structure
+        self.path = path
+        self.cv = cv
+        self.scoring = scoring
+        self.selection = selection
+        self.fine_tune_epochs = fine_tune_epochs
+        self.protect = protect
+        self.class_weight = class_weight
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose

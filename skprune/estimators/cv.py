@@ -1,0 +1,361 @@
+"""What the cross-validated classifier and regressor share: judge a path, choose, refit."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from numbers import Integral
+from time import perf_counter
+from typing import Any, ClassVar, NamedTuple, Self
+from warnings import warn
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_random_state, indexable
+from sklearn.utils.parallel import Parallel, delayed
+
+from skprune._sklearn import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    fit_context,
+    safe_indexing,
+)
+from skprune.estimators.base import BasePruned, as_it_was_on_error
+from skprune.estimators.path import PATHS, Branch, branches_of, walk
+from skprune.model_selection.refit import sparsest_within
+from skprune.model_selection.stability import mask_stability, prediction_churn, recall_change
+from skprune.strategies.strategy import Strategy
+from skprune.training.stage import Interrupted
+
+__all__ = ["BasePrunedCV"]
+
+
+class BasePrunedCV(BasePruned):
+    """Judges strategies and sparsities by cross-validation, chooses, and fits what it chose."""
+
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {"structure": BasePruned.axes["structure"]}
+
+    _parameter_constraints: ClassVar[dict] = {
+        **{
+            name: constraint
+            for name, constraint in BasePruned._parameter_constraints.items()
+            if name not in ("strategy", "sparsity")
+        },
+        "strategies": [str, Strategy, list, tuple],
+        "sparsities": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "path": [StrOptions(set(PATHS))],
+        "cv": ["cv_object"],
+        "scoring": [None, str, callable, list, tuple, dict],
+        "selection": [StrOptions({"best", "one_std_err"}), callable],
+        "n_jobs": [Integral, None],
+    }
+
+    # The estimator that is fitted at each point.
+    _plain: ClassVar[type[BasePruned]]
+
+    strategies: Any
+    sparsities: Any
+    path: str
+    cv: Any
+    scoring: Any
+    selection: Any
+    n_jobs: int | None
+    cv_results_: dict[str, Any]
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+        """Judge each strategy and sparsity by cross-validation, choose, and fit on all the data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs, as the net's module takes them.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss. The scores do not use them.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows, for a `cv` that splits by them.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        UnreachableSparsityError
+            If a sparsity that was asked for would empty a layer; before any training.
+        ValueError
+            If a fold trains without one of the classes, or no candidate has a score.
+        """
+        with as_it_was_on_error(self):
+            self._judge(X, y, sample_weight, groups)
+        return self
+
+    def _judge(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+        plain = self._estimator()
+        branches = branches_of(clone(plain), X, y, sample_weight, self.strategies, self.sparsities)
+        names = [_name(branch.strategy) for branch in branches]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise InvalidParameterError(f"strategies has {name} twice.")
+        scorer = check_scoring(plain, _ordered(self.scoring))
+        splits = self._splits(X, y, groups)
+        try:
+            folds = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
+                delayed(_judge_fold)(
+                    plain, X, y, sample_weight, train, test, branches, self.path, scorer
+                )
+                for train, test in splits
+            )
+            results = _cv_results(branches, folds)
+            metric = next(iter(folds[0].points[0].scores))
+            index = self._choose(results, metric)
+            self._refit(plain, X, y, sample_weight, branches, results["params"][index])
+        except Interrupted as error:
+            raise KeyboardInterrupt(f"Interrupted while {error}.") from error
+        n_points = [len(branch.sparsities) for branch in branches]
+        self.cv_results_ = results
+        self.best_index_ = index
+        self.best_params_ = results["params"][index]
+        self.best_score_ = float(results[f"mean_test_{metric}"][index])
+        self.strategy_ = self.best_params_["strategy"]
+        self.sparsities_ = np.unique([p["sparsity"] for p in results["params"]])
+        self.score_path_ = np.array([[p.scores[metric] for p in f.points] for f in folds]).T
+        self.dense_scores_ = {
+            name: np.array([fold.dense.scores[name] for fold in folds])
+            for name in folds[0].dense.scores
+        }
+        self.dense_fit_times_ = np.array([fold.dense.fit_time for fold in folds])
+        points = np.split(np.arange(sum(n_points)), np.cumsum(n_points)[:-1])
+        self.stability_ = {
+            name: _stability(y, splits, folds, mine, getattr(self, "classes_", None))
+            for name, mine in zip(names, points, strict=True)
+        }
+
+    def _estimator(self) -> BasePruned:
+        """Make the estimator that is fitted at each point."""
+        names = self._plain._get_param_names()
+        params = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        params["verbose"] = 0
+        seed = self.random_state
+        if not isinstance(seed, Integral):  # all folds, and the last fit, share one
+            params["random_state"] = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
+        return clone(self._plain(**params))
+
+    def _splits(self, X: Any, y: Any, groups: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        first = next(iter(X.values())) if isinstance(X, Mapping) else X
+        first, y, groups = indexable(first, y, groups)
+        cv = check_cv(self.cv, y, classifier=is_classifier(self))
+        splits = list(cv.split(first, y, groups))
+        labels = np.asarray(y)
+        if is_classifier(self) and (labels.ndim == 1 or labels.shape[1] == 1):
+            classes = np.unique(labels)
+            for number, (train, _) in enumerate(splits):
+                absent = np.setdiff1d(classes, labels[train])
+                if len(absent):
+                    raise ValueError(
+                        f"Fold {number} trains without class {absent[0]!r}, which has "
+                        f"{int((labels == absent[0]).sum())} rows. Use fewer folds, or a "
+                        "StratifiedKFold that shuffles."
+                    )
+        return splits
+
+    def _choose(self, results: Mapping[str, Any], metric: str) -> int:
+        mean = results[f"mean_test_{metric}"]
+        failed = np.flatnonzero(np.isnan(mean))
+        if len(failed) == len(mean):
+            raise ValueError(
+                f"The score {metric!r} is NaN at every sparsity: there is nothing to choose from."
+            )
+        if len(failed):
+            params = results["params"][failed[0]]
+            warn(
+                f"The score {metric!r} is NaN for {len(failed)} of {len(mean)} candidates, such as "
+                f"sparsity={params['sparsity']:.6g}, strategy={params['strategy']!r}: they are not "
+                "chosen.",
+                UserWarning,
+                stacklevel=6,
+            )
+        if callable(self.selection):
+            index = self.selection(results)
+            if not isinstance(index, Integral) or not 0 <= int(index) < len(mean):
+                raise ValueError(
+                    f"selection must return the index of one of {len(mean)} candidates; it "
+                    f"returned {index!r}."
+                )
+            return int(index)
+        if self.selection == "one_std_err":
+            return sparsest_within(metric, cost="sparsity")(results)
+        sparsities = results["param_sparsity"]
+        return max(np.flatnonzero(mean == np.nanmax(mean)), key=lambda i: sparsities[i]).item()
+
+    def _refit(
+        self,
+        plain: BasePruned,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        branches: Sequence[Branch],
+        chosen: Mapping[str, Any],
+    ) -> None:
+        """Fit what was chosen on all the data, and take over what it learned."""
+        (branch,) = (b for b in branches if _name(b.strategy) == _name(chosen["strategy"]))
+        wanted = [s for s in branch.sparsities if s <= chosen["sparsity"]]
+        if self.path == "restart":
+            wanted = wanted[-1:]
+        *_, fitted = walk(plain, X, y, sample_weight, [Branch(branch.strategy, wanted)], self.path)
+        params = fitted.get_params(deep=False)
+        for name, value in vars(fitted).items():
+            if name not in params:
+                setattr(self, name, value)
+
+    @property
+    def partial_fit(self) -> Any:
+        """What was chosen for some data is not trained on with others, unlike a plain estimator."""
+        raise AttributeError(
+            f"{type(self).__name__!r} has no 'partial_fit'. Fit a {self._plain.__name__} with "
+            "best_params_ for that."
+        )
+
+
+class _Point(NamedTuple):
+    """What is known of one fitted estimator."""
+
+    fit_time: float
+    score_time: float
+    scores: dict[str, float]
+    mask: np.ndarray  # of bits
+    n_weights: int
+    predictions: np.ndarray | None  # for all rows; None for a regressor
+
+
+class _Fold(NamedTuple):
+    dense: _Point
+    points: list[_Point]
+
+
+def _judge_fold(
+    plain: BasePruned,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    train: np.ndarray,
+    test: np.ndarray,
+    branches: Sequence[Branch],
+    path: str,
+    scorer: Callable[..., Any],
+) -> _Fold:
+    """Go along the path on some rows, and score it on others."""
+    weights = None if sample_weight is None else safe_indexing(sample_weight, train)
+    X_test, y_test = _rows(X, test), safe_indexing(y, test)
+    points = []
+    steps = walk(plain, _rows(X, train), safe_indexing(y, train), weights, branches, path)
+    began = perf_counter()
+    for fitted in steps:
+        done = perf_counter()
+        scores = scorer(fitted, X_test, y_test)
+        scored = perf_counter()
+        mask = np.concatenate([mask.ravel() for mask in fitted.masks_.values()])
+        points.append(
+            _Point(
+                done - began,
+                scored - done,
+                dict(scores) if isinstance(scores, Mapping) else {"score": scores},
+                np.packbits(mask),
+                len(mask),
+                fitted.predict(X) if is_classifier(fitted) else None,
+            )
+        )
+        began = perf_counter()
+    return _Fold(points[0], points[1:])
+
+
+def _rows(X: Any, rows: np.ndarray) -> Any:
+    if isinstance(X, Mapping):
+        return {key: safe_indexing(value, rows) for key, value in X.items()}
+    return safe_indexing(X, rows)
+
+
+def _ordered(scoring: Any) -> Any:
+    """Pass scoring on in the order in which it was given: the first metric decides."""
+    return list(scoring) if isinstance(scoring, tuple) else scoring
+
+
+def _name(strategy: Any) -> str:
+    return strategy if isinstance(strategy, str) else repr(strategy)
+
+
+def _cv_results(branches: Sequence[Branch], folds: Sequence[_Fold]) -> dict[str, Any]:
+    """Lay results out as scikit-learn's searches do."""
+    params = [
+        {"strategy": branch.strategy, "sparsity": sparsity}
+        for branch in branches
+        for sparsity in branch.sparsities
+    ]
+    results: dict[str, Any] = {}
+    for key in ("fit_time", "score_time"):
+        times = np.array([[getattr(point, key) for point in fold.points] for fold in folds])
+        results |= {f"mean_{key}": times.mean(axis=0), f"std_{key}": times.std(axis=0)}
+    for key, dtype in (("strategy", object), ("sparsity", float)):
+        values = np.ma.masked_all(len(params), dtype=dtype)
+        for number, point in enumerate(params):
+            values[number] = point[key]
+        results[f"param_{key}"] = values
+    results["params"] = params
+    for metric in folds[0].points[0].scores:
+        scores = np.array([[point.scores[metric] for point in fold.points] for fold in folds])
+        for number, fold_scores in enumerate(scores):
+            results[f"split{number}_test_{metric}"] = fold_scores
+        mean = scores.mean(axis=0)
+        results[f"mean_test_{metric}"] = mean
+        results[f"std_test_{metric}"] = scores.std(axis=0)
+        ranked = np.where(np.isnan(mean), -np.inf, mean)
+        results[f"rank_test_{metric}"] = rankdata(-ranked, method="min").astype(np.int32)
+    return results
+
+
+def _stability(
+    y: Any,
+    splits: Sequence[tuple[np.ndarray, np.ndarray]],
+    folds: Sequence[_Fold],
+    points: np.ndarray,
+    classes: np.ndarray | None,
+) -> dict[str, np.ndarray]:
+    """Measure how stable pruning is, over the folds, at each of some points."""
+    stability: dict[str, list[Any]] = {"mask": [], "mask_lower": [], "mask_upper": []}
+    labels = np.asarray(y)
+    classifies = folds[0].dense.predictions is not None
+    if classifies:
+        stability |= {"churn": [], "churn_between_folds": []}
+    by_class = classifies and classes is not None and folds[0].dense.predictions.ndim == 1  # type: ignore[union-attr]
+    if by_class:
+        stability["recall_change"] = []
+    for number in points:
+        of_folds = [fold.points[number] for fold in folds]
+        masks = [np.unpackbits(p.mask, count=p.n_weights).astype(bool) for p in of_folds]
+        try:
+            mask = mask_stability(masks)[:3]
+        except ValueError:  # one fold, or nothing removed: there is nothing to compare
+            mask = (np.nan, np.nan, np.nan)
+        for key, value in zip(("mask", "mask_lower", "mask_upper"), mask, strict=True):
+            stability[key].append(value)
+        if not classifies:
+            continue
+        tests = [test for _, test in splits]
+        dense = np.concatenate([f.dense.predictions[t] for f, t in zip(folds, tests, strict=True)])  # type: ignore[index]
+        pruned = np.concatenate([p.predictions[t] for p, t in zip(of_folds, tests, strict=True)])  # type: ignore[index]
+        stability["churn"].append(prediction_churn(dense, pruned))
+        pairs = [
+            prediction_churn(a.predictions, b.predictions) for a, b in combinations(of_folds, 2)
+        ]
+        stability["churn_between_folds"].append(np.mean(pairs) if pairs else np.nan)
+        if by_class:
+            change = recall_change(labels.ravel()[np.concatenate(tests)], dense, pruned)
+            stability["recall_change"].append(
+                [change.get(label, np.nan) for label in classes.tolist()]  # type: ignore[union-attr]
+            )
+    return {key: np.array(values) for key, values in stability.items()}

@@ -1,0 +1,280 @@
+"""A path of sparsities from one dense training."""
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+
+from skprune._sklearn import InvalidParameterError
+from skprune.components import near_match, resolve
+from skprune.estimators.base import BasePruned
+from skprune.estimators.run import Dense, PruningRun
+from skprune.strategies.named import STRATEGIES
+from skprune.strategies.strategy import ResolvedStrategy, Strategy
+from skprune.structures import STRUCTURES, Structure
+
+__all__ = ["PATHS", "Branch", "PruningPath", "branches_of", "check_path", "pruning_path", "walk"]
+
+# How a network gets from one sparsity to the next.
+PATHS = ("restart", "chained")
+
+# Densities between which a number of sparsities is spread.
+_DENSEST, _SPARSEST = 0.5, 0.02
+
+
+class Branch(NamedTuple):
+    """The points of a path that one strategy prunes to.
+
+    Attributes
+    ----------
+    strategy : str or Strategy
+        How the network is pruned.
+    sparsities : list of float or None
+        To where, rising; None for what the structure means by itself.
+    """
+
+    strategy: Any
+    sparsities: list[float | None]
+
+
+class PruningPath(NamedTuple):
+    """What :func:`pruning_path` finds.
+
+    Attributes
+    ----------
+    estimators : list of estimator
+        The fitted estimator of each point, strategy by strategy, the sparsities rising.
+    dense : estimator
+        The one with the dense network that all began with: its ``sparsity_`` is 0.
+    """
+
+    estimators: list[BasePruned]
+    dense: BasePruned
+
+
+def pruning_path(
+    estimator: BasePruned,
+    X: Any,
+    y: Any,
+    *,
+    sparsities: int | Sequence[float] = 8,
+    strategies: Any = None,
+    path: str = "restart",
+    sample_weight: Any = None,
+) -> PruningPath:
+    """Prune a network to many sparsities, having trained it once.
+
+    Parameters
+    ----------
+    estimator : PrunedClassifier or PrunedRegressor
+        What is fitted; its own `sparsity` does not count. It stays as it is.
+    X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+        Inputs.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+    sparsities : int or sequence of float, default=8
+        The sparsities, in any order; a number stands for so many whose densities fall evenly, by
+        ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an element.
+    strategies : str, Strategy, or list of these, default=None
+        Strategies that share the dense network; the estimator's own if None.
+    path : {"restart", "chained"}, default="restart"
+        With ``"restart"`` each sparsity starts from the dense network, and each estimator is the
+        one that a fit of its own would give. With ``"chained"`` each starts from the one before,
+        and trains for a share of the epochs; see :class:`~skprune.PrunedClassifierCV`.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the loss.
+
+    Returns
+    -------
+    path : PruningPath
+        The fitted estimators.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a sparsity is out of range or stands twice, or a name is unknown.
+    UnreachableSparsityError
+        If a sparsity that was asked for would empty a layer; before any training.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skprune import PrunedClassifier, pruning_path
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = pruning_path(PrunedClassifier(random_state=0), X, y, sparsities=[0.5, 0.9])
+    >>> [round(estimator.sparsity_, 6) for estimator in [path.dense, *path.estimators]]
+    [0.0, 0.5, 0.9]
+    """
+    check_path(path)
+    chosen = [estimator.strategy] if strategies is None else strategies
+    branches = branches_of(clone(estimator), X, y, sample_weight, chosen, sparsities)
+    dense, *estimators = walk(estimator, X, y, sample_weight, branches, path)
+    return PruningPath(estimators, dense)
+
+
+def check_path(path: str) -> None:
+    """Raise an error if there is no path of a name."""
+    if path not in PATHS:
+        raise InvalidParameterError(
+            f"Unknown path {path!r}.{near_match(path, PATHS)} Known: {', '.join(map(repr, PATHS))}."
+        )
+
+
+def branches_of(
+    estimator: BasePruned, X: Any, y: Any, sample_weight: Any, strategies: Any, sparsities: Any
+) -> list[Branch]:
+    """Lay out a path, having checked that it can be gone.
+
+    Parameters
+    ----------
+    estimator : BasePruned
+        What is to be fitted; what it learns of the data's shape is set on it.
+    X, y, sample_weight : object
+        The data.
+    strategies : str, Strategy, or list of these
+        How the network is pruned.
+    sparsities : int or sequence of float
+        To where.
+
+    Returns
+    -------
+    branches : list of Branch
+        One for each strategy.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a sparsity is out of range or stands twice, or there is none.
+    UnreachableSparsityError
+        If a sparsity that was asked for would empty a layer.
+    """
+    names = list(strategies) if isinstance(strategies, (list, tuple)) else [strategies]
+    if not names:
+        raise InvalidParameterError("strategies is empty: there is nothing to choose from.")
+    asked = None if isinstance(sparsities, Integral) else _checked(sparsities)
+    resolved = _resolved(names)
+    dense, _ = estimator._prepare(X, y, sample_weight, at_init=_any_at_init(resolved))
+    branches = []
+    for name, strategy in zip(names, resolved, strict=True):
+        run = _run(estimator, dense, strategy)
+        elements = run.elements
+        if asked is not None:
+            mine: list[float | None] = [*asked]
+        elif elements.own_sparsity is not None:
+            mine = [None]
+        else:
+            mine = [*_spread(int(sparsities), len(elements.sizes) / elements.n_elements)]
+        for sparsity in (mine[0], mine[-1]):
+            run.target(sparsity)
+        branches.append(Branch(name, mine))
+    return branches
+
+
+def walk(
+    estimator: BasePruned,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    branches: Sequence[Branch],
+    path: str,
+) -> Iterator[BasePruned]:
+    """Go along a path.
+
+    Parameters
+    ----------
+    estimator : BasePruned
+        What is fitted; copies of it are.
+    X, y, sample_weight : object
+        The data.
+    branches : sequence of Branch
+        The points.
+    path : {"restart", "chained"}
+        How the network gets from one to the next.
+
+    Yields
+    ------
+    fitted : BasePruned
+        The fitted estimators: first that of the dense network, then branch by branch.
+    """
+    first = clone(estimator)
+    resolved = _resolved([branch.strategy for branch in branches])
+    at_init = _any_at_init(resolved)
+    dense, target = first._prepare(X, y, sample_weight, at_init=at_init)
+    for strategy in resolved:  # what cannot be pruned is found before anything is trained
+        _run(first, dense, strategy)
+    untrained = dense.copy() if at_init else dense
+    dense.train(first._checked_memory())
+
+    def fitted(run: PruningRun, **params: Any) -> BasePruned:
+        result = copy(first).set_params(**params)
+        result._take_over(run, target)
+        return result
+
+    yield fitted(_run(first, dense.copy(), resolved[0]), sparsity=0.0)
+    for branch, strategy in zip(branches, resolved, strict=True):
+        start = untrained if strategy.start == "init" else dense
+        run = _run(first, start.copy(), strategy)
+        epochs = run.epochs(first.fine_tune_epochs)
+        if path == "chained":
+            epochs = _chained(epochs)
+        for number, sparsity in enumerate(branch.sparsities):
+            if path == "restart" and number > 0:
+                run = _run(first, start.copy(), strategy)
+            run.prune(run.target(sparsity), epochs, first._progress)
+            point = run if path == "restart" else run.copy()
+            yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
+
+
+def _resolved(strategies: Sequence[Any]) -> list[ResolvedStrategy]:
+    return [resolve(s, STRATEGIES, "strategy", Strategy).resolved() for s in strategies]
+
+
+def _any_at_init(strategies: Sequence[ResolvedStrategy]) -> bool:
+    return any(strategy.start == "init" for strategy in strategies)
+
+
+def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> PruningRun:
+    structure = resolve(estimator.structure, STRUCTURES, "structure", Structure).validated()
+    return PruningRun(dense, strategy, structure, estimator.protect or (), only_named=False)
+
+
+def _chained(epochs: int) -> int:
+    """Say how many of the epochs of a restart a step of a chain trains for.
+
+    The network has been trained at the sparsities before, and has less to make up for.
+    """
+    return -(-2 * epochs // 5)
+
+
+def _checked(sparsities: Any) -> list[float]:
+    values = np.asarray(sparsities, dtype=object)
+    if values.ndim != 1 or not len(values):
+        raise InvalidParameterError(
+            f"sparsities must be a number of them, or a list of one or more; got {sparsities!r}."
+        )
+    for place, value in enumerate(values):
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+            raise InvalidParameterError(
+                f"sparsities must be in [0, 1); number {place} is {value!r}."
+            )
+    result = sorted(float(value) for value in values)
+    for one, other in pairwise(result):
+        if one == other:
+            raise InvalidParameterError(f"sparsities has {one} twice.")
+    return result
+
+
+def _spread(n_sparsities: int, least_density: float) -> list[float]:
+    """Spread sparsities so that the densities fall by the same ratio, as far as they can."""
+    if n_sparsities < 1:
+        raise InvalidParameterError(f"sparsities must be 1 or more; got {n_sparsities}.")
+    densest, sparsest = max(_DENSEST, least_density), max(_SPARSEST, least_density)
+    if n_sparsities == 1:
+        return [1 - sparsest]
+    ratio = sparsest / densest
+    densities = [densest * ratio ** (i / (n_sparsities - 1)) for i in range(n_sparsities)]
+    return sorted({round(1 - density, 6) for density in densities})

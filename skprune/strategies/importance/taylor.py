@@ -1,0 +1,110 @@
+"""First-order Taylor expansion: what the loss would change by, were it linear in the weights."""
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import ClassVar
+
+from torch import Tensor
+
+from skprune._sklearn import Interval, Options, StrOptions
+from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.gradients import (
+    batch_gradients,
+    require_gradients,
+    weighted_mean,
+)
+from skprune.strategies.importance.row_gradients import mean_power, row_gradients
+
+__all__ = ["Taylor"]
+
+
+class Taylor(Importance):
+    """Mean power of the change in loss that removing an element makes, to the first order.
+
+    The change is the product of a weight and its gradient. A unit sums it over all the weights
+    that go with it. With the defaults this is the criterion of [1]_ for single weights and their
+    sums; ``signed=True`` makes it that for gates. ``Taylor(p=1, per="row", signed=True)`` is the
+    criterion of [2]_.
+
+    Parameters
+    ----------
+    p : {1, 2}, default=2
+        The power: absolute or squared changes.
+    per : {"batch", "row"}, default="batch"
+        Whose losses are expanded before the mean is taken: those of batches of the net's size, or
+        of single rows, which are more and vary more. Losses of rows need a criterion that gives
+        them.
+    signed : bool, default=False
+        Whether a unit adds up the changes of its weights with their signs, so that they may cancel
+        each other, before the power is taken, or the powers. It makes no difference to single
+        weights.
+    n_samples : int or None, default=1000
+        How many rows are looked at, drawn at random; all if None.
+    chunk_size : int, default=32
+        With ``per="row"``: how many rows' gradients, each as large as the network, are held at a
+        time. It does not change the scores.
+
+    References
+    ----------
+    .. [1] Molchanov, P., Mallya, A., Tyree, S., Frosio, I., & Kautz, J. (2019). Importance
+       estimation for neural network pruning. Conference on Computer Vision and Pattern
+       Recognition.
+
+    .. [2] Molchanov, P., Tyree, S., Karras, T., Aila, T., & Kautz, J. (2017). Pruning
+       convolutional neural networks for resource efficient inference. International Conference on
+       Learning Representations.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> from skprune.strategies import Taylor
+    >>> PrunedClassifier(strategy=Strategy(Taylor(signed=True)), structure="unit")
+    PrunedClassifier(strategy=Strategy(importance=Taylor(signed=True)),
+                     structure='unit')
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "p": [Options(Real, {1, 2})],
+        "per": [StrOptions({"batch", "row"})],
+        "signed": ["boolean"],
+        "n_samples": [Interval(Integral, 1, None, closed="left"), None],
+        "chunk_size": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        p: int = 2,
+        *,
+        per: str = "batch",
+        signed: bool = False,
+        n_samples: int | None = 1000,
+        chunk_size: int = 32,
+    ) -> None:
+        self.p = p
+        self.per = per
+        self.signed = signed
+        self.n_samples = n_samples
+        self.chunk_size = chunk_size
+
+    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+        """Score the elements; see :class:`Importance`."""
+        elements, weights = scoring.elements, scoring.weights
+        if self.signed:
+            scores = weighted_mean(
+                (
+                    share,
+                    self._powers(elements.total({n: g * weights[n] for n, g in gradients.items()})),
+                )
+                for share, gradients in self._gradients(scoring)
+            )
+        else:
+            if self.per == "row":
+                means = mean_power(scoring, self.p, self.n_samples, self.chunk_size)
+            else:
+                means = weighted_mean(
+                    (share, self._powers(gradients)) for share, gradients in self._gradients(scoring)
+                )
+            powers = self._powers(weights)
+            scores = elements.total({name: mean * powers[name] for name, mean in means.items()})
+        require_gradients(scores, elements)
+        return scores

@@ -1,0 +1,77 @@
+"""The rigged lottery: what comes back is what the loss asks for."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skprune._sklearn import Interval
+from skprune.strategies.regrowth.base import Regrowth, Span
+from skprune.strategies.regrowth.exchange import Exchange
+from skprune.structures import Elements
+from skprune.training.hooks import TrainingHook
+
+__all__ = ["RigL"]
+
+
+class RigL(Regrowth):
+    """Drops the smallest weights of each layer at intervals, and grows those of large gradient.
+
+    At the fraction `t` of the way to the last update it drops
+    ``drop_fraction / 2 * (1 + cos(pi * t))`` of what a layer keeps, rounded down. The gradient is
+    that of the batch; what was dropped may come back by it at once. Weights that were not there
+    before begin at zero, and so does what the optimizer remembers of them.
+
+    Parameters
+    ----------
+    drop_fraction : float, default=0.3
+        Which part of a layer is exchanged at the beginning; in (0, 1).
+    interval : int, default=None
+        Number of training steps between updates; a fortieth of all the steps if None.
+    stop : float, default=0.75
+        Fraction of the training after which the masks stay; in (0, 1].
+
+    References
+    ----------
+    Evci, U., Gale, T., Menick, J., Castro, P. S., & Elsen, E. (2020). Rigging the lottery: making
+    all tickets winners. International Conference on Machine Learning.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> PrunedClassifier(strategy=Strategy("random", regrowth="rigl", start="init"))
+    PrunedClassifier(strategy=Strategy(importance='random', regrowth='rigl',
+                                       start='init'))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "drop_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "interval": [Interval(Integral, 1, None, closed="left"), None],
+        "stop": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    def __init__(
+        self, drop_fraction: float = 0.3, interval: int | None = None, stop: float = 0.75
+    ) -> None:
+        self.drop_fraction = drop_fraction
+        self.interval = interval
+        self.stop = stop
+
+    def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
+        """Make what takes part in the training; see :class:`Regrowth`."""
+        return _ByGradient(elements, span, self.drop_fraction, self.interval, self.stop)
+
+
+class _ByGradient(Exchange):
+    def after_backward(self) -> None:
+        # An optimizer that looks several times leaves what it saw last.
+        if self.updates.is_due(self.run.step + 1):
+            squares = {
+                name: torch.zeros_like(weight) if weight.grad is None else weight.grad.square()
+                for name, weight in self.elements.network.weights.items()
+            }
+            self._growth = self.elements.total(squares)
+
+    def growth(self) -> dict[str, Tensor]:
+        return self._growth

@@ -1,0 +1,78 @@
+"""Sparse evolutionary training: what comes back is drawn at random."""
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skprune._sklearn import Interval
+from skprune.strategies.regrowth.base import Regrowth, Span
+from skprune.strategies.regrowth.exchange import Exchange
+from skprune.structures import Elements
+from skprune.training.hooks import TrainingHook
+
+__all__ = ["SET"]
+
+
+class SET(Regrowth):
+    """Drops the smallest weights of each layer at intervals, and grows as many at random.
+
+    At the fraction `t` of the way to the last update it drops
+    ``drop_fraction / 2 * (1 + cos(pi * t))`` of what a layer keeps, rounded down. What was dropped
+    may be drawn again. Weights that were not there before begin at zero, and so does what the
+    optimizer remembers of them.
+
+    Parameters
+    ----------
+    drop_fraction : float, default=0.3
+        Which part of a layer is exchanged at the beginning; in (0, 1).
+    interval : int, default=None
+        Number of training steps between updates; a fortieth of all the steps if None.
+    stop : float, default=0.75
+        Fraction of the training after which the masks stay; in (0, 1].
+
+    References
+    ----------
+    Mocanu, D. C., Mocanu, E., Stone, P., Nguyen, P. H., Gibescu, M., & Liotta, A. (2018). Scalable
+    training of artificial neural networks with adaptive sparse connectivity inspired by network
+    science. Nature Communications, 9, 2383.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> PrunedClassifier(strategy=Strategy("random", regrowth="set", start="init"))
+    PrunedClassifier(strategy=Strategy(importance='random', regrowth='set',
+                                       start='init'))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "drop_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "interval": [Interval(Integral, 1, None, closed="left"), None],
+        "stop": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    def __init__(
+        self, drop_fraction: float = 0.3, interval: int | None = None, stop: float = 0.75
+    ) -> None:
+        self.drop_fraction = drop_fraction
+        self.interval = interval
+        self.stop = stop
+
+    def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
+        """Make what takes part in the training; see :class:`Regrowth`."""
+        return _AtRandom(
+            elements, span, self.drop_fraction, self.interval, self.stop, generator=generator
+        )
+
+
+class _AtRandom(Exchange):
+    def __init__(self, *args, generator: torch.Generator) -> None:
+        super().__init__(*args)
+        self._generator = generator
+
+    def growth(self) -> dict[str, Tensor]:
+        return {
+            layer: torch.rand(size, generator=self._generator)
+            for layer, size in self.elements.sizes.items()
+        }
