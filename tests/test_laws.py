@@ -463,7 +463,7 @@ def test_the_output_keeps_its_units(network: str, structure: str) -> None:
         module,
         NETWORKS[network],
         structure=structure,
-        sparsity=asked(structure, 0.7),
+        sparsity=asked(structure, 0.6),
     )
     X = NETWORKS[network].inputs(5)
     assert estimator.predict_proba(X).shape == (5, len(estimator.classes_))
@@ -808,9 +808,14 @@ def explicit(structure: str, network: str) -> Explicit:
     return Explicit({first: 0.25} | ({others[-1]: None} if len(others) > 1 else {}))
 
 
-CROSS = list(
-    product(IMPORTANCES, [*ALLOCATIONS, "explicit"], SCHEDULES, RECOVERIES, STARTS, STRUCTURES)
-)
+# The dense network, which teaches where nobody else does, is not there at init.
+CROSS = [
+    values
+    for values in product(
+        IMPORTANCES, [*ALLOCATIONS, "explicit"], SCHEDULES, RECOVERIES, STARTS, STRUCTURES
+    )
+    if values[3:5] != ("distill", "init")
+]
 
 
 def assert_combines(

@@ -199,7 +199,7 @@ class PruningRun:
         net = dense.trainer.net
         masks = network.original_masks()
         with put_back(net.device):
-            if network.masks:
+            if network.masks and not self.elements.in_place:
                 rows = rows_on_device(net, dense.X, _N_CHECK_ROWS)
                 network = remove_dead_units(network, self._protected, rows)
             net.module_ = network.module

@@ -170,10 +170,10 @@ def mark_chosen(ax: Any, x: float, y: float) -> Any:
 
 
 def two_tones(ax: Any) -> Any:
-    """Make a colour map of two: the ground of the axes for 0, a colour for 1."""
+    """Make a colour map of two: the ground of the axes for 0, what stands out on it for 1."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("two_tones", [ax.get_facecolor(), COLOURS[0]])
+    return LinearSegmentedColormap.from_list("two_tones", [ax.get_facecolor(), foreground()])
 
 
 def add_legend(ax: Any, title: str | None = None) -> None:

@@ -164,8 +164,8 @@ class LayerSparsityDisplay:
             linestyle=":",
             label="whole network",
         )
-        ax.set_yticks(rows, names)
-        ax.invert_yaxis()
+        ax.set_yticks(rows, [name or "(network)" for name in names])
+        ax.set_ylim(len(names) - 0.4, -0.6)
         right = ax.secondary_yaxis("right")
         right.set_yticks(
             rows, [f"{a:,.0f} of {b:,.0f}" for a, b in zip(after, before, strict=True)]

@@ -32,6 +32,8 @@ class Elements(ABC):
 
     # Whether what is removed stays in the network as zeros, so that it could return.
     masked: ClassVar[bool] = True
+    # Whether what is left has to stay where it is, so that units that are dead stay too.
+    in_place: ClassVar[bool] = False
 
     def __init__(
         self,

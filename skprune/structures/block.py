@@ -23,7 +23,8 @@ class Block(Structure):
     A linear layer is cut like its matrix of outputs and inputs, a convolution like one such matrix
     for each position of its kernel, whose inputs are the channels that an output reads. Other
     weights are cut along their last two dimensions. What is left at the edges are smaller blocks,
-    so that a layer smaller than a block is one; each counts as one element.
+    so that a layer smaller than a block is one; each counts as one element. Units that are left
+    without a weight are not removed, since the others would no longer lie in blocks.
 
     Parameters
     ----------
@@ -65,7 +66,11 @@ class Block(Structure):
             layer: {name: _label(network, name, weights[name], *shape)}
             for layer, name in prunable_weights(network, protected).items()
         }
-        return LabelledElements(network, labels)
+        return _Blocks(network, labels)
+
+
+class _Blocks(LabelledElements):
+    in_place = True
 
 
 def _label(network: Network, name: str, weight: Tensor, n_outputs: int, n_inputs: int) -> Tensor:

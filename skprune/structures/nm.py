@@ -27,7 +27,8 @@ class NM(Structure):
 
     The structure fixes the sparsity, of each layer and so of the network: ``1 - n / m`` where `m`
     divides all inputs. Set ``sparsity=None`` on the estimator. Along a schedule of several steps,
-    every group keeps its best `n`, and the importance decides which of the others go first.
+    every group keeps its best `n`, and the importance decides which of the others go first. Units
+    that are left without a weight are not removed, since the groups would no longer be whole.
 
     Parameters
     ----------
@@ -77,6 +78,8 @@ class NM(Structure):
 
 
 class _Groups(SingleWeights):
+    in_place = True
+
     def __init__(self, network: Network, parameters: Mapping[str, str], n: int, m: int) -> None:
         super().__init__(network, parameters)
         self._n, self._m = n, m

@@ -35,6 +35,18 @@ class Mixed(nn.Module):
         return self.output(self.rnn(hidden.transpose(1, 2))[0][:, -1])
 
 
+class Bare(nn.Module):
+    """A weight of the network itself, beside a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixing = nn.Parameter(torch.randn(12, 6))
+        self.output = nn.Linear(6, 2)
+
+    def forward(self, X):
+        return self.output(torch.relu(X @ self.mixing))
+
+
 def make_fitted(module, X, **params):
     net = NeuralNetClassifier(
         module,
@@ -103,6 +115,20 @@ def test_layers_with_several_weights_and_with_none(mixed):
     )
     assert display.before["rnn"] == 3 * 7 * 6 + 3 * 7 * 7
     assert sum(display.kept.values()) == sum(mask.sum() for mask in mixed.masks_.values())
+
+
+def test_a_weight_of_the_network_itself():
+    X = np.random.default_rng(0).standard_normal((40, 12)).astype(np.float32)
+    fitted = make_fitted(Bare, X, sparsity=0.5)
+    display = LayerSparsityDisplay.from_estimator(fitted)
+    assert display.kept == {
+        "": fitted.masks_["mixing"].sum(),
+        "output": fitted.masks_["output.weight"].sum(),
+    }
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert names == ["(network)", "output"]
+    drawn = MaskDisplay.from_estimator(fitted, "mixing").image_.get_array()
+    np.testing.assert_array_equal(drawn, fitted.masks_["mixing"])
 
 
 def test_a_regressor_in_a_pipeline_on_given_axes():

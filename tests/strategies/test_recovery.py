@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from skprune import PrunedClassifier, PrunedRegressor, Strategy
 from skprune.components import resolve
+from skprune.estimators.path import pruning_path
 from skprune.network.network import Network, all_tensors
 from skprune.strategies import Distill, FineTune, Iterative, Recovery, Rewind
 from skprune.structures import STRUCTURES
@@ -378,6 +379,41 @@ def test_a_teacher_may_choose_columns_of_a_data_frame_by_name() -> None:
         make_net(), strategy=Strategy(recovery=Distill(teacher)), random_state=0
     ).fit(frame, y)
     assert by_name.score(frame, y) > 0.3
+
+
+# One dense training for several strategies.
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_strategies_that_share_a_dense_training_come_to_what_each_comes_to(structure: str) -> None:
+    recoveries = ["fine_tune", Rewind(), Rewind(2), Distill(), Distill(FOREST)]
+    estimator = PrunedClassifier(
+        make_net(module=Noisy), structure=structure, fine_tune_epochs=2, random_state=0
+    )
+    strategies = [Strategy(recovery=recovery, schedule="iterative") for recovery in recoveries]
+    path = pruning_path(estimator, X, y, sparsities=[0.25, 0.5], strategies=strategies)
+    assert len(path.estimators) == 2 * len(recoveries)
+    for shared in path.estimators:
+        alone = clone(shared).fit(X, y)
+        assert same_state(snapshot(shared.module_), snapshot(alone.module_))
+    assert len({shared.score(X, y) for shared in path.estimators}) > 1
+
+
+def test_a_chain_of_sparsities_keeps_its_first_teacher() -> None:
+    """The teacher's weights are counted each time that it is asked."""
+    asked = []
+
+    class Counts(NeuralNetClassifier):
+        def infer(self, x: Any, **fit_params: Any) -> Any:
+            if not any(p.requires_grad for p in self.module_.parameters()):
+                asked.append(int(sum(p.count_nonzero() for p in self.module_.parameters())))
+            return super().infer(x, **fit_params)
+
+    estimator = PrunedClassifier(make_net(Counts), fine_tune_epochs=2, random_state=0)
+    strategies = [Strategy(recovery=Distill())]
+    pruning_path(estimator, X, y, sparsities=[0.3, 0.5], strategies=strategies, path="chained")
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
 
 
 # What clones do.

@@ -99,8 +99,9 @@ def test_the_smallest_blocks_of_each_layer_go() -> None:
     norms = {}
     for name in layers:
         layer = module.get_submodule(name)
+        weight = layer.weight.detach()
         norms[name] = [
-            sum(float(layer.weight[place]) ** 2 for place in block) ** 0.5
+            sum(float(weight[place]) ** 2 for place in block) ** 0.5
             for block in blocks_of(layer, 2, 2)
         ]
     strategy = Strategy(allocation="uniform")
@@ -109,7 +110,7 @@ def test_the_smallest_blocks_of_each_layer_go() -> None:
         order = sorted(range(len(norms[name])), key=lambda i: -norms[name][i])
         kept = run.kept[-1][name].nonzero().flatten().tolist()
         assert kept == sorted(order[: len(kept)])
-        weight = module.get_submodule(name).weight
+        weight = module.get_submodule(name).weight.detach()
         for number, block in enumerate(blocks_of(module.get_submodule(name), 2, 2)):
             assert any(bool(weight[place]) for place in block) == (number in kept)
 
@@ -131,17 +132,23 @@ def test_a_fitted_network_keeps_whole_blocks() -> None:
                 n_kept += bool(block.all())
     assert pruned.sparsity_ == 1 - n_kept / n_blocks == pytest.approx(0.7, abs=0.5 / n_blocks)
     n_weights = sum(int(mask.sum()) for mask in pruned.masks_.values())
-    assert pruned.report_.total_after.weights <= n_weights
+    assert pruned.report_.total_after.weights == n_weights
+    assert pruned.module_.hidden0.weight.shape == (100, 64)
     assert pruned.score(X[300:600] / 16, y[300:600]) > 0.8
 
 
 def test_a_protected_layer_has_no_blocks() -> None:
     module = NETWORKS["mlp"].build()
     estimator = fit_untrained(
-        "PrunedClassifier", module, NETWORKS["mlp"], structure="block", protect=["hidden0"]
+        "PrunedClassifier",
+        module,
+        NETWORKS["mlp"],
+        structure="block",
+        protect=["hidden0"],
+        sparsity=0.5,
     )
     assert estimator.masks_["hidden0.weight"].all()
-    assert estimator.sparsity_ == 1 - 2 / 6  # 4 blocks and 2: each layer keeps one
+    assert estimator.sparsity_ == 0.5  # of 4 blocks and 2
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 4, 4), (0, 4), (4, -1), (2.5, 4), ("4", "4"), "44"])

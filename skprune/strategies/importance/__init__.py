@@ -1,22 +1,40 @@
 """What is a weight worth? One importance a file."""
 
 from skprune.strategies.importance.base import Importance, Judgement, Scoring
+from skprune.strategies.importance.fisher import Fisher
+from skprune.strategies.importance.grasp import GraSP
 from skprune.strategies.importance.lamp import LAMP
 from skprune.strategies.importance.magnitude import Magnitude
+from skprune.strategies.importance.movement import Movement
 from skprune.strategies.importance.random import RandomImportance
+from skprune.strategies.importance.snip import SNIP
+from skprune.strategies.importance.synflow import SynFlow
+from skprune.strategies.importance.taylor import Taylor
 
 __all__ = [
     "IMPORTANCES",
     "LAMP",
+    "SNIP",
+    "Fisher",
+    "GraSP",
     "Importance",
     "Judgement",
     "Magnitude",
+    "Movement",
     "RandomImportance",
     "Scoring",
+    "SynFlow",
+    "Taylor",
 ]
 
 IMPORTANCES: dict[str, type[Importance]] = {
     "random": RandomImportance,
     "magnitude": Magnitude,
     "lamp": LAMP,
+    "taylor": Taylor,
+    "movement": Movement,
+    "snip": SNIP,
+    "grasp": GraSP,
+    "synflow": SynFlow,
+    "fisher": Fisher,
 }

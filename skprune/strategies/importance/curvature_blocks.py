@@ -75,8 +75,8 @@ class CurvatureSum:
             added = damping * float(trace) / self._n_weights
             return _Matrices(matrices, self._n_weights, added, layer_at)
         vectors = torch.cat(self._vectors, 1).div_(self._total**0.5)
-        trace = vectors.square().sum(dtype=torch.float64)
-        added = damping * float(trace) / self._n_weights
+        self._vectors = []
+        added = damping * float(vectors.norm()) ** 2 / self._n_weights
         return _OuterProducts(vectors, self._n_weights, added, layer_at)
 
 

@@ -64,7 +64,7 @@ def gradient(loss: Tensor, weights: Mapping[str, Tensor], *, create_graph: bool 
     gradients = torch.autograd.grad(
         loss, list(weights.values()), create_graph=create_graph, materialize_grads=True
     )
-    return dict(zip(weights, gradients, strict=True))
+    return {name: g.to_dense() for name, g in zip(weights, gradients, strict=True)}
 
 
 def weight_of(batch: Batch) -> float:
@@ -164,7 +164,7 @@ def require_gradients(scores: Mapping[str, Tensor], elements: Elements) -> None:
             raise ValueError(
                 f"The weights of layer {name!r} or their gradients are all zero, so that they do "
                 "not rank them: the loss does not depend on the layer, forward computes it "
-                "without gradients (torch.no_grad), or the network fits its rows exactly. Protect "
-                f"the layer (protect=[{name!r}]) or use an importance without gradients, such as "
-                "'magnitude'."
+                "without gradients (torch.no_grad), training passes it over "
+                "(requires_grad=False), or the network fits its rows exactly. Protect the layer "
+                f"(protect=[{name!r}]) or use an importance without gradients, such as 'magnitude'."
             )

@@ -1,16 +1,23 @@
 """Optimal brain damage: the diagonal of the Hessian."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from numbers import Integral
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from skprune._sklearn import Interval, StrOptions
 from skprune.strategies.importance.base import Importance, Scoring
-from skprune.strategies.importance.second_order import Calls, curvature_vectors, evaluating
+from skprune.strategies.importance.gradients import (
+    differentiable,
+    gradient,
+    require_gradients,
+    weight_of,
+    weighted_mean,
+)
+from skprune.strategies.importance.row_gradients import mean_power
+from skprune.strategies.importance.second_order import gauss_newton
 
 __all__ = ["OBD"]
 
@@ -33,6 +40,9 @@ class OBD(Importance):
         Number of rows, drawn at random, at the most.
     n_probes : int, default=10
         Number of vectors of random signs for each batch of ``"hutchinson"``.
+    chunk_size : int, default=32
+        How many rows' gradients, each as large as the network, ``"gauss_newton"`` holds at a time.
+        It does not change the scores. Ordinary linear layers take no such memory.
 
     References
     ----------
@@ -55,66 +65,52 @@ class OBD(Importance):
         "curvature": [StrOptions({"gauss_newton", "hutchinson"})],
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "n_probes": [Interval(Integral, 1, None, closed="left")],
+        "chunk_size": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
-        self, curvature: str = "gauss_newton", n_samples: int = 1000, n_probes: int = 10
+        self,
+        curvature: str = "gauss_newton",
+        n_samples: int = 1000,
+        n_probes: int = 10,
+        chunk_size: int = 32,
     ) -> None:
         self.curvature = curvature
         self.n_samples = n_samples
         self.n_probes = n_probes
+        self.chunk_size = chunk_size
 
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        names = list(scoring.elements.spread(scoring.elements.kept))
-        if self.curvature == "gauss_newton":
-            diagonal = self._gauss_newton(scoring, names)
+        if self.curvature == "hutchinson":
+            diagonal = weighted_mean(self._estimates(scoring))
         else:
-            diagonal = self._hutchinson(scoring, names)
-        weights = [scoring.weights[name] for name in names]
-        parts = diagonal.split([weight.numel() for weight in weights])
-        return scoring.elements.total(
+            diagonal = mean_power(gauss_newton(scoring), 2, self.n_samples, self.chunk_size)
+        scores = scoring.elements.total(
             {
-                name: part.view(weight.shape) * weight.double().square() / 2
-                for name, weight, part in zip(names, weights, parts, strict=True)
+                name: second.double() * scoring.weights[name].double().square() / 2
+                for name, second in diagonal.items()
             }
         )
+        require_gradients(scores, scoring.elements)
+        return scores
 
-    def _gauss_newton(self, scoring: Scoring, names: Sequence[str]) -> Tensor:
-        diagonal, total = torch.zeros((), dtype=torch.float64), 0.0
-        module = scoring.elements.network.module
-        for vectors, weight in curvature_vectors(
-            module, names, scoring.samples, self.n_samples, scoring.generator, "gauss_newton"
-        ):
-            diagonal = diagonal.to(vectors.device) + vectors.square().sum(0, dtype=torch.float64)
-            total += weight
-        return diagonal / total
+    def _estimates(self, scoring: Scoring) -> Iterator[tuple[float, dict[str, Tensor]]]:
+        network, samples, generator = scoring.elements.network, scoring.samples, scoring.generator
+        weights = network.weights
+        with differentiable(network.module, weights):
+            for batch in samples.batches(self.n_samples, generator):
+                loss = samples.loss(network.module, batch)
+                first = gradient(loss, weights, create_graph=True)
+                for _ in range(self.n_probes):
+                    signs = {name: _signs(part, generator) for name, part in first.items()}
+                    along = sum((part * signs[name]).sum() for name, part in first.items())
+                    second = gradient(along, weights, create_graph=True)
+                    yield (
+                        weight_of(batch),
+                        {name: part.detach() * signs[name] for name, part in second.items()},
+                    )
 
-    def _hutchinson(self, scoring: Scoring, names: Sequence[str]) -> Tensor:
-        network, samples = scoring.elements.network, scoring.samples
-        loss = Calls(network.module, samples.loss)
-        parameters = [
-            network.module.get_parameter(name).detach().requires_grad_() for name in names
-        ]
-        stand_ins = dict(zip([f"module.{name}" for name in names], parameters, strict=True))
-        diagonal, total = torch.zeros((), dtype=torch.float64), 0.0
-        for batch in samples.batches(self.n_samples, scoring.generator):
-            weight = len(batch.targets) if batch.weights is None else float(batch.weights.sum())
-            with torch.enable_grad(), evaluating(network.module):
-                value = functional_call(loss, stand_ins, (batch,))
-                gradients = torch.autograd.grad(
-                    value, parameters, create_graph=True, materialize_grads=True
-                )
-                gradient = torch.cat([part.flatten() for part in gradients])
-            estimate = torch.zeros_like(gradient, dtype=torch.float64)
-            for _ in range(self.n_probes):
-                draw = torch.randint(2, gradient.shape, generator=scoring.generator)
-                signs = (2 * draw - 1).to(gradient)
-                products = torch.autograd.grad(
-                    gradient, parameters, signs, retain_graph=True, materialize_grads=True
-                )
-                product = torch.cat([part.flatten() for part in products])
-                estimate += (signs * product).double()
-            diagonal = diagonal.to(estimate.device) + weight * estimate / self.n_probes
-            total += weight
-        return diagonal / total
+
+def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
+    return (2 * torch.randint(2, like.shape, generator=generator) - 1).to(like)

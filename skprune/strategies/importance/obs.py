@@ -11,7 +11,7 @@ from skprune._sklearn import Interval, StrOptions
 from skprune.network.layers import layer_of
 from skprune.strategies.importance.base import Importance, Judgement, Scoring
 from skprune.strategies.importance.curvature_blocks import CurvatureSum
-from skprune.strategies.importance.second_order import CURVATURES, curvature_vectors
+from skprune.strategies.importance.second_order import CURVATURES, curvature_vectors, gauss_newton
 
 __all__ = ["OBS"]
 
@@ -91,15 +91,9 @@ class OBS(Importance):
         left = _Left({name: kept > 0 for name, kept in elements.spread(elements.kept).items()})
         size = min(self.block_size or len(left), len(left))
         curvature = CurvatureSum(len(left), size)
-        for vectors, total in curvature_vectors(
-            network.module,
-            left.names,
-            scoring.samples,
-            self.n_samples,
-            scoring.generator,
-            self.curvature,
-        ):
-            curvature.add(vectors[:, left.index.to(vectors.device)], total)
+        seen = scoring if self.curvature == "fisher" else gauss_newton(scoring)
+        for weight, vectors in curvature_vectors(seen, left.names, self.n_samples):
+            curvature.add(left.take(vectors), weight)
         blocks = curvature.damped(self.damping, left.layer_at)
         weights = left.gather(scoring.weights).double()
         scores = left.scatter(weights.square() / blocks.inverse_diagonal() / 2)
@@ -136,10 +130,15 @@ class _Left:
     def __len__(self) -> int:
         return len(self.index)
 
+    def take(self, values: Tensor) -> Tensor:
+        """Take what belongs to the weights that are left, along the last dimension."""
+        if len(self) == values.shape[-1]:
+            return values
+        return values.index_select(-1, self.index.to(values.device))
+
     def gather(self, values: Mapping[str, Tensor]) -> Tensor:
         """Take a value of each weight that is left."""
-        values = torch.cat([values[name].flatten() for name in self.names])
-        return values[self.index.to(values.device)]
+        return self.take(torch.cat([values[name].flatten() for name in self.names]))
 
     def scatter(self, values: Tensor) -> dict[str, Tensor]:
         """Put values back where the weights are, in the shapes of the parameters."""

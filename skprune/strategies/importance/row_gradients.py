@@ -98,7 +98,8 @@ def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int)
             shares = _shares(batch)
             factors = _linear_factors(network.module, samples, batch, weights)
             mean = {
-                name: (outputs.abs().pow(p) * shares[:, None]).T @ inputs.abs().pow(p)
+                name: (outputs.abs().pow(p) * shares.to(outputs.dtype)[:, None]).T
+                @ inputs.abs().pow(p)
                 for name, (outputs, inputs) in factors.items()
             }
             others = {name: weight for name, weight in weights.items() if name not in factors}
@@ -121,7 +122,7 @@ def _row_weights(batch: Batch) -> Tensor:
 
 
 def _shares(batch: Batch) -> Tensor:
-    weights = _row_weights(batch)
+    weights = _row_weights(batch).double()
     return weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
 
@@ -169,9 +170,7 @@ class _PerRow:
                 return self._vectorized(weights, batch)
             except RuntimeError:  # what vmap has no rule for: recurrent layers, .item()
                 self._at_once = False
-        rows = [
-            gradient(self._losses(row).sum(), weights) for row in _chunks(batch, size=1)
-        ]
+        rows = [gradient(self._losses(row).sum(), weights) for row in _chunks(batch, size=1)]
         return {name: torch.stack([row[name] for row in rows]) for name in weights}
 
     def _vectorized(self, weights: Mapping[str, Tensor], batch: Batch) -> Tensors:
@@ -223,7 +222,10 @@ def _linear_factors(
         name: made[0]
         for name, made in calls.items()
         if len(made) == 1 and made[0][0].dim() == 2 and len(made[0][0]) == n_rows
+        if made[0][1].requires_grad
     }
+    if not once:
+        return {}
     found = gradient(
         loss,
         {name: weights[name] for name in once}

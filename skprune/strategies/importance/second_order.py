@@ -1,138 +1,126 @@
-"""Curvature of the loss, as vectors whose outer products add up to it."""
+"""Curvature of the loss, as outer products of gradients."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, hessian, jacrev, vmap
+from torch.func import hessian, vmap
+from torch.utils._pytree import tree_map
 
-from skprune.strategies.importance.base import Samples
+from skprune.strategies.importance.base import Samples, Scoring
+from skprune.strategies.importance.gradients import differentiable, weight_of
+from skprune.strategies.importance.row_gradients import _chunks, _PerRow
+from skprune.training.samples import Batch
 
-__all__ = ["CURVATURES", "Calls", "curvature_vectors", "evaluating"]
+__all__ = ["CURVATURES", "curvature_vectors", "gauss_newton"]
 
 CURVATURES = ("fisher", "gauss_newton")
 
-# Numbers that the vectors of a chunk hold, at the most.
+# Numbers that the vectors of some rows hold, at the most.
 _CHUNK = 2**24
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and each of its parts back afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-
-
 def curvature_vectors(
-    module: nn.Module,
-    names: Sequence[str],
-    samples: Samples,
-    n_samples: int,
-    generator: torch.Generator,
-    curvature: str,
-) -> Iterator[tuple[Tensor, float]]:
-    """Compute vectors whose outer products add up to the curvature of the loss.
+    scoring: Scoring, names: Sequence[str], n_samples: int
+) -> Iterator[tuple[float, Tensor]]:
+    """Compute the gradients of rows, whose outer products add up to the empirical Fisher matrix.
 
     Parameters
     ----------
-    module : nn.Module
-        The network.
+    scoring : Scoring
+        The network, its rows, and where a choice of them is drawn from; see :func:`gauss_newton`
+        for the vectors of another matrix.
     names : sequence of str
-        The parameters with respect to which the curvature is taken, one after another.
-    samples : Samples
-        Where rows are drawn from.
+        The weights with respect to which it is taken, one parameter after another.
     n_samples : int
         How many rows, at the most.
-    generator : Generator
-        The source of randomness.
-    curvature : {"fisher", "gauss_newton"}
-        The empirical Fisher matrix, with one vector a row: the gradient of its loss. Or the
-        Gauss-Newton matrix, with as many vectors a row as the network has outputs.
 
     Yields
     ------
-    vectors : Tensor of shape (n_vectors, n_weights)
-        Those of some rows, times the roots of the rows' weights.
-    total : float
-        The sum of these rows' weights. The curvature of the mean loss is the sum of all outer
-        products over the sum of all totals.
+    weight : float
+        What some rows weigh. The matrix is the sum of all outer products over the sum of all these.
+    vectors : Tensor of shape (n_rows, n_weights)
+        The gradients of their losses, times the roots of their weights.
     """
-    parameters = {f"module.{name}": module.get_parameter(name).detach() for name in names}
-    n_weights = sum(parameter.numel() for parameter in parameters.values())
-    for batch in samples.batches(n_samples, generator):
-        of_row = _OfRow(module, samples, batch, parameters)
-        weights = torch.ones(len(batch.targets)) if batch.weights is None else batch.weights
-        with torch.no_grad(), evaluating(module):
-            if curvature == "fisher":
-                function, n_vectors = of_row.gradient, 1
-            else:
-                outputs = samples.outputs(module, batch.inputs)
-                function, n_vectors = of_row.gauss_newton, outputs.shape[1:].numel()
-            size = max(1, _CHUNK // (n_weights * n_vectors))
-            for start in range(0, len(weights), size):
-                rows = slice(start, start + size)
-                vectors = _rowwise(function, _part(batch.inputs, rows), batch.targets[rows])
-                vectors = vectors.view(-1, n_vectors, n_weights)
-                roots = weights[rows].to(vectors).sqrt()
-                yield (vectors * roots[:, None, None]).flatten(0, 1), float(weights[rows].sum())
+    module = scoring.elements.network.module
+    weights = {name: scoring.elements.network.weights[name] for name in names}
+    size = max(1, _CHUNK // sum(weight.numel() for weight in weights.values()))
+    per_row = _PerRow(module, scoring.samples)
+    with differentiable(module, weights):
+        for batch in scoring.samples.batches(n_samples, scoring.generator):
+            for chunk in _chunks(batch, size):
+                parts = [rows.flatten(1) for rows in per_row(weights, chunk).values()]
+                vectors = torch.cat(parts, 1)
+                if chunk.weights is not None:
+                    vectors *= chunk.weights.to(vectors).sqrt()[:, None]
+                yield weight_of(chunk), vectors
 
 
-class _OfRow:
-    """What is computed of a single row of a batch."""
+def gauss_newton(scoring: Scoring) -> Scoring:
+    """Replace the rows by others, whose Fisher matrix is the Gauss-Newton matrix of the former.
 
-    def __init__(
-        self, module: nn.Module, samples: Samples, batch: Any, parameters: Mapping[str, Tensor]
-    ) -> None:
-        self._loss = Calls(module, samples.losses)
-        self._outputs = Calls(module, samples.outputs)
-        self._samples, self._batch, self._parameters = samples, batch, parameters
+    Parameters
+    ----------
+    scoring : Scoring
+        The network and its rows.
 
-    def gradient(self, inputs: Any, target: Tensor) -> Tensor:
-        def loss(parameters: Mapping[str, Tensor]) -> Tensor:
-            return functional_call(self._loss, parameters, (self._row(inputs, target),))[0]
-
-        return torch.cat([part.flatten() for part in grad(loss)(self._parameters).values()])
-
-    def gauss_newton(self, inputs: Any, target: Tensor) -> Tensor:
-        row = self._row(inputs, target)
-
-        def outputs(parameters: Mapping[str, Tensor]) -> Tensor:
-            return functional_call(self._outputs, parameters, (row.inputs,))
-
-        def loss(outputs: Tensor) -> Tensor:
-            return self._samples.losses(_Given(outputs), row)[0]
-
-        now = outputs(self._parameters)
-        size = now.numel()
-        values, vectors = torch.linalg.eigh(hessian(loss)(now).view(size, size))
-        # A loss that is not convex in the outputs loses its directions of negative curvature.
-        root = vectors * values.clamp(min=0).sqrt()
-        parts = jacrev(lambda parameters: outputs(parameters).flatten() @ root)(self._parameters)
-        return torch.cat([part.flatten(1) for part in parts.values()], 1)
-
-    def _row(self, inputs: Any, target: Tensor) -> Any:
-        return self._batch._replace(
-            inputs=_part(inputs, None), targets=target[None], weights=None
-        )
+    Returns
+    -------
+    scoring : Scoring
+        With as many rows for each as the network has outputs.
+    """
+    return replace(scoring, samples=_GaussNewton(scoring.elements.network.module, scoring.samples))
 
 
-class Calls(nn.Module):
-    """Calls a function with a module, whose parameters can then be stood in for."""
+class _GaussNewton:
+    """Rows whose losses are linear in the outputs.
 
-    def __init__(self, module: nn.Module, function: Any) -> None:
-        super().__init__()
-        self.module = module
-        self._function = function
+    The second derivatives of a row's loss in the outputs are a sum of outer products, and each of
+    their factors is the target of a row here: the loss is its product with the outputs.
+    """
 
-    def forward(self, argument: Any) -> Tensor:
-        return self._function(self.module, argument)
+    def __init__(self, module: nn.Module, samples: Samples) -> None:
+        self._module, self._samples = module, samples
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def batches(
+        self, n_rows: int | None = None, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        for batch in self._samples.batches(n_rows, generator):
+            for factor in self._factors(batch):
+                yield Batch(batch.inputs, factor, batch.weights)
+
+    def outputs(self, module: nn.Module, inputs: Any) -> Tensor:
+        return self._samples.outputs(module, inputs).flatten(1)
+
+    def losses(self, module: nn.Module, batch: Batch) -> Tensor:
+        return (self.outputs(module, batch.inputs) * batch.targets).sum(1)
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        return self.losses(module, batch).mean()
+
+    def _factors(self, batch: Batch) -> Tensor:
+        """Factorize the second derivatives; of shape (n_outputs, n_rows, n_outputs)."""
+
+        def second_derivatives(outputs: Tensor, inputs: Any, target: Tensor) -> Tensor:
+            row = Batch(tree_map(lambda values: values[None], inputs), target[None], None)
+            return hessian(lambda given: self._samples.losses(_Given(given[None]), row).sum())(
+                outputs
+            )
+
+        with torch.no_grad():
+            outputs = self._samples.outputs(self._module, batch.inputs)
+            found = _rowwise(second_derivatives, outputs, batch.inputs, batch.targets)
+        size = outputs[0].numel()
+        values, directions = torch.linalg.eigh(found.reshape(-1, size, size))
+        # A loss that is not convex in the outputs loses its directions of negative curvature. The
+        # mean over all rows is then one over those of the former, times the number of outputs.
+        roots = (size * values.clamp(min=0)).sqrt()
+        return (directions * roots[:, None]).movedim(2, 0)
 
 
 class _Given(nn.Module):
@@ -146,15 +134,14 @@ class _Given(nn.Module):
         return self._outputs
 
 
-def _rowwise(function: Any, inputs: Any, targets: Tensor) -> Tensor:
-    """Apply a function to each row, all at once where the network's operations allow it."""
+def _rowwise(function: Callable[..., Tensor], *rows: Any) -> Tensor:
+    """Apply a function to each row: to all at once where torch can, else in turns."""
     try:
-        return vmap(function)(inputs, targets)
-    except RuntimeError:
-        return torch.stack([function(_part(inputs, i), targets[i]) for i in range(len(targets))])
-
-
-def _part(inputs: Any, index: Any) -> Any:
-    if isinstance(inputs, Mapping):
-        return {key: value[index] for key, value in inputs.items()}
-    return inputs[index]
+        return vmap(function)(*rows)
+    except RuntimeError:  # what vmap has no rule for, such as .item()
+        return torch.stack(
+            [
+                function(*tree_map(lambda values, i=i: values[i], rows))
+                for i in range(len(rows[0]))
+            ]
+        )

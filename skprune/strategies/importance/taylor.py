@@ -1,6 +1,6 @@
 """First-order Taylor expansion: what the loss would change by, were it linear in the weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -23,8 +23,8 @@ class Taylor(Importance):
 
     The change is the product of a weight and its gradient. A unit sums it over all the weights
     that go with it. With the defaults this is the criterion of [1]_ for single weights and their
-    sums; ``signed=True`` makes it that for gates. ``Taylor(p=1, per="row", signed=True)`` is the
-    criterion of [2]_.
+    sums; ``signed=True`` makes it that for gates. ``Taylor(p=1, per="row", signed=True)`` comes
+    to the criterion of [2]_, which looks at activations.
 
     Parameters
     ----------
@@ -91,20 +91,25 @@ class Taylor(Importance):
         elements, weights = scoring.elements, scoring.weights
         if self.signed:
             scores = weighted_mean(
-                (
-                    share,
-                    self._powers(elements.total({n: g * weights[n] for n, g in gradients.items()})),
-                )
-                for share, gradients in self._gradients(scoring)
+                (share, self._power(elements.total({n: g * weights[n] for n, g in each.items()})))
+                for share, each in self._gradients(scoring)
             )
         else:
-            if self.per == "row":
-                means = mean_power(scoring, self.p, self.n_samples, self.chunk_size)
-            else:
-                means = weighted_mean(
-                    (share, self._powers(gradients)) for share, gradients in self._gradients(scoring)
-                )
-            powers = self._powers(weights)
-            scores = elements.total({name: mean * powers[name] for name, mean in means.items()})
+            size = self._power(weights)
+            change = {name: power * size[name] for name, power in self._mean_power(scoring).items()}
+            scores = elements.total(change)
         require_gradients(scores, elements)
         return scores
+
+    def _gradients(self, scoring: Scoring) -> Iterator[tuple[float, dict[str, Tensor]]]:
+        if self.per == "row":
+            return row_gradients(scoring, self.n_samples, self.chunk_size)
+        return batch_gradients(scoring, self.n_samples)
+
+    def _mean_power(self, scoring: Scoring) -> dict[str, Tensor]:
+        if self.per == "row":
+            return mean_power(scoring, self.p, self.n_samples, self.chunk_size)
+        return weighted_mean((share, self._power(each)) for share, each in self._gradients(scoring))
+
+    def _power(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.abs().pow(self.p) for name, tensor in tensors.items()}

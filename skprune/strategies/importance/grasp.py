@@ -1,0 +1,96 @@
+"""Gradient signal preservation: keep what the flow of gradients lives on."""
+
+from collections.abc import Iterator, Sequence
+from numbers import Integral
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from skprune._sklearn import Interval
+from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.gradients import (
+    differentiable,
+    gradient,
+    require_gradients,
+    weight_of,
+    weighted_mean,
+)
+from skprune.training.samples import Batch
+
+__all__ = ["GraSP"]
+
+
+class GraSP(Importance):
+    """Product of a weight and the Hessian-gradient product of the mean loss over the rows.
+
+    Twice the score is what the squared norm of the gradient loses with the weight, to the first
+    order. A positive score is that of a weight whose removal makes the gradient smaller: it is
+    kept, and a weight whose removal makes the gradient larger goes first. The paper's score has
+    the opposite sign and removes the highest. A unit sums the scores of all the weights that go
+    with it. It is made to prune a network before it is trained (``start="init"``).
+
+    Parameters
+    ----------
+    n_samples : int or None, default=1000
+        How many rows are looked at, drawn at random; all if None. They are held in memory.
+
+    References
+    ----------
+    Wang, C., Zhang, G., & Grosse, R. (2020). Picking winning tickets before training by preserving
+    gradient flow. International Conference on Learning Representations.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> PrunedClassifier(strategy=Strategy("grasp", "global", start="init"))
+    PrunedClassifier(strategy=Strategy(allocation='global', importance='grasp',
+                                       start='init'))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_samples": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(self, n_samples: int | None = 1000) -> None:
+        self.n_samples = n_samples
+
+    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+        """Score the elements; see :class:`Importance`."""
+        batches = list(scoring.samples.batches(self.n_samples, scoring.generator))
+        product = weighted_mean(_hessian_products(scoring, batches))
+        scores = scoring.elements.total(
+            {name: value * scoring.weights[name] for name, value in product.items()}
+        )
+        require_gradients(scores, scoring.elements)
+        return scores
+
+
+def _hessian_products(
+    scoring: Scoring, batches: Sequence[Batch]
+) -> Iterator[tuple[float, dict[str, Tensor]]]:
+    """Go through batches for the products of their Hessians with the gradient over all of them."""
+    network, samples = scoring.elements.network, scoring.samples
+    weights = network.weights
+    # No other way of computing attention can be differentiated twice.
+    with differentiable(network.module, weights), sdpa_kernel(SDPBackend.MATH):
+        mean = weighted_mean(
+            (weight_of(batch), gradient(samples.loss(network.module, batch), weights))
+            for batch in batches
+        )
+        # A masked weight is not trained, and has no part in the flow.
+        for name, mask in network.masks.items():
+            mean[name] *= mask.to(mean[name].device)
+        for batch in batches:
+            loss = samples.loss(network.module, batch)
+            first = gradient(loss, weights, create_graph=True)
+            product = torch.stack([(first[name] * mean[name]).sum() for name in weights]).sum()
+            try:
+                products = gradient(product, weights)
+            except NotImplementedError as error:
+                raise ValueError(
+                    f"A layer of {type(network.module).__name__} has no second derivative in torch "
+                    f"({error}), which importance='grasp' needs. Use importance='snip' or 'synflow'."
+                ) from error
+            yield weight_of(batch), products

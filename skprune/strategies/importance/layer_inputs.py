@@ -1,0 +1,216 @@
+"""What linear layers and convolutions are given, as rows that their weights are multiplied with."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.nn.modules.conv import _ConvNd
+
+from skprune._sklearn import InvalidParameterError
+from skprune.network.layers import layer_of
+from skprune.structures.base import Elements
+
+__all__ = ["InputRows", "elements_of_columns", "readers", "total_of_readers"]
+
+# Numbers that the rows made of some inputs hold, at the most.
+_CHUNK = 2**22
+
+
+def elements_of_columns(elements: Elements) -> dict[str, Tensor]:
+    """Say which columns of the weights go together.
+
+    Columns are what a row of a weight, an output's, is multiplied with: the inputs of a linear
+    layer, and those of a convolution at each position of its kernel.
+
+    Parameters
+    ----------
+    elements : Elements
+        What can be removed.
+
+    Returns
+    -------
+    columns : dict of str to Tensor of int of shape (n_columns,)
+        By the parameter's name; equal numbers where the weights of a row go with one element.
+        Weights whose rows alone go with elements are left out: nothing of what they are given does.
+    """
+    codes = {name: torch.arange(2, size + 2) for name, size in elements.sizes.items()}
+    columns = {}
+    for name, code in elements.spread(codes).items():
+        numbers = code.flatten(1)[0].unique(return_inverse=True)[1]
+        if elements.masked or numbers.any():
+            columns[name] = numbers
+    return columns
+
+
+def total_of_readers(elements: Elements, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Add up scores of weights over the elements that their columns belong to.
+
+    What is lost with a unit is lost to the weights that read it, and not to those that make it.
+
+    Parameters
+    ----------
+    elements : Elements
+        What can be removed.
+    scores : mapping of str to Tensor
+        A score of each weight, by the parameter's name.
+
+    Returns
+    -------
+    totals : dict of str to Tensor of shape (n_elements,)
+        By layer.
+    """
+    if elements.masked:
+        return elements.total(scores)
+    totals = {name: torch.zeros(size, dtype=torch.float64) for name, size in elements.sizes.items()}
+    for name, score in scores.items():
+        parts = {group: part for group, part in elements.total({name: score}).items() if part.any()}
+        own = elements.aliases.get(layer_of(name), layer_of(name))
+        for group, part in parts.items():
+            # A layer that feeds its own group, as around a residual sum, counts on both sides.
+            if group != own or len(parts) == 1:
+                totals[group] += part
+    return totals
+
+
+class InputRows:
+    """Collects what the layers of some weights are given.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    names : collection of str
+        The parameters' names.
+    importance : str
+        What needs to know, for the message.
+
+    Raises
+    ------
+    InvalidParameterError
+        If one of them is no weight of a linear layer or a convolution; the message names it.
+    """
+
+    def __init__(self, module: nn.Module, names: Iterable[str], importance: str) -> None:
+        parameters = dict(module.named_parameters())
+        self._importance = importance
+        self.layers: dict[str, list[nn.Module]] = {}
+        for name in names:
+            self.layers[name] = [
+                layer
+                for layer in module.modules()
+                if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
+                and layer.weight is parameters[name]
+            ]
+            if not self.layers[name]:
+                self._refuse(name, "is not the weight of a linear layer or a convolution")
+
+    def _refuse(self, name: str, why: str) -> None:
+        layer = layer_of(name)
+        raise InvalidParameterError(
+            f"{self._importance} looks at what each weight is multiplied with, and {layer!r} {why}."
+            f" Use another importance, such as 'magnitude' or 'obs', or protect it "
+            f"(protect=[{layer!r}])."
+        )
+
+    def order(self, run: Callable[[], Any]) -> list[str]:
+        """Put the names in the order in which the layers are reached.
+
+        Parameters
+        ----------
+        run : callable
+            Computes the outputs of the module for some rows.
+
+        Returns
+        -------
+        names : list of str
+            The names.
+        """
+        return list(self.given(self.layers, run))
+
+    def given(self, names: Iterable[str], run: Callable[[], Any]) -> dict[str, list[Tensor]]:
+        """Note the inputs of layers.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Whose.
+        run : callable
+            Computes the outputs of the module for some rows.
+
+        Returns
+        -------
+        inputs : dict of str to list of Tensor
+            Copies of the inputs, call by call.
+        """
+        inputs: dict[str, list[Tensor]] = {}
+
+        def note(name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
+            given = args[0] if args else kwargs["input"]
+            inputs.setdefault(name, []).append(given.detach().clone())
+
+        with ExitStack() as stack, torch.no_grad():
+            for name in names:
+                for layer in self.layers[name]:
+                    hook = partial(note, name)
+                    handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
+                    stack.callback(handle.remove)
+            run()
+        for name in names:
+            if name not in inputs:
+                self._refuse(name, "is not called as a layer")
+        return inputs
+
+    def rows(
+        self, name: str, inputs: Sequence[Tensor], weights: Tensor | None, *, ones: bool = False
+    ) -> Iterator[Tensor]:
+        """Arrange inputs as the rows that a weight is multiplied with.
+
+        Parameters
+        ----------
+        name : str
+            The parameter's name.
+        inputs : sequence of Tensor
+            What its layers are given for some rows of data.
+        weights : Tensor of shape (n_rows,) or None
+            Weights of these rows of data.
+        ones : bool, default=False
+            Whether a column of ones is added, which the bias is multiplied with.
+
+        Yields
+        ------
+        rows : Tensor of shape (n_groups, n, n_columns), in double precision
+            For each group of a convolution; times the roots of the weights.
+        """
+        layer = self.layers[name][0]
+        for given in inputs:
+            if isinstance(layer, _ConvNd) and given.dim() == len(layer.kernel_size) + 1:
+                given = given[None]
+            size = max(1, _CHUNK // max(1, _as_rows(layer, given[:1]).numel()))
+            for start in range(0, len(given), size):
+                part = given[start : start + size]
+                rows = _as_rows(layer, part).double()
+                if ones:
+                    rows = pad(rows, (0, 1), value=1.0)
+                if weights is not None and len(weights) == len(given):
+                    roots = weights[start : start + size].to(rows).sqrt()
+                    rows *= roots.repeat_interleave(rows.shape[1] // len(part))[:, None]
+                yield rows
+
+
+def _as_rows(layer: nn.Module, given: Tensor) -> Tensor:
+    if not isinstance(layer, _ConvNd):
+        return given.reshape(1, -1, given.shape[-1])
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    patches = pad(given, layer._reversed_padding_repeated_twice, mode=mode)
+    n_dims = len(layer.kernel_size)
+    for dim, (size, step, gap) in enumerate(
+        zip(layer.kernel_size, layer.stride, layer.dilation, strict=True), start=2
+    ):
+        patches = patches.unfold(dim, gap * (size - 1) + 1, step)[..., ::gap]
+    # Rows, channels, places, and places in the kernel; the channels come group by group.
+    patches = patches.unflatten(1, (layer.groups, -1)).movedim(2, 2 + n_dims)
+    return patches.movedim(1, 0).flatten(2 + n_dims).flatten(1, 1 + n_dims)

@@ -1,0 +1,608 @@
+"""Paths of sparsities, and estimators that choose on them by cross-validation."""
+
+import pickle
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_regression
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    ShuffleSplit,
+    StratifiedKFold,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skprune import (
+    PrunedClassifier,
+    PrunedClassifierCV,
+    PrunedRegressor,
+    PrunedRegressorCV,
+    Strategy,
+    UnreachableSparsityError,
+    pruning_path,
+)
+from skprune.metrics import macs_scorer, sparsity_scorer
+from skprune.model_selection import mask_stability, prediction_churn, sparsest_within
+from skprune.strategies import FineTune
+from tests.estimators.common import blobs, classifier_net, net_for, regressor_net
+from tests.helpers import same_state, snapshot
+
+PLAIN = {"classifier": PrunedClassifier, "regressor": PrunedRegressor}
+CROSS_VALIDATED = {"classifier": PrunedClassifierCV, "regressor": PrunedRegressorCV}
+SPARSITIES = [0.3, 0.6, 0.9]
+
+every_kind = pytest.mark.parametrize("kind", PLAIN)
+
+
+def data_for(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    if kind == "classifier":
+        return blobs()
+    X, y = make_regression(60, 5, n_informative=3, noise=5.0, random_state=0)
+    return X.astype(np.float32), (y / y.std()).astype(np.float32)
+
+
+def grid_of(kind: str, net: Any, **params: Any) -> GridSearchCV:
+    strategies = params.pop("strategies", ["magnitude"])
+    scoring = params.pop("scoring", None)
+    return GridSearchCV(
+        PLAIN[kind](net, random_state=0, **params),
+        [{"strategy": [strategy], "sparsity": SPARSITIES} for strategy in strategies],
+        cv=3,
+        scoring=scoring,
+        refit=False,
+    )
+
+
+# The path.
+
+
+@every_kind
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+@pytest.mark.parametrize("strategy", ["magnitude", "gradual_magnitude", "random_at_init"])
+def test_a_restarted_path_has_the_estimators_that_fits_give(
+    kind: str, structure: str, strategy: str
+) -> None:
+    X, y = data_for(kind)
+    plain = PLAIN[kind](
+        net_for(kind, batch_size=13), structure=structure, strategy=strategy, random_state=0
+    )
+    path = pruning_path(plain, X, y, sparsities=SPARSITIES)
+    assert [estimator.get_params(deep=False)["sparsity"] for estimator in path.estimators] == (
+        SPARSITIES
+    )
+    for sparsity, estimator in zip(SPARSITIES, path.estimators, strict=True):
+        alone = clone(plain).set_params(sparsity=sparsity).fit(X, y)
+        assert same_state(snapshot(estimator.module_), snapshot(alone.module_))
+        assert estimator.sparsity_ == alone.sparsity_
+        assert estimator.masks_.keys() == alone.masks_.keys()
+        for name in alone.masks_:
+            np.testing.assert_array_equal(estimator.masks_[name], alone.masks_[name])
+        np.testing.assert_array_equal(estimator.predict(X), alone.predict(X))
+        # The history is that of a fit, too, and training goes on alike.
+        assert (
+            estimator.history_[:, ("train_loss", "stage")]
+            == (alone.history_[:, ("train_loss", "stage")])
+        )
+        for each in (estimator, alone):
+            each.partial_fit(X, y)
+        assert same_state(snapshot(estimator.module_), snapshot(alone.module_))
+
+
+@every_kind
+def test_the_dense_network_of_a_path_is_that_of_a_fit_that_removes_nothing(kind: str) -> None:
+    X, y = data_for(kind)
+    plain = PLAIN[kind](net_for(kind), random_state=0)
+    dense = pruning_path(plain, X, y, sparsities=SPARSITIES).dense
+    alone = clone(plain).set_params(sparsity=0.0, fine_tune_epochs=0).fit(X, y)
+    assert same_state(snapshot(dense.module_), snapshot(alone.module_))
+    assert dense.sparsity_ == 0.0
+    assert all(mask.all() for mask in dense.masks_.values())
+
+
+def test_strategies_share_one_dense_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = blobs()
+    stages = count_stages(monkeypatch)
+    strategies = ["magnitude", "random", Strategy("lamp", schedule="iterative"), "random_at_init"]
+    plain = PrunedClassifier(classifier_net(), random_state=0)
+    path = pruning_path(plain, X, y, sparsities=SPARSITIES, strategies=strategies)
+    assert stages.count("training the dense network") == 1
+    assert [estimator.strategy for estimator in path.estimators[::3]][:2] == strategies[:2]
+    for estimator in path.estimators:
+        alone = clone(estimator).fit(X, y)
+        assert same_state(snapshot(estimator.module_), snapshot(alone.module_))
+
+
+def count_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    from skprune.training.stage import StageTrainer
+
+    stages: list[str] = []
+    train = StageTrainer.train
+
+    def counted(self: StageTrainer, epochs: int, **options: Any) -> None:
+        stages.append(options.get("stage", "fine-tuning"))
+        train(self, epochs, **options)
+
+    monkeypatch.setattr(StageTrainer, "train", counted)
+    return stages
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_a_chained_path_goes_on_from_the_sparsity_before(structure: str) -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(
+        classifier_net(max_epochs=4), structure=structure, fine_tune_epochs=5, random_state=0
+    )
+    estimators, dense = pruning_path(plain, X, y, sparsities=SPARSITIES, path="chained")
+    assert [len(e.history_) for e in [dense, *estimators]] == [4, 6, 8, 10]
+    for one, other in pairwise(estimators):
+        for name, mask in other.masks_.items():
+            assert (mask <= one.masks_[name]).all()
+        assert one.history_[:, "train_loss"] == other.history_[: len(one.history_), "train_loss"]
+    total = estimators[0].report_.total_before
+    assert total == estimators[-1].report_.total_before
+    for sparsity, estimator in zip(SPARSITIES, estimators, strict=True):
+        assert estimator.sparsity_ == pytest.approx(sparsity, abs=0.04)
+        before = snapshot(estimator.module_)
+        estimator.partial_fit(X, y)
+        assert not same_state(before, snapshot(estimator.module_))
+
+
+def test_a_chain_of_one_is_a_fit_with_a_share_of_the_epochs() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(classifier_net(), fine_tune_epochs=5, random_state=0)
+    (chained,) = pruning_path(plain, X, y, sparsities=[0.6], path="chained").estimators
+    alone = clone(plain).set_params(sparsity=0.6, fine_tune_epochs=2).fit(X, y)
+    assert same_state(snapshot(chained.module_), snapshot(alone.module_))
+
+
+def test_a_number_of_sparsities_is_spread_by_density() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(classifier_net(module__hidden=64, max_epochs=0), fine_tune_epochs=0)
+    path = pruning_path(plain, X, y, sparsities=5)
+    densities = np.array([1 - estimator.sparsity for estimator in path.estimators])
+    np.testing.assert_allclose(densities[[0, -1]], [0.5, 0.02], atol=1e-6)
+    ratios = densities[1:] / densities[:-1]
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-4)
+    assert len(pruning_path(plain, X, y, sparsities=1).estimators) == 1
+
+
+def test_a_number_of_sparsities_stays_within_what_can_be_reached() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(
+        classifier_net(module__hidden=8, max_epochs=0), structure="unit", fine_tune_epochs=0
+    )
+    path = pruning_path(plain, X, y, sparsities=4)
+    assert path.estimators[-1].sparsity == pytest.approx(1 - 1 / 8)
+    assert path.estimators[-1].module_.hidden.out_features == 1
+
+
+def test_the_estimator_of_a_path_stays_as_it_is() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(classifier_net(), random_state=0)
+    before = repr(plain)
+    pruning_path(plain, X, y, sparsities=[0.5])
+    assert repr(plain) == before
+    assert not hasattr(plain, "net_")
+    assert not hasattr(plain, "n_features_in_")
+
+
+BAD_SPARSITIES = {
+    "above": ([0.5, 1.0], r"sparsities must be in \[0, 1\); number 1 is 1.0"),
+    "below": ([-0.1], r"number 0 is -0.1"),
+    "nan": ([float("nan")], "number 0 is nan"),
+    "twice": ([0.5, 0.8, 0.5], "sparsities has 0.5 twice"),
+    "none": ([], "a list of one or more"),
+    "words": (["half"], "number 0 is 'half'"),
+    "nested": ([[0.5]], "a list of one or more"),
+    "zero": (0, "must be 1 or more|must be an int in the range"),
+}
+
+
+@pytest.mark.parametrize(("sparsities", "message"), BAD_SPARSITIES.values(), ids=BAD_SPARSITIES)
+def test_bad_sparsities(sparsities: Any, message: str) -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match=message):
+        pruning_path(PrunedClassifier(), X, y, sparsities=sparsities)
+    with pytest.raises(ValueError, match=message):
+        PrunedClassifierCV(sparsities=sparsities).fit(X, y)
+
+
+def test_what_cannot_be_reached_is_found_before_any_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X, y = blobs()
+    stages = count_stages(monkeypatch)
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5, 0.9999], cv=3)
+    with pytest.raises(UnreachableSparsityError, match="largest reachable sparsity"):
+        search.fit(X, y)
+    assert stages == []
+    assert not hasattr(search, "n_features_in_")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"path": "chain"}, "path"),
+        ({"strategies": []}, "strategies is empty"),
+        ({"strategies": ["magnitud"]}, "Did you mean 'magnitude'"),
+        ({"strategies": ["random", "random"]}, "strategies has random twice"),
+        ({"selection": "better"}, "selection"),
+        ({"structure": "units"}, "Did you mean 'unit'"),
+        ({"scoring": "acuracy"}, "scoring"),
+    ],
+)
+def test_bad_parameters(params: dict[str, Any], message: str) -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match=message):
+        PrunedClassifierCV(classifier_net(), cv=3, **params).fit(X, y)
+
+
+# The cross-validated estimators.
+
+
+@every_kind
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_scores_are_those_of_a_grid_search_bit_for_bit(kind: str, structure: str) -> None:
+    X, y = data_for(kind)
+    strategies = ["magnitude", "random"]
+    net = net_for(kind)
+    grid = grid_of(kind, net, strategies=strategies, structure=structure).fit(X, y)
+    search = CROSS_VALIDATED[kind](
+        net,
+        strategies=strategies,
+        sparsities=SPARSITIES,
+        structure=structure,
+        cv=3,
+        random_state=0,
+    ).fit(X, y)
+    assert search.cv_results_.keys() == grid.cv_results_.keys()
+    for key, values in grid.cv_results_.items():
+        if "time" not in key and key != "params":
+            np.testing.assert_array_equal(search.cv_results_[key], values, err_msg=key)
+    assert search.cv_results_["params"] == grid.cv_results_["params"]
+    assert search.score_path_.shape == (6, 3)
+    np.testing.assert_array_equal(
+        search.score_path_.mean(axis=1), search.cv_results_["mean_test_score"]
+    )
+
+
+def test_several_metrics_are_those_of_a_grid_search() -> None:
+    X, y = blobs()
+    scoring = {"loss": "neg_log_loss", "accuracy": "accuracy", "macs": macs_scorer}
+    grid = grid_of("classifier", classifier_net(), scoring=scoring).fit(X, y)
+    search = PrunedClassifierCV(
+        classifier_net(), sparsities=SPARSITIES, cv=3, scoring=scoring, random_state=0
+    ).fit(X, y)
+    for metric in scoring:
+        for key in (f"split1_test_{metric}", f"mean_test_{metric}", f"rank_test_{metric}"):
+            np.testing.assert_array_equal(search.cv_results_[key], grid.cv_results_[key])
+    np.testing.assert_array_equal(
+        search.score_path_.mean(axis=1), search.cv_results_["mean_test_loss"]
+    )
+    assert search.dense_scores_.keys() == scoring.keys()
+    assert search.dense_scores_["loss"].shape == (3,)
+    assert search.best_score_ == search.cv_results_["mean_test_loss"][search.best_index_]
+
+
+def test_the_results_make_a_data_frame() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(classifier_net(), sparsities=SPARSITIES, cv=3).fit(X, y)
+    frame = pd.DataFrame(search.cv_results_)
+    assert frame["param_sparsity"].tolist() == SPARSITIES
+    assert frame["param_strategy"].tolist() == ["magnitude"] * 3
+
+
+@every_kind
+@pytest.mark.parametrize("path", ["restart", "chained"])
+def test_what_is_chosen_is_fitted_on_all_the_data(kind: str, path: str) -> None:
+    X, y = data_for(kind)
+    params = {"fine_tune_epochs": 3, "random_state": 0}
+    search = CROSS_VALIDATED[kind](
+        net_for(kind), sparsities=SPARSITIES, path=path, selection=lambda _: 1, cv=3, **params
+    ).fit(X, y)
+    plain = PLAIN[kind](net_for(kind), **params)
+    wanted = SPARSITIES[:2] if path == "chained" else SPARSITIES[1:2]
+    expected = pruning_path(plain, X, y, sparsities=wanted, path=path).estimators[-1]
+    assert search.best_index_ == 1
+    assert search.best_params_ == {"strategy": "magnitude", "sparsity": 0.6}
+    assert search.strategy_ == "magnitude"
+    assert search.sparsities_.tolist() == SPARSITIES
+    assert same_state(snapshot(search.module_), snapshot(expected.module_))
+    np.testing.assert_array_equal(search.predict(X), expected.predict(X))
+    fitted = {name for name in vars(expected) if name.endswith("_")} | {"masks_", "report_"}
+    assert all(hasattr(search, name) for name in fitted)
+    assert search.sparsity_ == expected.sparsity_
+    if kind == "classifier":
+        np.testing.assert_array_equal(search.predict_proba(X), expected.predict_proba(X))
+
+
+def results_of(means: list[float], spread: float = 0.01) -> dict[str, Any]:
+    mean = np.array(means)
+    return {
+        "split0_test_score": mean - spread,
+        "split1_test_score": mean + spread,
+        "mean_test_score": mean,
+        "param_sparsity": np.ma.array([0.5, 0.8, 0.9, 0.5, 0.8, 0.9]),
+        "params": [{"strategy": s, "sparsity": p} for s in ("a", "b") for p in (0.5, 0.8, 0.9)],
+    }
+
+
+def choose(selection: Any, means: list[float], **options: Any) -> int:
+    return PrunedClassifierCV(selection=selection)._choose(results_of(means, **options), "score")
+
+
+def test_the_choice() -> None:
+    nan = float("nan")
+    assert choose("best", [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) == 0
+    # Of equally good ones, the sparsest.
+    assert choose("best", [0.9, 0.9, 0.7, 0.6, 0.5, 0.4]) == 1
+    # The standard error is that of the best: spread / sqrt(2) * sqrt(2) / sqrt(1) = spread.
+    assert choose("one_std_err", [0.9, 0.895, 0.7, 0.6, 0.893, 0.4]) == 1
+    assert choose("one_std_err", [0.9, 0.88, 0.7, 0.6, 0.893, 0.4]) == 4
+    assert choose("one_std_err", [0.9, 0.88, 0.7, 0.6, 0.88, 0.4]) == 0
+    with pytest.warns(UserWarning, match=r"NaN for 1 of 6 candidates, such as sparsity=0.5"):
+        assert choose("best", [nan, 0.8, 0.7, 0.6, 0.5, 0.4]) == 1
+    with pytest.raises(ValueError, match="'score' is NaN at every sparsity"):
+        choose("best", [nan] * 6)
+    for wrong in (6, -1, 0.5, None):
+        with pytest.raises(ValueError, match="selection must return the index of one of 6"):
+            choose(lambda _, wrong=wrong: wrong, [0.9] * 6)
+
+
+def test_a_rule_of_the_refit_kind_chooses() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(),
+        sparsities=SPARSITIES,
+        cv=3,
+        scoring={"accuracy": "accuracy", "sparsity": sparsity_scorer},
+        selection=sparsest_within("accuracy", tolerance=1.0, cost="sparsity"),
+    ).fit(X, y)
+    assert search.best_index_ == 2
+    with pytest.raises(ValueError, match=r"no metric 'acuracy'\. Did you mean 'accuracy'"):
+        clone(search).set_params(selection=sparsest_within("acuracy", cost="sparsity")).fit(X, y)
+
+
+def nan_above(limit: float) -> Any:
+    def score(estimator: Any, X: Any, y: Any) -> float:
+        return float("nan") if estimator.sparsity_ > limit else float(estimator.score(X, y))
+
+    return score
+
+
+def test_a_score_that_is_nan_for_one_sparsity() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(), sparsities=SPARSITIES, cv=3, scoring=nan_above(0.8), random_state=0
+    )
+    with pytest.warns(UserWarning, match=r"sparsity=0.9, strategy='magnitude'"):
+        search.fit(X, y)
+    assert search.best_index_ in (0, 1)
+    assert search.cv_results_["rank_test_score"][2] == 3
+    with pytest.raises(ValueError, match="NaN at every sparsity"):
+        clone(search).set_params(scoring=nan_above(0.0)).fit(X, y)
+
+
+def test_a_fold_that_trains_without_a_class() -> None:
+    X, y = blobs()
+    order = np.argsort(y)
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=KFold(3))
+    with pytest.raises(ValueError, match=r"Fold 0 trains without class .*0.*, which has 20 rows"):
+        search.fit(X[order], y[order])
+    assert not hasattr(search, "net_")
+    search.set_params(cv=StratifiedKFold(3)).fit(X[order], y[order])
+
+
+def test_folds_in_parallel_give_the_bits_of_serial_ones() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(classifier_net(), sparsities=SPARSITIES, cv=3, random_state=0)
+    serial = clone(search).fit(X, y)
+    parallel = clone(search).set_params(n_jobs=2).fit(X, y)
+    np.testing.assert_array_equal(serial.score_path_, parallel.score_path_)
+    assert same_state(snapshot(serial.module_), snapshot(parallel.module_))
+    for name, values in serial.stability_["magnitude"].items():
+        np.testing.assert_array_equal(values, parallel.stability_["magnitude"][name])
+
+
+def test_the_global_generators_stay_untouched() -> None:
+    X, y = blobs()
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=2, random_state=0).fit(X, y)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_generator_gives_all_folds_one_seed() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=3)
+    fits = [
+        clone(search).set_params(random_state=np.random.RandomState(0)).fit(X, y) for _ in range(2)
+    ]
+    np.testing.assert_array_equal(fits[0].score_path_, fits[1].score_path_)
+    seed = int(np.random.RandomState(0).randint(np.iinfo(np.int32).max))
+    same = clone(search).set_params(random_state=seed).fit(X, y)
+    np.testing.assert_array_equal(fits[0].score_path_, same.score_path_)
+
+
+def test_memory_serves_a_search_and_its_refit(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(), sparsities=SPARSITIES, cv=3, random_state=0, memory=str(tmp_path)
+    )
+    without = clone(search).set_params(memory=None).fit(X, y)
+    stages = count_stages(monkeypatch)
+    cold, cold_stages = clone(search).fit(X, y), list(stages)
+    stages.clear()
+    warm = clone(search).fit(X, y)
+    assert cold_stages.count("training the dense network") == 4
+    assert stages.count("training the dense network") == 0
+    for fitted in (cold, warm):
+        np.testing.assert_array_equal(fitted.score_path_, without.score_path_)
+        assert same_state(snapshot(fitted.module_), snapshot(without.module_))
+
+
+def test_groups_and_weights() -> None:
+    X, y = blobs()
+    groups = np.repeat(np.arange(12), 5)
+    weights = np.linspace(0.1, 1.0, len(y))
+    search = PrunedClassifierCV(
+        classifier_net(), sparsities=[0.5], cv=GroupKFold(3), random_state=0
+    ).fit(X, y, sample_weight=weights, groups=groups)
+    plain = PrunedClassifier(classifier_net(), sparsity=0.5, random_state=0)
+    for number, (train, test) in enumerate(GroupKFold(3).split(X, y, groups)):
+        alone = clone(plain).fit(X[train], y[train], sample_weight=weights[train])
+        assert search.score_path_[0, number] == alone.score(X[test], y[test])
+    with pytest.raises(ValueError, match="groups"):
+        clone(search).fit(X, y)
+
+
+def test_a_mapping_of_inputs() -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = torch.nn.Linear(2, 8)
+            self.output = torch.nn.Linear(8, 3)
+
+        def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+            return self.output(self.hidden(left + right).relu())
+
+    X, y = blobs()
+    search = PrunedClassifierCV(classifier_net(Two), sparsities=[0.5], cv=3, random_state=0)
+    search.fit({"left": X[:, :2], "right": X[:, :2]}, y)
+    assert search.predict({"left": X[:, :2], "right": X[:, :2]}).shape == y.shape
+
+
+def test_text_labels_in_a_frame_and_a_pipeline() -> None:
+    X, y = blobs()
+    frame = pd.DataFrame(X, columns=[f"f{i}" for i in range(X.shape[1])])
+    labels = np.array(["low", "mid", "top"])[y]
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5, 0.8], cv=3, random_state=0)
+    search.fit(frame, labels)
+    assert search.classes_.tolist() == ["low", "mid", "top"]
+    assert search.feature_names_in_.tolist() == list(frame)
+    assert search.stability_["magnitude"]["recall_change"].shape == (2, 3)
+    scores = cross_val_score(make_pipeline(StandardScaler(), clone(search)), frame, labels, cv=3)
+    assert scores.shape == (3,)
+
+
+# Stability.
+
+
+def test_the_stability_is_that_of_the_folds() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(max_epochs=2), sparsities=SPARSITIES, cv=3, random_state=0
+    ).fit(X, y)
+    found = search.stability_["magnitude"]
+    splits = list(StratifiedKFold(3).split(X, y))
+    plain = PrunedClassifier(classifier_net(max_epochs=2), random_state=0)
+    paths = [pruning_path(plain, X[train], y[train], sparsities=SPARSITIES) for train, _ in splits]
+    for number in range(3):
+        fitted = [path.estimators[number] for path in paths]
+        expected = mask_stability([e.masks_ for e in fitted])
+        assert found["mask"][number] == pytest.approx(expected.stability)
+        assert found["mask_lower"][number] == pytest.approx(expected.lower)
+        assert found["mask_upper"][number] == pytest.approx(expected.upper)
+        changed = [
+            (path.dense.predict(X[test]) != e.predict(X[test]))
+            for path, e, (_, test) in zip(paths, fitted, splits, strict=True)
+        ]
+        assert found["churn"][number] == pytest.approx(np.concatenate(changed).mean())
+        everywhere = [e.predict(X) for e in fitted]
+        between = [
+            prediction_churn(everywhere[i], everywhere[j]) for i, j in ((0, 1), (0, 2), (1, 2))
+        ]
+        assert found["churn_between_folds"][number] == pytest.approx(np.mean(between))
+        for label in range(3):
+            before = after = rows = 0
+            for path, e, (_, test) in zip(paths, fitted, splits, strict=True):
+                mine = test[y[test] == label]
+                before += (path.dense.predict(X[mine]) == label).sum()
+                after += (e.predict(X[mine]) == label).sum()
+                rows += len(mine)
+            change = (after - before) / rows
+            assert found["recall_change"][number, label] == pytest.approx(change)
+
+
+def test_there_is_no_stability_of_one_fold_or_of_whole_networks() -> None:
+    X, y = blobs()
+    one = PrunedClassifierCV(
+        classifier_net(), sparsities=[0.5], cv=ShuffleSplit(1, random_state=0), random_state=0
+    ).fit(X, y)
+    assert np.isnan(one.stability_["magnitude"]["mask"]).all()
+    assert np.isnan(one.stability_["magnitude"]["churn_between_folds"]).all()
+    whole = PrunedClassifierCV(classifier_net(), sparsities=[0.0, 0.5], cv=2, random_state=0).fit(
+        X, y
+    )
+    assert np.isnan(whole.stability_["magnitude"]["mask"]).tolist() == [True, False]
+
+
+def test_a_regressor_has_the_stability_of_its_masks() -> None:
+    X, y = data_for("regressor")
+    search = PrunedRegressorCV(regressor_net(), sparsities=SPARSITIES, cv=3).fit(X, y)
+    assert search.stability_["magnitude"].keys() == {"mask", "mask_lower", "mask_upper"}
+
+
+# As an estimator.
+
+
+@every_kind
+def test_a_fitted_search_survives(kind: str) -> None:
+    X, y = data_for(kind)
+    search = CROSS_VALIDATED[kind](net_for(kind), sparsities=[0.5], cv=2, random_state=0).fit(X, y)
+    loaded = pickle.loads(pickle.dumps(search))
+    np.testing.assert_array_equal(loaded.predict(X), search.predict(X))
+    np.testing.assert_array_equal(loaded.score_path_, search.score_path_)
+    assert clone(search).get_params().keys() == search.get_params().keys()
+    assert not hasattr(clone(search), "net_")
+
+
+@every_kind
+def test_a_search_is_not_trained_on(kind: str) -> None:
+    search = CROSS_VALIDATED[kind]()
+    assert not hasattr(search, "partial_fit")
+    with pytest.raises(NotFittedError):
+        search.predict(data_for(kind)[0])
+
+
+def test_parameters_of_the_net_and_of_strategies_can_be_searched() -> None:
+    search = PrunedClassifierCV().set_params(estimator__lr=0.5)
+    assert search.estimator.lr == 0.5
+    tuned = PrunedClassifierCV(strategies=[Strategy(recovery=FineTune(lr=0.1)), "random"])
+    X, y = blobs()
+    tuned.set_params(estimator=classifier_net(), sparsities=[0.5], cv=2, random_state=0).fit(X, y)
+    assert list(tuned.stability_) == ["Strategy(recovery=FineTune(lr=0.1))", "random"]
+
+
+@every_kind
+def test_a_failed_fit_leaves_no_trace(kind: str) -> None:
+    X, y = data_for(kind)
+    search = CROSS_VALIDATED[kind](net_for(kind), sparsities=[0.5], cv=2, random_state=0).fit(X, y)
+    before = dict(vars(search))
+    bad = X.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        search.fit(bad, y)
+    assert vars(search).keys() == before.keys()
+    assert all(vars(search)[name] is before[name] for name in before)
+
+
+@pytest.mark.slow
+def test_one_standard_error_prunes_digits_and_keeps_the_score() -> None:
+    X, y = load_digits(return_X_y=True)
+    search = PrunedClassifierCV(random_state=0, cv=3).fit(X / 16, y)
+    dense = search.dense_scores_["score"]
+    assert search.sparsity_ >= 0.8
+    assert search.best_score_ >= dense.mean() - 2 * dense.std(ddof=1) / np.sqrt(3)
