@@ -203,10 +203,10 @@ class PruningPathDisplay:
         scores = split_scores(table, scoring)
         # The best of equal sparsity comes last and stays; NaN comes before all.
         order = np.argsort(np.nan_to_num(scores.mean(axis=1), nan=-np.inf), kind="stable")
-        lines = {}
-        for label in dict.fromkeys(labels):
-            best = {sparsities[row]: row for row in order if labels[row] == label}
-            lines[label] = [best[sparsity] for sparsity in sorted(best) if sparsity == sparsity]
+        best: dict[str, dict[float, int]] = {label: {} for label in labels}
+        for row in order[~np.isnan(sparsities[order])]:
+            best[labels[row]][sparsities[row]] = row
+        lines = {label: [rows[s] for s in sorted(rows)] for label, rows in best.items() if rows}
         return cls(
             sparsities={label: sparsities[rows] for label, rows in lines.items()},
             scores={label: scores[rows] for label, rows in lines.items()},

@@ -66,12 +66,14 @@ def _without_dead_units(
     removed = False
     try:
         coupling = smaller.trace(protected)
-        protected = (*protected, *misread_groups(smaller, coupling))
-        coupling = smaller.trace(protected)
-        check_units(smaller, coupling)
+        if not _purposeless(smaller, coupling, fold).any():
+            return None  # which spares the trials
+        if wrong := misread_groups(smaller, coupling):
+            coupling = smaller.trace((*protected, *wrong))
+            check_units(smaller, coupling)
         while len(dead := _dead_units(smaller, coupling, trials if fold else [])):
             smaller.remove_units(coupling, dead)
-            coupling = smaller.trace(protected)
+            coupling = coupling.without(dead)
             removed = True
     except UntraceableError:
         return None
@@ -107,13 +109,28 @@ def _runs(network: Network, inputs: Any) -> bool:
 
 def _dead_units(network: Network, coupling: Coupling, trials: list[Any]) -> Tensor:
     """Find dead units; those that put out a constant only if there are trials to see that it is."""
-    n_units = sum(len(units) for units in coupling.groups.values())
-    if not n_units:
-        return torch.empty(0, dtype=torch.long)
+    dead = _purposeless(network, coupling, bool(trials))
+    idle, constant = dead == _IDLE, dead == _CONSTANT
+    for units in coupling.groups.values():
+        if dead[units].all():
+            # The one that the group keeps goes on putting out its constant: it is not folded.
+            idle[units[0]] = constant[units[0]] = False
+    if constant.any():
+        constant = _fold(network, coupling, constant, trials)
+    return (idle | constant).nonzero().flatten()
+
+
+# No weight leaves a unit; or none enters it.
+_IDLE, _CONSTANT = 1, 2
+
+
+def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
+    """Say of each unit what makes it purposeless by its weights; zero if it is not."""
+    n_units = 1 + max((int(ids.max()) for ids in coupling.units.values() if len(ids)), default=-1)
     modules = dict(network.module.named_modules())
     enters = torch.zeros(n_units, dtype=torch.bool)
     leaves = torch.zeros(n_units, dtype=torch.bool)
-    foldable = torch.ones(n_units, dtype=torch.bool)
+    foldable = torch.full((n_units,), fold)
     for slot, ids in coupling.units.items():
         layer = modules.get(slot.layer)
         if layer is None:  # a bare parameter adds to the unit whatever its weights are
@@ -121,19 +138,11 @@ def _dead_units(network: Network, coupling: Coupling, trials: list[Any]) -> Tens
         elif isinstance(layer, PRODUCERS):
             alive = enters if slot.side == "out" else leaves
             alive[ids[(ids >= 0) & _has_weights(layer, slot)]] = True
+    removable = torch.zeros(n_units, dtype=torch.bool)
     mixed = mixing_groups(coupling, network.module)
-    stays = torch.zeros(n_units, dtype=torch.bool)
-    for name in mixed:
-        stays[coupling.groups[name]] = True
-    idle = ~leaves & ~stays
-    constant = ~enters & leaves & ~stays & foldable & bool(trials)
-    for units in coupling.groups.values():
-        if (idle | constant)[units].all():
-            # The one that the group keeps goes on putting out its constant: it is not folded.
-            idle[units[0]] = constant[units[0]] = False
-    if constant.any():
-        constant = _fold(network, coupling, constant, trials)
-    return (idle | constant).nonzero().flatten()
+    for name, units in coupling.groups.items():
+        removable[units] = name not in mixed
+    return torch.where(leaves, _CONSTANT * (~enters & foldable), _IDLE) * removable
 
 
 def _has_weights(layer: nn.Module, slot: Slot) -> Tensor:

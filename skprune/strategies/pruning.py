@@ -55,6 +55,12 @@ def settle(elements: Elements, strategy: ResolvedStrategy, *, only_named: bool) 
             "structure removes is gone from the network. Use a structure that masks, such as "
             "'weight', or regrowth=None."
         )
+    if strategy.regrowth is not None and elements.own_sparsity is not None:
+        raise InvalidParameterError(
+            f"regrowth={strategy.regrowth!r} exchanges elements anywhere in a layer, and this "
+            "structure says how many stay in each group of them. Use structure='weight', or "
+            "regrowth=None."
+        )
     if elements.own_sparsity is not None and isinstance(strategy.allocation, Explicit):
         raise InvalidParameterError(
             "The structure fixes the sparsity of every layer, and the allocation names others. "
@@ -105,7 +111,9 @@ def target_sparsity(
             )
         sparsity = own
     elif sparsity is None:
-        if strategy.regularizer is not None and not isinstance(allocation, Explicit):
+        regularizer = strategy.regularizer
+        if regularizer is not None and not isinstance(allocation, Explicit):
+            regularizer.check_decides()
             return None
         sparsity = allocation.own_target(elements.sizes)
     n_keep = total - n_removed(sparsity, total)
@@ -166,14 +174,14 @@ def prune(
         steps = strategy.schedule.steps(target, epochs)
     done = 0
     for step in progress(steps):
+        hooks = []
+        if strategy.regrowth is not None and step.epochs:  # it sees what is about to go
+            span = Span(done / epochs, (done + step.epochs) / epochs)
+            hooks.append(strategy.regrowth.hook(elements, span, generator))
         _remove(elements, strategy, step, steps[-1].sparsity, trainer.samples, observer, generator)
         observer = importance.observer()
         if step.epochs:
-            hooks = [] if observer is None else [observer]
-            if strategy.regrowth is not None:
-                span = Span(done / epochs, (done + step.epochs) / epochs)
-                hooks.append(strategy.regrowth.hook(elements, span, generator))
-            recover(step.epochs, hooks)
+            recover(step.epochs, hooks if observer is None else [observer, *hooks])
         done += step.epochs
 
 

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from skprune import PrunedClassifier
+from skprune import PrunedClassifier, PrunedClassifierCV
 from skprune.metrics import macs_scorer
 
 pytestmark = pytest.mark.slow
@@ -64,10 +64,17 @@ def searched(net: Any, memory: str | None) -> Mapping[str, Any]:
     return {**search.cv_results_, "test_refit": search.predict_proba(X)}
 
 
+def chosen(net: Any, memory: str | None) -> Mapping[str, Any]:
+    model = PrunedClassifierCV(net, sparsities=[0.25, 0.75], memory=memory, cv=CV, **PRUNING)
+    model.set_params(scoring=SCORING).fit(X, y)
+    return {**model.cv_results_, "test_refit": model.predict_proba(X)}
+
+
 # Each gives scores by name; all that have "test_" in the name are compared.
 CASES: dict[str, Callable[[Any, str | None], Mapping[str, Any]]] = {
     "cross_validate": cross_validated,
     "GridSearchCV": searched,
+    "PrunedClassifierCV": chosen,
 }
 
 

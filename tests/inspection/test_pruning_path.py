@@ -190,10 +190,11 @@ def test_values_of_every_kind_make_labels():
 
 def test_candidates_without_a_sparsity_are_left_out():
     results = make_results(1)
-    results["param_pruned__sparsity"] = np.ma.array(SPARSITIES, mask=[1, 0, 0, 0, 0, 0])
-    results["param_pruned__strategy"] = np.ma.array(["magnitude"] * 6, mask=[1, 0, 0, 0, 0, 0])
-    display = PruningPathDisplay.from_cv_results(results, best_index=0)
-    assert [x for x, _ in points(display.lines_["magnitude"])] == SPARSITIES[1:]
+    results["param_pruned__sparsity"] = np.ma.array(SPARSITIES, mask=[0, 0, 0, 1, 0, 0])
+    results["param_pruned__strategy"] = np.ma.array(["magnitude"] * 6, mask=[0, 0, 0, 1, 0, 0])
+    display = PruningPathDisplay.from_cv_results(results, best_index=3)
+    assert list(display.lines_) == ["magnitude"]
+    assert [x for x, _ in points(display.lines_["magnitude"])] == [0.0, 0.5, 0.8, 0.95, 0.98]
     assert display.chosen_ is None
 
 

@@ -220,9 +220,7 @@ class _OuterProducts(CurvatureBlocks):
         n_vectors = self._blocks.shape[1]
         products = torch.eye(n_vectors, dtype=torch.float64, device=inside.device) * self._added
         products = products.repeat(len(inside), 1, 1)
-        for vectors, kept in zip(
-            self._columns(self._blocks), self._columns(inside), strict=True
-        ):
+        for vectors, kept in zip(self._columns(self._blocks), self._columns(inside), strict=True):
             some = torch.where(kept[:, None], vectors.double(), 0.0)
             products.baddbmm_(some, some.mT)
         factors, info = torch.linalg.cholesky_ex(products)

@@ -90,7 +90,8 @@ def _hessian_products(
                 products = gradient(product, weights)
             except NotImplementedError as error:
                 raise ValueError(
-                    f"A layer of {type(network.module).__name__} has no second derivative in torch "
-                    f"({error}), which importance='grasp' needs. Use importance='snip' or 'synflow'."
+                    f"A layer of {type(network.module).__name__} has no second derivative in "
+                    f"torch ({error}), which importance='grasp' needs. Use importance='snip' or "
+                    "'synflow'."
                 ) from error
             yield weight_of(batch), products

@@ -1,6 +1,6 @@
 """What linear layers and convolutions are given, as rows that their weights are multiplied with."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -12,9 +12,10 @@ from torch.nn.modules.conv import _ConvNd
 
 from skprune._sklearn import InvalidParameterError
 from skprune.network.layers import layer_of
+from skprune.strategies.importance.base import Samples
 from skprune.structures.base import Elements
 
-__all__ = ["InputRows", "elements_of_columns", "readers", "total_of_readers"]
+__all__ = ["InputRows", "elements_of_columns", "total_of_readers"]
 
 # Numbers that the rows made of some inputs hold, at the most.
 _CHUNK = 2**22
@@ -83,7 +84,9 @@ class InputRows:
     ----------
     module : nn.Module
         The network.
-    names : collection of str
+    samples : Samples
+        What computes its outputs.
+    names : iterable of str
         The parameters' names.
     importance : str
         What needs to know, for the message.
@@ -94,9 +97,12 @@ class InputRows:
         If one of them is no weight of a linear layer or a convolution; the message names it.
     """
 
-    def __init__(self, module: nn.Module, names: Iterable[str], importance: str) -> None:
+    def __init__(
+        self, module: nn.Module, samples: Samples, names: Iterable[str], importance: str
+    ) -> None:
         parameters = dict(module.named_parameters())
-        self._importance = importance
+        self.module = module
+        self._samples, self._importance = samples, importance
         self.layers: dict[str, list[nn.Module]] = {}
         for name in names:
             self.layers[name] = [
@@ -116,41 +122,59 @@ class InputRows:
             f"(protect=[{layer!r}])."
         )
 
-    def order(self, run: Callable[[], Any]) -> list[str]:
-        """Put the names in the order in which the layers are reached.
+    def weight(self, name: str) -> nn.Parameter:
+        """Find a weight.
 
         Parameters
         ----------
-        run : callable
-            Computes the outputs of the module for some rows.
+        name : str
+            The parameter's name.
 
         Returns
         -------
-        names : list of str
-            The names.
+        weight : Parameter
+            The parameter.
         """
-        return list(self.given(self.layers, run))
+        return self.module.get_parameter(name)
 
-    def given(self, names: Iterable[str], run: Callable[[], Any]) -> dict[str, list[Tensor]]:
+    def bias(self, name: str) -> Tensor | None:
+        """Find the bias that can make up for weights that go.
+
+        Parameters
+        ----------
+        name : str
+            The parameter's name.
+
+        Returns
+        -------
+        bias : Tensor of shape (n_outputs,) or None
+            None if there is none, if it is frozen, or if several layers share the weight.
+        """
+        layer, *others = self.layers[name]
+        bias = layer.bias
+        return None if bias is None or others or not bias.requires_grad else bias
+
+    def given(self, names: Iterable[str], inputs: Any) -> dict[str, list[Tensor]]:
         """Note the inputs of layers.
 
         Parameters
         ----------
         names : iterable of str
             Whose.
-        run : callable
-            Computes the outputs of the module for some rows.
+        inputs : Tensor or dict of str to Tensor
+            What the network is given for some rows.
 
         Returns
         -------
-        inputs : dict of str to list of Tensor
-            Copies of the inputs, call by call.
+        given : dict of str to list of Tensor
+            Copies of what the layers are given, call by call, in the order in which they are
+            reached.
         """
-        inputs: dict[str, list[Tensor]] = {}
+        found: dict[str, list[Tensor]] = {}
 
         def note(name: str, layer: nn.Module, args: Any, kwargs: Any) -> None:
             given = args[0] if args else kwargs["input"]
-            inputs.setdefault(name, []).append(given.detach().clone())
+            found.setdefault(name, []).append(given.detach().clone())
 
         with ExitStack() as stack, torch.no_grad():
             for name in names:
@@ -158,15 +182,13 @@ class InputRows:
                     hook = partial(note, name)
                     handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
                     stack.callback(handle.remove)
-            run()
+            self._samples.outputs(self.module, inputs)
         for name in names:
-            if name not in inputs:
+            if name not in found:
                 self._refuse(name, "is not called as a layer")
-        return inputs
+        return found
 
-    def rows(
-        self, name: str, inputs: Sequence[Tensor], weights: Tensor | None, *, ones: bool = False
-    ) -> Iterator[Tensor]:
+    def rows(self, name: str, inputs: Sequence[Tensor], weights: Tensor | None) -> Iterator[Tensor]:
         """Arrange inputs as the rows that a weight is multiplied with.
 
         Parameters
@@ -177,13 +199,11 @@ class InputRows:
             What its layers are given for some rows of data.
         weights : Tensor of shape (n_rows,) or None
             Weights of these rows of data.
-        ones : bool, default=False
-            Whether a column of ones is added, which the bias is multiplied with.
-
         Yields
         ------
         rows : Tensor of shape (n_groups, n, n_columns), in double precision
-            For each group of a convolution; times the roots of the weights.
+            For each group of a convolution, with a column of ones for the bias, if there is one
+            (see :meth:`bias`); times the roots of the weights.
         """
         layer = self.layers[name][0]
         for given in inputs:
@@ -193,7 +213,7 @@ class InputRows:
             for start in range(0, len(given), size):
                 part = given[start : start + size]
                 rows = _as_rows(layer, part).double()
-                if ones:
+                if self.bias(name) is not None:
                     rows = pad(rows, (0, 1), value=1.0)
                 if weights is not None and len(weights) == len(given):
                     roots = weights[start : start + size].to(rows).sqrt()

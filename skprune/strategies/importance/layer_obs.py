@@ -1,13 +1,13 @@
 """Layer by layer: keep what each layer puts out, one weight at a time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import pad
 
 from skprune._sklearn import Interval
 from skprune.network.layers import layer_of
@@ -18,6 +18,7 @@ from skprune.strategies.importance.layer_inputs import (
     elements_of_columns,
     total_of_readers,
 )
+from skprune.training.samples import Batch
 
 __all__ = ["LayerOBS"]
 
@@ -75,9 +76,7 @@ class LayerOBS(Importance):
         "chunk_size": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(
-        self, n_samples: int = 1000, damping: float = 0.01, chunk_size: int = 16
-    ) -> None:
+    def __init__(self, n_samples: int = 1000, damping: float = 0.01, chunk_size: int = 16) -> None:
         self.n_samples = n_samples
         self.damping = damping
         self.chunk_size = chunk_size
@@ -88,23 +87,251 @@ class LayerOBS(Importance):
 
     def judge(self, scoring: Scoring) -> Judgement:
         """Score the elements, and say how the others make up; see :class:`Importance`."""
-        elements, module = scoring.elements, scoring.elements.network.module
+        elements, network, samples = scoring.elements, scoring.elements.network, scoring.samples
         columns = elements_of_columns(elements)
         left = {name: value > 0 for name, value in elements.spread(elements.kept).items()}
-        layers = _Layers(module, list(columns))
-        batches = list(scoring.samples.batches(self.n_samples, scoring.generator))
-        run = scoring.samples.outputs
-        with differentiable(module, {}):
-            hessians = layers.moments(run, batches)
+        batches = list(samples.batches(self.n_samples, scoring.generator))
+        inputs = InputRows(network.module, samples, columns, "layer_obs")
         losses = {}
-        for name, numbers in columns.items():
-            rows = layers.matrix(name)
-            damped = _damped(hessians[name], self.damping)[0]
-            losses[name] = self._losses(name, damped, rows, left[name], numbers)
+        with differentiable(network.module, {}):
+            hessians = _hessians(inputs, batches)
+            for name, hessian in hessians.items():
+                weight = scoring.weights[name]
+                rows = _Rows(inputs, name).losses(
+                    self._damped(hessian), left[name].flatten(1), columns[name], self.chunk_size
+                )
+                losses[name] = rows.view(weight.shape)
 
         def compensate(kept: Mapping[str, Tensor]) -> None:
             stays = {name: value > 0 for name, value in elements.spread(kept).items()}
-            with differentiable(module, {}):
-                self._compensate(module, list(columns), left, stays, run, batches)
+            dense = InputRows(deepcopy(network.module), samples, columns, "layer_obs")
+            touched = False
+            with differentiable(network.module, {}), differentiable(dense.module, {}):
+                for name in hessians:  # in the order in which they are reached
+                    touched |= not torch.equal(stays[name], left[name])
+                    if touched and network.weights[name].requires_grad:
+                        hessian, cross = _cross_moments(name, inputs, dense, batches)
+                        damped = self._damped(hessian)
+                        cross += damped - hessian
+                        _Rows(inputs, name).solve(damped, cross, stays[name].flatten(1))
 
         return Judgement(total_of_readers(elements, losses), compensate)
+
+    def _damped(self, hessian: Tensor) -> Tensor:
+        diagonal = hessian.diagonal(dim1=1, dim2=2)
+        mean = diagonal.mean(1, keepdim=True)
+        # A layer that is given nothing but zeros ranks its weights by their size.
+        added = self.damping * torch.where(mean > 0, mean, 1.0)
+        return hessian + torch.diag_embed(added.expand_as(diagonal))
+
+
+def _hessians(inputs: InputRows, batches: Sequence[Batch]) -> dict[str, Tensor]:
+    """Compute those of all layers, in the order in which they are reached."""
+    sums: dict[str, Tensor] = {}
+    for batch in batches:
+        for name, given in inputs.given(inputs.layers, batch.inputs).items():
+            for rows in inputs.rows(name, given, batch.weights):
+                part = 2 * rows.mT @ rows
+                sums[name] = sums[name] + part if name in sums else part
+    total = sum(weight_of(batch) for batch in batches)
+    return {name: part / total for name, part in sums.items()}
+
+
+def _cross_moments(
+    name: str, now: InputRows, before: InputRows, batches: Sequence[Batch]
+) -> tuple[Tensor, Tensor]:
+    """Compute the Hessian of what a layer is given now, and its product with what it was given."""
+    hessian = cross = torch.zeros(())
+    for batch in batches:
+        inputs = [some.given([name], batch.inputs)[name] for some in (now, before)]
+        for new, old in zip(
+            now.rows(name, inputs[0], batch.weights),
+            before.rows(name, inputs[1], batch.weights),
+            strict=True,
+        ):
+            hessian = hessian.to(new.device) + 2 * new.mT @ new
+            cross = cross.to(new.device) + 2 * old.mT @ new
+    total = sum(weight_of(batch) for batch in batches)
+    return hessian / total, cross / total
+
+
+class _Rows:
+    """The rows of a weight, an output's each, with its bias at the end.
+
+    Parameters
+    ----------
+    inputs : InputRows
+        What knows the layer.
+    name : str
+        The parameter's name.
+    """
+
+    def __init__(self, inputs: InputRows, name: str) -> None:
+        self._name, self._weight, self._bias = name, inputs.weight(name), inputs.bias(name)
+        rows = self._weight.detach().flatten(1).double()
+        if self._bias is not None:
+            rows = torch.cat([rows, self._bias.detach().double()[:, None]], 1)
+        self._rows = rows
+
+    def losses(self, hessians: Tensor, left: Tensor, columns: Tensor, chunk_size: int) -> Tensor:
+        """Compute what the going of each weight adds to the error.
+
+        Parameters
+        ----------
+        hessians : Tensor of shape (n_groups, n_columns, n_columns)
+            Of each group of outputs.
+        left : Tensor of bool of shape (n_outputs, n_weights)
+            Which weights are left.
+        columns : Tensor of int of shape (n_weights,)
+            Weights of a row with equal numbers go together.
+        chunk_size : int
+            Number of outputs that are worked on at once.
+
+        Returns
+        -------
+        losses : Tensor of shape (n_outputs, n_weights)
+            Zero for weights that are gone; of those that go together, each has an equal part.
+        """
+        single = int(columns.max()) + 1 == len(columns)
+        losses = torch.zeros(left.shape, dtype=torch.float64, device=left.device)
+        for hessian, group in zip(hessians, self._groups(len(hessians)), strict=True):
+            for some in group.split(chunk_size):
+                if single:
+                    losses[some] = self._one_by_one(hessian, left[some], some)
+                else:
+                    losses[some] = self._together(hessian, left[some], some, columns)
+        return losses
+
+    def _groups(self, n_groups: int) -> tuple[Tensor, ...]:
+        return torch.arange(len(self._rows), device=self._rows.device).chunk(n_groups)
+
+    def _one_by_one(self, hessian: Tensor, left: Tensor, some: Tensor) -> Tensor:
+        present = _padded(left, len(hessian))
+        n_left = int(present.sum(1).max())
+        places = present.byte().argsort(dim=1, descending=True, stable=True)[:, :n_left]
+        there = present.gather(1, places)
+        removable = there & (places < left.shape[1])
+        inverses = self._inverses(hessian, places, there)
+        weights = self._rows[some].gather(1, places)
+        found = _greedy_losses(inverses, weights, removable)
+        whole = torch.zeros_like(self._rows[some]).scatter_(1, places, found)
+        return whole[:, : left.shape[1]]
+
+    def _together(self, hessian: Tensor, left: Tensor, some: Tensor, columns: Tensor) -> Tensor:
+        there = _padded(left, len(hessian))
+        places = torch.arange(len(hessian), device=left.device).expand(there.shape)
+        inverses = self._inverses(hessian, places, there)
+        weights = self._rows[some]
+        losses = torch.zeros_like(weights)
+        sizes = columns.bincount()
+        for size in sizes.unique().tolist():
+            members = (sizes == size).nonzero().flatten()
+            tiles = torch.stack([(columns == member).nonzero().flatten() for member in members])
+            inner = inverses[:, tiles[:, :, None], tiles[:, None, :]]
+            factors = self._factors(inner)
+            # Rows that have the same inverse are solved for together.
+            target = weights[:, tiles].unflatten(0, (len(inverses), -1)).permute(0, 2, 3, 1)
+            found = torch.linalg.solve_triangular(factors, target, upper=False)
+            loss = found.square().sum(2).permute(0, 2, 1).reshape(len(weights), -1) / 2
+            losses[:, tiles] = loss[..., None] / size
+        return losses[:, : left.shape[1]]
+
+    def _inverses(self, hessian: Tensor, places: Tensor, there: Tensor) -> Tensor:
+        """Invert what is left of the Hessian, once if all rows have the same left."""
+        if (there == there[:1]).all() and (places == places[:1]).all():
+            places, there = places[:1], there[:1]
+        inner = hessian[places[:, :, None], places[:, None, :]]
+        inner = torch.where(there[:, :, None] & there[:, None, :], inner, 0.0)
+        inner = inner + torch.diag_embed((~there).to(inner))
+        return torch.cholesky_inverse(self._factors(inner))
+
+    def solve(self, hessians: Tensor, cross: Tensor, stays: Tensor) -> None:
+        """Set the rows to the least squares solution, with zeros for what does not stay.
+
+        Parameters
+        ----------
+        hessians : Tensor of shape (n_groups, n_columns, n_columns)
+            Of what the layer is given now, for each group of outputs.
+        cross : Tensor of shape (n_groups, n_columns, n_columns)
+            Product of what it was given with what it is given now.
+        stays : Tensor of bool of shape (n_outputs, n_weights)
+            Which weights stay.
+        """
+        stays = _padded(stays, hessians.shape[1])
+        solution = torch.zeros_like(self._rows)
+        for hessian, product, group in zip(
+            hessians, cross, self._groups(len(hessians)), strict=True
+        ):
+            target = self._rows[group] @ product
+            kinds, kind = stays[group].unique(dim=0, return_inverse=True)
+            for i, mask in enumerate(kinds):
+                places, rows = mask.nonzero().flatten(), (kind == i).nonzero().flatten()
+                factor = self._factors(hessian[places[:, None], places])
+                found = torch.cholesky_solve(target[rows[:, None], places].mT, factor)
+                solution[group[rows][:, None], places] = found.mT
+        n_weights = self._weight[0].numel()
+        with torch.no_grad():
+            self._weight.copy_(solution[:, :n_weights].view_as(self._weight))
+            if self._bias is not None:
+                self._bias.copy_(solution[:, n_weights])
+
+    def _factors(self, matrices: Tensor) -> Tensor:
+        factors, info = torch.linalg.cholesky_ex(matrices)
+        if info.any() or not torch.isfinite(factors).all():
+            raise ValueError(
+                f"The inverse of the Hessian of layer {layer_of(self._name)!r} is not finite: its "
+                "inputs are not, or too few rows leave it singular. Raise damping or n_samples."
+            )
+        return factors
+
+
+def _padded(left: Tensor, n_columns: int) -> Tensor:
+    """Add the bias, which is always there."""
+    return pad(left, (0, n_columns - left.shape[1]), value=True)
+
+
+def _greedy_losses(inverses: Tensor, weights: Tensor, removable: Tensor) -> Tensor:
+    """Take weights out of each row, the cheapest first, and say what each adds to the error.
+
+    Taking one out downdates the inverse Hessian by an outer product, so that what is done is a
+    Cholesky factorization that picks its pivots by what they cost.
+
+    Parameters
+    ----------
+    inverses : Tensor of shape (n_rows, n_columns, n_columns) or (1, n_columns, n_columns)
+        The inverse Hessian of each row.
+    weights : Tensor of shape (n_rows, n_columns)
+        The weights.
+    removable : Tensor of bool of shape (n_rows, n_columns)
+        Which of them are taken out.
+
+    Returns
+    -------
+    losses : Tensor of shape (n_rows, n_columns)
+        What each adds, or the most that one before it did; zero for those that stay.
+    """
+    inverses = inverses.expand(len(weights), -1, -1).clone()
+    weights, removable = weights.clone(), removable.clone()
+    diagonals = inverses.diagonal(dim1=1, dim2=2).clone()
+    factors = torch.zeros_like(inverses[:, :_PANEL])
+    losses, highest = torch.zeros_like(weights), torch.zeros_like(weights[:, 0])
+    row = torch.arange(len(weights), device=weights.device)
+    for step in range(int(removable.sum(1).max())):
+        n_new = step % _PANEL
+        if step and n_new == 0:
+            inverses.baddbmm_(factors.mT, factors, alpha=-1)
+        costs = torch.where(removable, weights.square() / diagonals, torch.inf)
+        cost, pick = costs.min(1)
+        going = torch.isfinite(cost)
+        new = factors[:, :n_new]
+        column = inverses[row, pick] - (new[row, :, pick][:, None] @ new)[:, 0]
+        root = column[row, pick].sqrt()
+        factor = torch.where(going[:, None], column / root[:, None], 0.0)
+        ratio = torch.where(going, weights[row, pick] / root, 0.0)
+        factors[:, n_new] = factor
+        weights -= factor * ratio[:, None]
+        diagonals -= factor.square()
+        highest = torch.where(going, highest.maximum(cost / 2), highest)
+        losses[row, pick] = torch.where(going, highest, losses[row, pick])
+        removable[row, pick] = False
+    return losses

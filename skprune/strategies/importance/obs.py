@@ -15,6 +15,7 @@ from skprune.strategies.importance.second_order import CURVATURES, curvature_vec
 
 __all__ = ["OBS"]
 
+
 class OBS(Importance):
     """Scores by how much the loss rises without a weight once all others have made up for it.
 

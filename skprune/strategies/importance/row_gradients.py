@@ -107,7 +107,7 @@ def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int)
                 parts = zip(_chunks(batch, chunk_size), shares.split(chunk_size), strict=True)
                 for chunk, share in parts:
                     for name, rows in per_row(others, chunk).items():
-                        part = torch.tensordot(share.to(rows.dtype), rows.abs_().pow_(p), 1)
+                        part = torch.tensordot(share.to(rows.dtype), rows.abs().pow_(p), 1)
                         mean[name] = mean[name] + part if name in mean else part
             yield weight_of(batch), mean
 

@@ -140,8 +140,5 @@ def _rowwise(function: Callable[..., Tensor], *rows: Any) -> Tensor:
         return vmap(function)(*rows)
     except RuntimeError:  # what vmap has no rule for, such as .item()
         return torch.stack(
-            [
-                function(*tree_map(lambda values, i=i: values[i], rows))
-                for i in range(len(rows[0]))
-            ]
+            [function(*tree_map(lambda values, i=i: values[i], rows)) for i in range(len(rows[0]))]
         )

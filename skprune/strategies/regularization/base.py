@@ -27,6 +27,15 @@ class Regularizer(Component, ABC):
 
     share: float
 
+    def check_decides(self) -> None:
+        """Raise an error if it cannot decide by itself how much is to be removed.
+
+        Raises
+        ------
+        InvalidParameterError
+            If it needs a target.
+        """
+
     @abstractmethod
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training.

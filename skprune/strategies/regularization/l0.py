@@ -48,13 +48,15 @@ class _Gates(TrainingHook):
         weights = self._weights = self._elements.network.weights
         trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
         sizes = self._elements.total(trained)
-        whole = sum(float(size.sum()) for size in sizes.values())
-        self._costs = {layer: self._strength * size / whole for layer, size in sizes.items()}
         # Gates of nothing but frozen weights are open for good.
         self._log_alphas = {
             layer: torch.where(size > 0, _START, torch.inf).to(size).requires_grad_()
             for layer, size in sizes.items()
         }
+        n_gates = max(sum(int((size > 0).sum()) for size in sizes.values()), 1)
+        mean_size = max(sum(float(size.sum()) for size in sizes.values()) / n_gates, 1)
+        self._costs = {layer: size / mean_size for layer, size in sizes.items()}
+        self._n_gates, self._pushes, self._n_seen = n_gates, 0.0, 0
         self._adam = torch.optim.Adam(self._log_alphas.values(), lr=_TRAVEL / run.n_steps)
         # A private source, under the seed of the stage.
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
@@ -70,25 +72,22 @@ class _Gates(TrainingHook):
         self._gate({layer: _gates(a, self._noise[layer]) for layer, a in self._log_alphas.items()})
 
     def after_backward(self) -> None:
-        factors, gradients = [], []
+        factors, pushes = [], []
         for name, ungated in self._ungated.items():
             weight, factor = self._weights[name], self._factors[name]
-            if weight.grad is not None:
+            if weight.grad is not None and factor.requires_grad:
                 factors.append(factor)
-                gradients.append((weight.grad * ungated).to(factor))
+                pushes.append((weight.grad * ungated).to(factor))
                 weight.grad.mul_(factor.detach().to(weight))
         self._ungate()
         log_alphas = list(self._log_alphas.values())
-        penalty = sum(
-            (self._costs[layer] * _open_probability(a)).sum()
-            for layer, a in self._log_alphas.items()
-        )
-        for a, gradient in zip(
-            log_alphas,
-            torch.autograd.grad([*factors, penalty], log_alphas, [*gradients, None]),
-            strict=True,
-        ):
-            a.grad = gradient
+        gradients = torch.autograd.grad(factors, log_alphas, pushes, materialize_grads=True)
+        self._n_seen += 1
+        self._pushes += sum(float(g.abs().sum()) for g in gradients)
+        unit = self._strength * self._pushes / (self._n_seen * self._n_gates)
+        for (layer, a), gradient in zip(self._log_alphas.items(), gradients, strict=True):
+            p = _open_probability(a.detach())
+            a.grad = gradient + unit * self._costs[layer] * p * (1 - p)
 
     def after_step(self) -> None:
         self._adam.step()
@@ -97,7 +96,11 @@ class _Gates(TrainingHook):
     def end(self) -> None:
         self._ungate()
         with torch.no_grad():
-            self._gate({layer: _gates(a) for layer, a in self._log_alphas.items()})
+            gates = {layer: _gates(a) for layer, a in self._log_alphas.items()}
+            for layer, gate in gates.items():
+                if not gate.any():
+                    gate[self._log_alphas[layer].argmax()] = 1.0
+            self._gate(gates)
 
     def _gate(self, gates: dict[str, Tensor]) -> None:
         self._factors = self._elements.spread(gates)
