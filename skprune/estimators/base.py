@@ -10,9 +10,8 @@ from warnings import warn
 
 import numpy as np
 import torch
-from joblib import Memory
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, check_memory
+from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import Tensor, nn
 
@@ -156,7 +155,7 @@ class BasePruned(NamesComponents, ABC):
         interrupted = None
         try:
             if not at_init:
-                dense.train(self._checked_memory())
+                dense.train(self.memory)
             run.prune(sparsity, epochs, self._progress)
         except Interrupted as error:
             interrupted = error
@@ -221,9 +220,6 @@ class BasePruned(NamesComponents, ABC):
             setattr(self, name, value)
         self._store_target(target)
         self._random_state = np.random.RandomState(run.dense.seeds["partial_fit"])
-
-    def _checked_memory(self) -> Memory | None:
-        return None if self.memory is None else check_memory(self.memory)
 
     def _arguments_for(
         self, net: NeuralNet, target: Any, X: Any, y: np.ndarray, weights: np.ndarray | None

@@ -230,7 +230,7 @@ class _Point(NamedTuple):
     scores: dict[str, float]
     mask: np.ndarray  # of bits
     n_weights: int
-    predictions: np.ndarray | None  # for all rows; None for a regressor
+    predictions: Any  # for all rows; None for a regressor
 
 
 class _Fold(NamedTuple):
@@ -331,7 +331,7 @@ def _stability(
     classifies = folds[0].dense.predictions is not None
     if classifies:
         stability |= {"churn": [], "churn_between_folds": []}
-    by_class = classifies and classes is not None and folds[0].dense.predictions.ndim == 1  # type: ignore[union-attr]
+    by_class = [] if classes is None or folds[0].dense.predictions.ndim > 1 else classes.tolist()
     if by_class:
         stability["recall_change"] = []
     for number in points:
@@ -346,8 +346,8 @@ def _stability(
         if not classifies:
             continue
         tests = [test for _, test in splits]
-        dense = np.concatenate([f.dense.predictions[t] for f, t in zip(folds, tests, strict=True)])  # type: ignore[index]
-        pruned = np.concatenate([p.predictions[t] for p, t in zip(of_folds, tests, strict=True)])  # type: ignore[index]
+        dense = np.concatenate([f.dense.predictions[t] for f, t in zip(folds, tests, strict=True)])
+        pruned = np.concatenate([p.predictions[t] for p, t in zip(of_folds, tests, strict=True)])
         stability["churn"].append(prediction_churn(dense, pruned))
         pairs = [
             prediction_churn(a.predictions, b.predictions) for a, b in combinations(of_folds, 2)
@@ -355,7 +355,5 @@ def _stability(
         stability["churn_between_folds"].append(np.mean(pairs) if pairs else np.nan)
         if by_class:
             change = recall_change(labels.ravel()[np.concatenate(tests)], dense, pruned)
-            stability["recall_change"].append(
-                [change.get(label, np.nan) for label in classes.tolist()]  # type: ignore[union-attr]
-            )
+            stability["recall_change"].append([change.get(label, np.nan) for label in by_class])
     return {key: np.array(values) for key, values in stability.items()}

@@ -207,7 +207,7 @@ def walk(
     for strategy in resolved:  # what cannot be pruned is found before anything is trained
         _run(first, dense, strategy)
     untrained = dense.copy() if at_init else dense
-    dense.train(first._checked_memory())
+    dense.train(first.memory)
 
     def fitted(run: PruningRun, **params: Any) -> BasePruned:
         result = copy(first).set_params(**params)

@@ -59,12 +59,12 @@ class Dense:
     randomness: GeneratorStates
     pretrained: bool
 
-    def train(self, memory: Memory | None) -> None:
+    def train(self, memory: str | Memory | None) -> None:
         """Train the network, in place, or restore what an equal training made of it.
 
         Parameters
         ----------
-        memory : Memory or None
+        memory : str, Memory or None
             Where trained networks are kept.
 
         Raises

@@ -1,5 +1,6 @@
 """Rules that choose among candidates: the sparsest that is as good as the best."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -133,7 +134,8 @@ def _score(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
 def _cost(cv_results: Mapping[str, Any], name: str) -> np.ndarray:
     parameters = [key for key in cv_results if key.startswith("param_") and key.endswith(name)]
     if name == "sparsity" and f"mean_test_{name}" not in cv_results and len(parameters) == 1:
-        cost = np.ma.asarray(cv_results[parameters[0]]).astype(float).filled(np.nan)
+        column: Any = np.ma.asarray(cv_results[parameters[0]])
+        cost = column.astype(float).filled(np.nan)
     else:
         cost = _mean(cv_results, name)
     return np.where(np.isnan(cost), -np.inf, cost)  # what is not known is not cheap
@@ -144,7 +146,7 @@ def _standard_error(cv_results: Mapping[str, Any], metric: str, index: int) -> f
         [
             cv_results[key][index]
             for key in cv_results
-            if key.startswith("split") and key.endswith(f"_test_{metric}")
+            if re.fullmatch(rf"split\d+_test_{re.escape(metric)}", key)
         ]
     )
     folds = folds[~np.isnan(folds)]  # Optuna's means leave out the folds that failed

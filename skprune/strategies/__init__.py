@@ -4,15 +4,20 @@ from skprune.strategies.allocation import ALLOCATIONS, ERK, Allocation, Explicit
 from skprune.strategies.importance import (
     IMPORTANCES,
     LAMP,
+    OBD,
+    OBS,
     SNIP,
+    APoZ,
     Fisher,
     GraSP,
     Importance,
+    LayerOBS,
     Magnitude,
     Movement,
     RandomImportance,
     SynFlow,
     Taylor,
+    Wanda,
 )
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.recovery import RECOVERIES, Distill, FineTune, Recovery, Rewind
@@ -36,6 +41,8 @@ __all__ = [
     "L0",
     "L1",
     "LAMP",
+    "OBD",
+    "OBS",
     "RECOVERIES",
     "REGROWTHS",
     "REGULARIZERS",
@@ -43,6 +50,7 @@ __all__ = [
     "SET",
     "SNIP",
     "STRATEGIES",
+    "APoZ",
     "Allocation",
     "Cubic",
     "Distill",
@@ -54,6 +62,7 @@ __all__ = [
     "GroupLasso",
     "Importance",
     "Iterative",
+    "LayerOBS",
     "Magnitude",
     "Movement",
     "OneShot",
@@ -69,4 +78,5 @@ __all__ = [
     "SynFlow",
     "Taylor",
     "Uniform",
+    "Wanda",
 ]

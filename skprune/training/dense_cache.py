@@ -11,6 +11,7 @@ import numpy as np
 import sklearn
 import skorch
 import torch
+from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
 from torch import nn
 
@@ -33,7 +34,7 @@ def train_once(
         What it is trained on.
     seed : int
         The seed of the training.
-    memory : joblib.Memory
+    memory : str or joblib.Memory
         Where trained states are kept: arrays, and no code.
     train : callable
         Trains the net.
@@ -47,23 +48,28 @@ def train_once(
     -----
     UncachedWarning
         If the training depends on something whose content cannot be seen, or changes the module in
-        a way that its tensors do not show: the net is then trained, and nothing kept.
+        a way that its tensors do not show; or if nothing can be written or read there. The net is
+        then trained, and nothing kept.
     """
-    trained = False
+    training = trained = False
 
     def compute() -> np.ndarray:
-        nonlocal trained
+        nonlocal training, trained
         before = _beside_tensors(net)
+        training = True
         train()
-        trained = True
+        training, trained = False, True
         if _beside_tensors(net) != before:
             raise Uncacheable("training changes attributes of the module beside its tensors")
         return _pack(net)
 
     try:
         key = fingerprint(_versions(), type(net), _parameters(net), data, seed)
-        packed = memory.cache(_dense_stage, ignore=["compute"])(key, compute)
-    except Uncacheable as reason:
+        cached = check_memory(memory).cache(_dense_stage, ignore=["compute"])
+        packed = cached(key, compute)
+    except (Uncacheable, OSError) as reason:
+        if training:  # what the training itself could not read or write is the user's
+            raise
         warn(
             f"The dense network is not kept in memory: {reason}. It is trained anew by every fit.",
             UncachedWarning,

@@ -66,8 +66,9 @@ class GeneratorStates:
         self._device = device
         self._python, self._numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
         self._torch = torch.get_rng_state()
-        on_cuda = torch.device(device or "cpu").type == "cuda"
-        self._cuda = torch.cuda.get_rng_state(device) if on_cuda else None
+        self._cuda = None
+        if device is not None and torch.device(device).type == "cuda":
+            self._cuda = torch.cuda.get_rng_state(device)
 
     @contextmanager
     def resumed(self) -> Iterator[None]:

@@ -70,12 +70,15 @@ def chosen(net: Any, memory: str | None) -> Mapping[str, Any]:
     return {**model.cv_results_, "test_refit": model.predict_proba(X)}
 
 
-# Each gives scores by name; all that have "test_" in the name are compared.
-CASES: dict[str, Callable[[Any, str | None], Mapping[str, Any]]] = {
-    "cross_validate": cross_validated,
-    "GridSearchCV": searched,
-    "PrunedClassifierCV": chosen,
-}
+# What is fitted: it gives scores by name, and all that have "test_" in the name are compared. Where
+# the network is defined. Whether the workers share a memory.
+RUNS = [
+    (cross_validated, "imported", False),
+    (cross_validated, "from main", True),
+    (searched, "imported", True),
+    (searched, "from main", False),
+    (chosen, "from main", True),
+]
 
 
 @contextmanager
@@ -118,12 +121,9 @@ def entries(memory: Path) -> set[Path]:
     return {path.relative_to(memory) for path in memory.rglob("output.pkl")}
 
 
-@pytest.mark.parametrize(
-    ("network", "with_memory"), [("imported", False), ("from main", True)], indirect=["network"]
-)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("run", "network", "with_memory"), RUNS, indirect=["network"])
 def test_workers_find_what_one_process_finds(
-    backend: str, case: str, with_memory: bool, network: type[nn.Module], tmp_path: Path
+    backend: str, run: Callable, network: type[nn.Module], with_memory: bool, tmp_path: Path
 ) -> None:
     net = NeuralNetClassifier(
         network,
@@ -136,10 +136,10 @@ def test_workers_find_what_one_process_finds(
         verbose=0,
     )
     memories = [tmp_path / "alone", tmp_path / "together"]
-    alone = CASES[case](net, str(memories[0]) if with_memory else None)
+    alone = run(net, str(memories[0]) if with_memory else None)
 
     with parallel_config(backend, n_jobs=2):
-        together = CASES[case](net, str(memories[1]) if with_memory else None)
+        together = run(net, str(memories[1]) if with_memory else None)
 
     scores = [key for key in alone if "test_" in key]
     assert any("log_loss" in key for key in scores)

@@ -129,6 +129,14 @@ def test_a_feature_goes_with_all_that_reads_it(
         assert torch.equal(weight, expected), name
 
 
+def test_a_layer_behind_another_does_not_read_the_input_though_it_is_as_wide() -> None:
+    module = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.Linear(6, N_OUTPUTS))
+    elements = elements_of(module)
+    assert elements.aliases == {}
+    elements.keep({"0": torch.arange(6) < 3})
+    assert elements.network.masks.keys() == {"0.weight"}
+
+
 def test_groups_of_a_convolution_read_channels_of_their_own() -> None:
     module = GroupsOfChannels()
     elements = elements_of(module, (4, 3, 3))

@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 import threading
 
 import joblib
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Memory, Parallel, delayed
+from joblib._store_backends import CacheWarning, FileSystemStoreBackend
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
@@ -130,6 +133,7 @@ CHANGES = {
     "epochs": lambda e: e.set_params(estimator__max_epochs=4).fit(X, y),
     "module's parameter": lambda e: e.set_params(estimator__module__activation="tanh").fit(X, y),
     "optimizer": lambda e: e.set_params(estimator__optimizer=torch.optim.Adam).fit(X, y),
+    "device": lambda e: e.set_params(estimator__device=None).fit(X, y),
     "a callback": lambda e: e.set_params(estimator__callbacks=[Counter(0.5)]).fit(X, y),
     "module's source": lambda e: e.set_params(
         estimator__module=edited_module("super(type(self), self).forward(X) * 2")
@@ -208,6 +212,65 @@ def test_a_damaged_entry_is_computed_again(damage, tmp_path, dense_trainings, ca
     assert len(dense_trainings) == 2
     assert "Exception while loading results" in caplog.text
     assert same_fit(plain, again)
+
+
+KILLED = """
+import os
+import joblib.numpy_pickle
+from tests.training.test_dense_cache import X, pruned, y
+
+def half(self, value):
+    self.file_handle.write(b"half an entry")
+    self.file_handle.flush()
+    os._exit(9)
+
+joblib.numpy_pickle.NumpyPickler.dump = half
+pruned(memory={path!r}).fit(X, y)
+"""
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(tmp_path, dense_trainings):
+    code = KILLED.format(path=str(tmp_path))
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert any(b"half an entry" in path.read_bytes() for path in files_in(tmp_path))
+    fits = [pruned(memory=str(tmp_path)).fit(X, y) for _ in range(2)]
+    assert len(dense_trainings) == 1
+    assert all(same_fit(pruned().fit(X, y), fit) for fit in fits)
+
+
+def files_in(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_full_disk_costs_a_training_and_a_warning(tmp_path, dense_trainings, monkeypatch):
+    def full(self, *args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FileSystemStoreBackend, "_concurrency_safe_write", full)
+    for _ in range(2):
+        with pytest.warns((UncachedWarning, CacheWarning), match="No space left on device"):
+            fitted = pruned(memory=str(tmp_path)).fit(X, y)
+    assert len(dense_trainings) == 2
+    assert same_fit(pruned().fit(X, y), fitted)
+
+
+def test_a_folder_that_cannot_be_made_costs_a_training_and_a_warning(tmp_path, dense_trainings):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.warns(UncachedWarning, match=r"not kept in memory.*file.* It is trained anew"):
+        fitted = pruned(memory=str(tmp_path / "file" / "cache")).fit(X, y)
+    assert len(dense_trainings) == 1
+    assert same_fit(pruned().fit(X, y), fitted)
+
+
+class Reader(Callback):
+    def on_train_begin(self, net, **kwargs):
+        raise FileNotFoundError("the user's own file")
+
+
+def test_a_file_that_the_training_misses_is_the_users(tmp_path):
+    model = pruned(net(callbacks=[Reader()]), memory=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="the user's own file"):
+        model.fit(X, y)
 
 
 def test_entries_hold_an_array_and_no_code(tmp_path):

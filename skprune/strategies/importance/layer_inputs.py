@@ -1,6 +1,6 @@
 """What linear layers and convolutions are given, as rows that their weights are multiplied with."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -12,10 +12,10 @@ from torch.nn.modules.conv import _ConvNd
 
 from skprune._sklearn import InvalidParameterError
 from skprune.network.layers import layer_of
-from skprune.strategies.importance.base import Samples
+from skprune.strategies.importance.base import Samples, Scoring
 from skprune.structures.base import Elements
 
-__all__ = ["InputRows", "elements_of_columns", "total_of_readers"]
+__all__ = ["InputRows", "elements_of_columns", "mean_of_inputs", "total_of_readers"]
 
 # Numbers that the rows made of some inputs hold, at the most.
 _CHUNK = 2**22
@@ -75,6 +75,43 @@ def total_of_readers(elements: Elements, scores: Mapping[str, Tensor]) -> dict[s
             if group != own or len(parts) == 1:
                 totals[group] += part
     return totals
+
+
+def mean_of_inputs(
+    inputs: "InputRows", scoring: Scoring, n_samples: int, function: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
+    """Average a function of what weights are multiplied with.
+
+    Parameters
+    ----------
+    inputs : InputRows
+        What knows the layers.
+    scoring : Scoring
+        Where rows are drawn from.
+    n_samples : int
+        How many rows, at the most.
+    function : callable
+        Applied to the rows, number by number.
+
+    Returns
+    -------
+    means : dict of str to Tensor
+        By the parameter's name, in its shape.
+    """
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, float] = {}
+    for batch in scoring.samples.batches(n_samples, scoring.generator):
+        for name, given in inputs.given(inputs.layers, batch.inputs).items():
+            for rows, weights in inputs.rows(name, given, batch.weights):
+                part = (function(rows) * weights[:, None]).sum(1)
+                sums[name] = sums[name] + part if name in sums else part
+                counts[name] = counts.get(name, 0.0) + float(weights.sum())
+    means = {}
+    for name, total in sums.items():
+        shape = inputs.weight(name).shape
+        repeated = (total / counts[name]).repeat_interleave(shape[0] // len(total), 0)
+        means[name] = repeated.view(shape)
+    return means
 
 
 class InputRows:
@@ -188,7 +225,9 @@ class InputRows:
                 self._refuse(name, "is not called as a layer")
         return found
 
-    def rows(self, name: str, inputs: Sequence[Tensor], weights: Tensor | None) -> Iterator[Tensor]:
+    def rows(
+        self, name: str, inputs: Sequence[Tensor], weights: Tensor | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Arrange inputs as the rows that a weight is multiplied with.
 
         Parameters
@@ -199,26 +238,26 @@ class InputRows:
             What its layers are given for some rows of data.
         weights : Tensor of shape (n_rows,) or None
             Weights of these rows of data.
+
         Yields
         ------
         rows : Tensor of shape (n_groups, n, n_columns), in double precision
-            For each group of a convolution, with a column of ones for the bias, if there is one
-            (see :meth:`bias`); times the roots of the weights.
+            For each group of a convolution.
+        weights : Tensor of shape (n,), in double precision
+            The weight of each row; ones where there are none.
         """
         layer = self.layers[name][0]
         for given in inputs:
             if isinstance(layer, _ConvNd) and given.dim() == len(layer.kernel_size) + 1:
                 given = given[None]
+            if weights is None or len(weights) != len(given):
+                weights = torch.ones(len(given))
             size = max(1, _CHUNK // max(1, _as_rows(layer, given[:1]).numel()))
             for start in range(0, len(given), size):
-                part = given[start : start + size]
-                rows = _as_rows(layer, part).double()
-                if self.bias(name) is not None:
-                    rows = pad(rows, (0, 1), value=1.0)
-                if weights is not None and len(weights) == len(given):
-                    roots = weights[start : start + size].to(rows).sqrt()
-                    rows *= roots.repeat_interleave(rows.shape[1] // len(part))[:, None]
-                yield rows
+                part = slice(start, start + size)
+                rows = _as_rows(layer, given[part]).double()
+                times = rows.shape[1] // len(weights[part])
+                yield rows, weights[part].to(rows).repeat_interleave(times)
 
 
 def _as_rows(layer: nn.Module, given: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Layer by layer: keep what each layer puts out, one weight at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from numbers import Integral, Real
 from typing import ClassVar
@@ -130,8 +130,8 @@ def _hessians(inputs: InputRows, batches: Sequence[Batch]) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     for batch in batches:
         for name, given in inputs.given(inputs.layers, batch.inputs).items():
-            for rows in inputs.rows(name, given, batch.weights):
-                part = 2 * rows.mT @ rows
+            for rows, weights in _with_ones(inputs, name, given, batch):
+                part = rows.mT @ (2 * weights[:, None] * rows)
                 sums[name] = sums[name] + part if name in sums else part
     total = sum(weight_of(batch) for batch in batches)
     return {name: part / total for name, part in sums.items()}
@@ -141,18 +141,27 @@ def _cross_moments(
     name: str, now: InputRows, before: InputRows, batches: Sequence[Batch]
 ) -> tuple[Tensor, Tensor]:
     """Compute the Hessian of what a layer is given now, and its product with what it was given."""
-    hessian = cross = torch.zeros(())
+    hessian = cross = torch.zeros((), dtype=torch.float64)
     for batch in batches:
-        inputs = [some.given([name], batch.inputs)[name] for some in (now, before)]
-        for new, old in zip(
-            now.rows(name, inputs[0], batch.weights),
-            before.rows(name, inputs[1], batch.weights),
-            strict=True,
-        ):
-            hessian = hessian.to(new.device) + 2 * new.mT @ new
-            cross = cross.to(new.device) + 2 * old.mT @ new
+        new_rows, old_rows = (
+            _with_ones(inputs, name, inputs.given([name], batch.inputs)[name], batch)
+            for inputs in (now, before)
+        )
+        for (new, weights), (old, _) in zip(new_rows, old_rows, strict=True):
+            weighted = 2 * weights[:, None] * new
+            hessian = hessian.to(new.device) + new.mT @ weighted
+            cross = cross.to(new.device) + old.mT @ weighted
     total = sum(weight_of(batch) for batch in batches)
     return hessian / total, cross / total
+
+
+def _with_ones(
+    inputs: InputRows, name: str, given: Sequence[Tensor], batch: Batch
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Go through the rows that a weight is multiplied with, and the ones that its bias is."""
+    biased = inputs.bias(name) is not None
+    for rows, weights in inputs.rows(name, given, batch.weights):
+        yield (pad(rows, (0, 1), value=1.0) if biased else rows), weights
 
 
 class _Rows:

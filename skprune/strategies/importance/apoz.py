@@ -1,0 +1,68 @@
+"""Average percentage of zeros: what is seldom active is worth little."""
+
+from numbers import Integral
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from skprune._sklearn import Interval
+from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.gradients import differentiable
+from skprune.strategies.importance.layer_inputs import (
+    InputRows,
+    elements_of_columns,
+    mean_of_inputs,
+    total_of_readers,
+)
+
+__all__ = ["APoZ"]
+
+
+class APoZ(Importance):
+    """Scores units by how often they are active: one minus the average percentage of zeros.
+
+    The zeros are counted where a unit is read, after the activation function and what else comes
+    between, on some rows and at all places of a feature map; it tells units apart where activations
+    can be zero, as those of a rectifier. A single weight scores as often as what it is multiplied
+    with is not zero, and other groups of weights score the mean: weights that read the same unit
+    are equal. A unit that is read by neither a linear layer nor a convolution is an error that
+    names the layer.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        Number of rows, drawn at random, at the most.
+
+    References
+    ----------
+    Hu, H., Peng, R., Tai, Y.-W., & Tang, C.-K. (2016). Network trimming: a data-driven neuron
+    pruning approach towards efficient deep architectures. arXiv:1607.03250.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> from skprune.strategies import APoZ
+    >>> PrunedClassifier(structure="unit", strategy=Strategy(APoZ(n_samples=500)))
+    PrunedClassifier(strategy=Strategy(importance=APoZ(n_samples=500)),
+                     structure='unit')
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_samples": [Interval(Integral, 1, None, closed="left")]
+    }
+
+    def __init__(self, n_samples: int = 1000) -> None:
+        self.n_samples = n_samples
+
+    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+        """Score the elements; see :class:`Importance`."""
+        elements, module = scoring.elements, scoring.elements.network.module
+        inputs = InputRows(module, scoring.samples, elements_of_columns(elements), "APoZ")
+        with differentiable(module, {}):
+            active = mean_of_inputs(inputs, scoring, self.n_samples, lambda rows: rows != 0)
+        totals = total_of_readers(elements, active)
+        counts = total_of_readers(
+            elements, {name: torch.ones_like(some) for name, some in active.items()}
+        )
+        return {name: total / counts[name].clamp(min=1) for name, total in totals.items()}

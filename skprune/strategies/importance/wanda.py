@@ -1,0 +1,68 @@
+"""Wanda: weights by what they are multiplied with."""
+
+from numbers import Integral
+from typing import ClassVar
+
+from torch import Tensor
+
+from skprune._sklearn import Interval
+from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.gradients import differentiable
+from skprune.strategies.importance.layer_inputs import (
+    InputRows,
+    elements_of_columns,
+    mean_of_inputs,
+    total_of_readers,
+)
+
+__all__ = ["Wanda"]
+
+
+class Wanda(Importance):
+    """Scores by absolute value, times the norm of what the weight is multiplied with on some rows.
+
+    No gradient is needed. Units and other groups of weights score the sum, units that over the
+    weights that read them. A weight that is to go and is not one of a linear layer or a convolution
+    is an error that names its layer.
+
+    Scores of different layers are of different scales: of the allocations, ``"global"`` is not for
+    this importance.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        Number of rows, drawn at random, at the most.
+
+    References
+    ----------
+    Sun, M., Liu, Z., Bair, A., & Kolter, J. Z. (2024). A simple and effective pruning approach for
+    large language models. International Conference on Learning Representations.
+
+    Examples
+    --------
+    >>> from skprune import PrunedClassifier, Strategy
+    >>> from skprune.strategies import Wanda
+    >>> PrunedClassifier(strategy=Strategy(Wanda(n_samples=128)))
+    PrunedClassifier(strategy=Strategy(importance=Wanda(n_samples=128)))
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_samples": [Interval(Integral, 1, None, closed="left")]
+    }
+
+    def __init__(self, n_samples: int = 1000) -> None:
+        self.n_samples = n_samples
+
+    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+        """Score the elements; see :class:`Importance`."""
+        module = scoring.elements.network.module
+        inputs = InputRows(module, scoring.samples, elements_of_columns(scoring.elements), "Wanda")
+        with differentiable(module, {}):
+            squares = mean_of_inputs(inputs, scoring, self.n_samples, lambda rows: rows.square())
+        return total_of_readers(
+            scoring.elements,
+            {
+                name: scoring.weights[name].double().abs() * square.sqrt()
+                for name, square in squares.items()
+            },
+        )
