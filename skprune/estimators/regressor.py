@@ -33,11 +33,13 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         How to prune: ``"random"``, ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``,
         ``"gradual_magnitude"``, ``"random_at_init"``, or a :class:`~skprune.Strategy`.
     sparsity : float or None, default=0.8
-        How much to prune: the fraction of the structure's elements (weights, or units) that is
-        removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer.
+        How much to prune: the fraction of the structure's elements (weights, units ...) that is
+        removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer, or
+        to a structure that fixes it, such as ``"2:4"``.
     structure : str or Structure, default="weight"
-        What is removed together: ``"weight"``, or ``"unit"`` (neurons and channels, with all that
-        is coupled to them).
+        What is removed together: ``"weight"``, ``"unit"`` (neurons and channels, with all that is
+        coupled to them), ``"feature"`` (of the input), ``"block"`` (of a weight matrix), or
+        ``"2:4"`` (two of every four weights; takes ``sparsity=None``).
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, all steps together; half of the net's
         ``max_epochs`` if None.

@@ -196,6 +196,11 @@ class StageTrainer:
         InvalidParameterError
             If the net is trained already, or the dense training is shorter.
         """
+        if epoch > self.net.max_epochs:
+            raise InvalidParameterError(
+                f"Rewind(epoch={epoch}) goes back to the end of an epoch of the dense training, "
+                f"which has {self.net.max_epochs} (the net's max_epochs)."
+            )
         if epoch in self._early_weights or (epoch and self._initial is not None):
             return
         if self._trained:
@@ -203,11 +208,6 @@ class StageTrainer:
                 "Rewind goes back to early weights, and the estimator is a net with weights of its "
                 "own, whose earlier ones are not known. Pass a net that is not fitted, or "
                 "initialized, or use another recovery, such as 'fine_tune'."
-            )
-        if epoch > self.net.max_epochs:
-            raise InvalidParameterError(
-                f"Rewind(epoch={epoch}) goes back to the end of an epoch of the dense training, "
-                f"which has {self.net.max_epochs} (the net's max_epochs)."
             )
         if epoch == 0:
             self._early_weights[0] = _weights_of(self.net)

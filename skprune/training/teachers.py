@@ -59,7 +59,8 @@ def check_teacher(teacher: Any, given: Given, y: np.ndarray) -> None:
     except NotFittedError as error:
         raise NotFittedError(
             f"The teacher of Distill, a {name}, is not fitted. Fit it before the network that is "
-            "to learn from it; clones of Distill keep it as it is."
+            "to learn from it. Clones of Distill keep it as it is; where a search is to choose "
+            "between teachers, put them into a FrozenEstimator, since it clones its values."
         ) from error
     _check_task(teacher, name, given)
     known, seen = getattr(teacher, "n_features_in_", None), _n_features(given.X)
@@ -153,7 +154,8 @@ def predicted_logits(teacher: Any, X: Any, classes: np.ndarray, kind: str) -> np
             f"{'labels a row' if kind == 'labels' else 'classes'}."
         )
     _check_finite(probabilities, teacher)
-    probabilities = np.asarray(probabilities, dtype=np.float64)
+    # Rounding may have taken them a little beyond.
+    probabilities = np.clip(np.asarray(probabilities, dtype=np.float64), 0.0, 1.0)
     if kind == "labels":
         return log_odds(probabilities)
     if _has_labels(teacher):

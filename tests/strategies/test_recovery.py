@@ -205,6 +205,9 @@ def test_weights_of_a_trained_net_have_no_beginning() -> None:
 def test_a_dense_training_that_is_too_short_is_told() -> None:
     with pytest.raises(ValueError, match=r"Rewind\(epoch=4\).* which has 3"):
         fit(Rewind(4))
+    strategies = [Strategy(recovery=Rewind(epoch)) for epoch in (1, 4)]
+    with pytest.raises(ValueError, match=r"Rewind\(epoch=4\).* which has 3"):
+        pruning_path(PrunedClassifier(make_net()), X, y, sparsities=[0.5], strategies=strategies)
 
 
 # Distillation: what it does to the loss is in tests/training/test_distillation.py.
@@ -364,7 +367,7 @@ TEACHERS = {
 def test_any_fitted_classifier_can_teach(teacher: Any) -> None:
     rows = X.astype(np.float64)
     net = make_net(max_epochs=0)
-    strategy = Strategy(recovery=Distill(teacher, temperature=1.0, alpha=1.0))
+    strategy = Strategy(recovery=Distill(teacher, alpha=1.0))
     estimator = PrunedClassifier(
         net, strategy=strategy, sparsity=0.2, fine_tune_epochs=60, random_state=0
     ).fit(rows, np.roll(y, 1))  # it cannot have learned from these
@@ -434,6 +437,16 @@ def test_clones_and_searches_share_the_fitted_teacher() -> None:
     assert search.best_estimator_.strategy.recovery.teacher is FOREST
 
 
+def test_a_search_chooses_between_frozen_teachers() -> None:
+    teachers = [FrozenEstimator(FOREST), FrozenEstimator(LogisticRegression().fit(X, y))]
+    estimator = PrunedClassifier(
+        make_net(), strategy=Strategy(recovery=Distill()), fine_tune_epochs=1, random_state=0
+    )
+    grid = {"strategy__recovery__teacher": [None, *teachers]}
+    search = GridSearchCV(estimator, grid, cv=2, error_score="raise").fit(X, y)
+    assert search.best_params_["strategy__recovery__teacher"] in (None, *teachers)
+
+
 def test_clones_do_not_share_what_can_be_changed() -> None:
     recovery = Distill(hints=["hidden0"])
     copy = clone(recovery)
@@ -499,6 +512,15 @@ def test_a_net_with_other_outputs_cannot_teach() -> None:
 
     with pytest.raises(ValueError, match=r"probabilities of shape \(60, 4\), and y has 3 classes"):
         fit(Distill(make_net(module=Wide).fit(X, y)))
+
+
+def test_probabilities_may_be_a_little_beyond_one() -> None:
+    class Rounded(LogisticRegression):
+        def predict_proba(self, X: Any) -> np.ndarray:
+            return np.array([[1.0 + 1e-15, -1e-15, 0.0]] * len(X))
+
+    history = fit(Distill(Rounded().fit(X, y))).history_
+    assert np.isfinite(history[:, "train_loss"]).all()
 
 
 def test_predictions_that_are_not_finite_are_told() -> None:

@@ -86,7 +86,13 @@ class Importance(Component, ABC):
     share: float = 0.0
 
     def observer(self) -> TrainingHook | None:
-        """Make what watches the training up to the next step; None if nothing has to."""
+        """Make what watches the training up to the next step.
+
+        Returns
+        -------
+        observer : TrainingHook or None
+            A new one; None if nothing has to be watched.
+        """
         return None
 
     def judge(self, scoring: Scoring) -> Judgement:

@@ -97,8 +97,12 @@ class LayerOBS(Importance):
             hessians = _hessians(inputs, batches)
             for name, hessian in hessians.items():
                 weight = scoring.weights[name]
+                alone = elements.sizes.get(layer_of(name)) == weight.numel()
                 rows = _Rows(inputs, name).losses(
-                    self._damped(hessian), left[name].flatten(1), columns[name], self.chunk_size
+                    self._damped(hessian),
+                    left[name].flatten(1),
+                    None if alone else columns[name],
+                    self.chunk_size,
                 )
                 losses[name] = rows.view(weight.shape)
 
@@ -182,7 +186,7 @@ class _Rows:
             rows = torch.cat([rows, self._bias.detach().double()[:, None]], 1)
         self._rows = rows
 
-    def losses(self, hessians: Tensor, left: Tensor, columns: Tensor, chunk_size: int) -> Tensor:
+    def losses(self, hessians: Tensor, left: Tensor, columns: Tensor | None, chunk_size: int) -> Tensor:
         """Compute what the going of each weight adds to the error.
 
         Parameters
@@ -191,8 +195,8 @@ class _Rows:
             Of each group of outputs.
         left : Tensor of bool of shape (n_outputs, n_weights)
             Which weights are left.
-        columns : Tensor of int of shape (n_weights,)
-            Weights of a row with equal numbers go together.
+        columns : Tensor of int of shape (n_weights,) or None
+            Weights of a row with equal numbers go together; None if each goes by itself.
         chunk_size : int
             Number of outputs that are worked on at once.
 
@@ -201,11 +205,10 @@ class _Rows:
         losses : Tensor of shape (n_outputs, n_weights)
             Zero for weights that are gone; of those that go together, each has an equal part.
         """
-        single = int(columns.max()) + 1 == len(columns)
         losses = torch.zeros(left.shape, dtype=torch.float64, device=left.device)
         for hessian, group in zip(hessians, self._groups(len(hessians)), strict=True):
             for some in group.split(chunk_size):
-                if single:
+                if columns is None:
                     losses[some] = self._one_by_one(hessian, left[some], some)
                 else:
                     losses[some] = self._together(hessian, left[some], some, columns)

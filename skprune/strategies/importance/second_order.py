@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import hessian, vmap
+from torch.func import jacrev, vmap
 from torch.utils._pytree import tree_map
 
 from skprune.strategies.importance.base import Samples, Scoring
@@ -108,9 +108,11 @@ class _GaussNewton:
 
         def second_derivatives(outputs: Tensor, inputs: Any, target: Tensor) -> Tensor:
             row = Batch(tree_map(lambda values: values[None], inputs), target[None], None)
-            return hessian(lambda given: self._samples.losses(_Given(given[None]), row).sum())(
-                outputs
-            )
+
+            def loss(given: Tensor) -> Tensor:
+                return self._samples.losses(_Given(given[None]), row).sum()
+
+            return jacrev(jacrev(loss))(outputs)
 
         with torch.no_grad():
             outputs = self._samples.outputs(self._module, batch.inputs)

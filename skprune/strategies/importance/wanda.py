@@ -19,9 +19,9 @@ __all__ = ["Wanda"]
 
 
 class Wanda(Importance):
-    """Scores by absolute value, times the norm of what the weight is multiplied with on some rows.
+    """Scores by absolute value, times the norm of what the weight is multiplied with.
 
-    No gradient is needed. Units and other groups of weights score the sum, units that over the
+    The norm is that over some rows, over the root of their number. No gradient is needed. Units and other groups of weights score the sum, units that over the
     weights that read them. A weight that is to go and is not one of a linear layer or a convolution
     is an error that names its layer.
 

@@ -31,7 +31,7 @@ class Distill(Recovery):
 
     Soft targets are computed once, for all rows, unless the net makes other rows of them in each
     epoch: with a dataset, a loader or a training step of its own. Then the teacher is asked about
-    each batch, as the network's inputs.
+    each batch, as the network's inputs. A later ``partial_fit`` goes on without the teacher.
 
     Parameters
     ----------
@@ -40,10 +40,14 @@ class Distill(Recovery):
         removed. Any fitted estimator will do that takes the X which the pruned estimator is fitted
         with and has ``predict_proba`` with the same classes, or ``predict`` for a regression: a
         forest, a larger network, a pipeline. Clones of `Distill`, such as those of a grid search,
-        share the fitted teacher; it is neither cloned nor fitted again.
-    temperature : float, default=4.0
-        What logits are divided by: the higher, the more the teacher's small probabilities count.
-        An estimator's probabilities are taken to the power of its inverse and normalized.
+        share the fitted teacher; it is neither cloned nor fitted again. Where a search is to
+        choose between teachers, put them into a ``FrozenEstimator``.
+        A teacher that was fitted on the same rows until it made no mistake, such as a forest of
+        full-grown trees, has little more to say of them than the targets do.
+    temperature : float, default=1.0
+        What logits are divided by: the higher, the more the teacher's small probabilities count,
+        which helps where it is all too sure of itself. An estimator's probabilities are taken to
+        the power of its inverse and normalized.
     alpha : float, default=0.5
         The part of the loss that is the teacher's, from 0 to 1.
     lr : float, default=None
@@ -72,7 +76,7 @@ class Distill(Recovery):
     >>> from skprune.strategies import Distill
     >>> X, y = load_iris(return_X_y=True)
     >>> forest = RandomForestClassifier(random_state=0).fit(X, y)
-    >>> strategy = Strategy(recovery=Distill(forest, temperature=1.0))
+    >>> strategy = Strategy(recovery=Distill(forest, alpha=0.75))
     >>> pruned = PrunedClassifier(strategy=strategy, random_state=0).fit(X, y)
     >>> bool(pruned.score(X, y) > 0.9)
     True
@@ -90,7 +94,7 @@ class Distill(Recovery):
     def __init__(
         self,
         teacher: Any = None,
-        temperature: float = 4.0,
+        temperature: float = 1.0,
         alpha: float = 0.5,
         lr: float | None = None,
         hints: list[str] | None = None,

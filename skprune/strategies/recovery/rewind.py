@@ -20,8 +20,10 @@ class Rewind(Recovery):
     search for lottery tickets. A step that no epoch of training follows leaves the weights as they
     are.
 
-    Each round is by default as long as the training that it repeats: the net's ``max_epochs``, less
-    `epoch`. Its learning rate schedule, if it has one, begins anew.
+    All rounds together have by default as many epochs as the trainings that they repeat: the net's
+    ``max_epochs``, less `epoch`, for each step. How they are shared out is up to the schedule; the
+    rounds of ``Iterative(n_steps=5, end=0.8)`` are equally long. The learning rate schedule of the
+    net, if it has one, begins anew in each.
 
     Parameters
     ----------

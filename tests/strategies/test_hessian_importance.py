@@ -1,0 +1,659 @@
+"""Importances by curvature and by inputs, against brute force, loops and finite differences."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+from skprune.components import resolve
+from skprune.network.network import Network
+from skprune.strategies import OBD, OBS, APoZ, Importance, LayerOBS, Wanda
+from skprune.strategies.importance import Judgement, Scoring
+from skprune.structures import STRUCTURES, Block, Elements, Structure
+from skprune.training.samples import Batch
+from tests.helpers import forward
+from tests.networks import NETWORKS
+
+
+class Rows:
+    """Rows of data with a loss of each, in batches of five."""
+
+    def __init__(self, X: Tensor, y: Tensor, loss: Any, weights: Tensor | None = None) -> None:
+        self.X, self.y, self.criterion, self.weights = X, y, loss, weights
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def batches(self, n_rows: int | None = None, generator: Any = None) -> Iterator[Batch]:
+        for index in torch.arange(len(self.X))[:n_rows].split(5):
+            weights = None if self.weights is None else self.weights[index]
+            yield Batch(self.X[index], self.y[index], weights)
+
+    def outputs(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        return module(inputs)
+
+    def losses(self, module: nn.Module, batch: Batch) -> Tensor:
+        losses = self.criterion(module(batch.inputs), batch.targets, reduction="none")
+        return losses.flatten(1).sum(1) if losses.dim() > 1 else losses
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        losses = self.losses(module, batch)
+        weights = torch.ones_like(losses) if batch.weights is None else batch.weights
+        return (losses * weights).sum() / weights.sum()
+
+
+def gaussian(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def correlated(n_rows: int, n_columns: int, seed: int = 0) -> Tensor:
+    return gaussian(n_rows, n_columns, seed=seed) @ gaussian(n_columns, n_columns, seed=seed + 1)
+
+
+def set_weights(module: nn.Module, seed: int = 0) -> nn.Module:
+    module = module.double().eval()
+    for i, parameter in enumerate(module.parameters()):
+        parameter.data = gaussian(*parameter.shape, seed=seed + i)
+    return module
+
+
+def elements_of(module: nn.Module, X: Tensor, structure: str | Structure = "weight") -> Elements:
+    network = Network(module, X[:4], forward)
+    return resolve(structure, STRUCTURES, "structure").elements(network, ())
+
+
+def judge(importance: Importance, elements: Elements, rows: Rows) -> Judgement:
+    weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
+    generator = torch.Generator().manual_seed(0)
+    return importance.validated().judge(Scoring(weights, elements, generator, rows))
+
+
+def scores_of(importance: Importance, elements: Elements, rows: Rows) -> dict[str, np.ndarray]:
+    scores = judge(importance, elements, rows).scores
+    return {name: score.numpy() for name, score in scores.items()}
+
+
+def everything_but(elements: Elements, gone: dict[str, list[int]]) -> dict[str, Tensor]:
+    kept = {name: mask.clone() for name, mask in elements.kept.items()}
+    for name, index in gone.items():
+        kept[name][index] = False
+    return kept
+
+
+def least_squares(X: Tensor, Y: Tensor, columns: list[int]) -> Tensor:
+    """The best weights, of shape (n_outputs, n_columns), with zeros elsewhere."""
+    result = torch.zeros(Y.shape[1], X.shape[1], dtype=X.dtype)
+    result[:, columns] = torch.linalg.lstsq(X[:, columns], Y).solution.T
+    return result
+
+
+def rise(X: Tensor, Y: Tensor, columns: list[int]) -> float:
+    """By how much the mean squared error of the best weights is larger with some columns only."""
+    whole = least_squares(X, Y, list(range(X.shape[1])))
+    some = least_squares(X, Y, columns)
+    errors = [float((X @ w.T - Y).square().sum()) / len(X) for w in (some, whole)]
+    return errors[0] - errors[1]
+
+
+class OneLayer(nn.Module):
+    """A layer between a fixed input and a fixed function of what it puts out."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x).flatten(1)
+
+
+# Optimal brain surgeon.
+
+
+def fitted_line(n_columns: int = 6, seed: int = 0) -> tuple[nn.Module, Rows]:
+    """A linear model at the minimum of its squared error."""
+    X, Y = correlated(40, n_columns, seed), gaussian(40, 1, seed=seed + 7)
+    model = OneLayer(nn.Linear(n_columns, 1, bias=False)).double()
+    model.layer.weight.data = least_squares(X, Y, list(range(n_columns)))
+    return model, Rows(X, Y, mse_loss)
+
+
+def test_obs_of_a_linear_model_is_what_refitting_without_the_weight_costs() -> None:
+    model, rows = fitted_line()
+    everything = list(range(6))
+    score = scores_of(
+        OBS(None, damping=0, curvature="gauss_newton"), elements_of(model, rows.X), rows
+    )["layer"]
+    for q in everything:
+        expected = rise(rows.X, rows.y, [j for j in everything if j != q])
+        assert score[q] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_obs_makes_up_for_any_subset_exactly(size: int) -> None:
+    for gone in combinations(range(6), size):
+        model, rows = fitted_line()
+        elements = elements_of(model, rows.X)
+        found = judge(OBS(None, damping=0, curvature="gauss_newton"), elements, rows)
+        kept = everything_but(elements, {"layer": list(gone)})
+        found.compensate(kept)
+        elements.keep(kept)
+        expected = least_squares(rows.X, rows.y, [j for j in range(6) if j not in gone])
+        torch.testing.assert_close(model.layer.weight.data, expected, rtol=1e-6, atol=1e-9)
+
+
+def perceptron() -> tuple[nn.Module, Rows]:
+    module = set_weights(nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)))
+    y = torch.tensor([i % 2 for i in range(17)])
+    return module, Rows(gaussian(17, 4), y, cross_entropy)
+
+
+def gradients(module: nn.Module, rows: Rows) -> Tensor:
+    """Gradients of the rows' losses in all weights, row by row."""
+    result = []
+    for i in range(len(rows)):
+        loss = cross_entropy(module(rows.X[i : i + 1]), rows.y[i : i + 1])
+        parts = torch.autograd.grad(loss, [module[0].weight, module[2].weight])
+        result.append(torch.cat([part.flatten() for part in parts]))
+    return torch.stack(result)
+
+
+def fisher_by_loops(vectors: Tensor, damping: float, size: int) -> Tensor:
+    n = vectors.shape[1]
+    fisher = torch.zeros(n, n, dtype=torch.float64)
+    for vector in vectors:
+        for i in range(n):
+            for j in range(n):
+                if i // size == j // size:
+                    fisher[i, j] += vector[i] * vector[j] / len(vectors)
+    return fisher + damping * fisher.diagonal().mean() * torch.eye(n, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 18, None])
+@pytest.mark.parametrize("n_rows", [3, 17])
+def test_obs_by_blocks_is_written_out_with_loops(size: int | None, n_rows: int) -> None:
+    module, rows = perceptron()
+    rows = Rows(rows.X[:n_rows], rows.y[:n_rows], cross_entropy)
+    fisher = fisher_by_loops(gradients(module, rows), 0.1, size or 18)
+    inverse = torch.linalg.inv(fisher)
+    weights = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
+    elements = elements_of(module, rows.X)
+    found = judge(OBS(size, damping=0.1), elements, rows)
+    torch.testing.assert_close(
+        torch.cat(list(found.scores.values())), weights**2 / inverse.diagonal() / 2
+    )
+    gone = [0, 1, 5, 9, 13, 17]
+    stay = [i for i in range(18) if i not in gone]
+    # Of the weights that stay, the change that makes the derivative of the quadratic form zero.
+    change = torch.zeros(18, dtype=torch.float64)
+    change[stay] = torch.linalg.solve(fisher[stay][:, stay], fisher[stay][:, gone] @ weights[gone])
+    biases = [module[i].bias.data.clone() for i in (0, 2)]
+    found.compensate(everything_but(elements, {"0": [0, 1, 5, 9], "2": [1, 5]}))
+    after = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
+    torch.testing.assert_close(after[stay], (weights + change)[stay])
+    assert all(torch.equal(b, module[i].bias.data) for b, i in zip(biases, (0, 2), strict=True))
+
+
+def test_obs_leaves_out_weights_that_are_gone() -> None:
+    module, rows = perceptron()
+    elements = elements_of(module, rows.X)
+    elements.keep(everything_but(elements, {"0": [0, 3, 4, 11], "2": [2]}))
+    alive = torch.cat(list(elements.kept.values())).nonzero().flatten()
+    fisher = fisher_by_loops(gradients(module, rows)[:, alive], 0.1, 5)
+    weights = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
+    expected = weights[alive] ** 2 / torch.linalg.inv(fisher).diagonal() / 2
+    found = judge(OBS(5, damping=0.1), elements, rows)
+    torch.testing.assert_close(torch.cat(list(found.scores.values()))[alive], expected)
+    found.compensate(everything_but(elements, {"0": [0, 1, 3, 4, 5, 11], "2": [2]}))
+    dead = torch.cat(list(elements.kept.values())).logical_not()
+    after = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
+    assert not after[dead].any()
+
+
+def test_frozen_weights_do_not_move() -> None:
+    for importance in (OBS(), LayerOBS()):
+        module, rows = perceptron()
+        module[0].weight.requires_grad_(False)
+        before = module[0].weight.clone()
+        elements = elements_of(module, rows.X)
+        found = judge(importance, elements, rows)
+        assert found.scores["0"].all()
+        last = module[2].weight.detach().clone()
+        found.compensate(everything_but(elements, {"0": [1], "2": [0, 4]}))
+        assert torch.equal(module[0].weight, before)
+        assert not torch.equal(module[2].weight, last)
+        assert not module[0].weight.requires_grad
+
+
+@pytest.mark.parametrize("importance", [OBS(damping=0), OBS(3, damping=0)])
+def test_a_singular_fisher_matrix_asks_for_damping(importance: OBS) -> None:
+    module, rows = perceptron()
+    rows = Rows(rows.X[:2], rows.y[:2], cross_entropy)
+    with pytest.raises(ValueError, match=r"not finite in layer '0'.*Raise damping"):
+        judge(importance, elements_of(module, rows.X), rows)
+
+
+# Layer by layer.
+
+
+def columns_by_loops(layer: nn.Module, X: Tensor, output: int) -> Tensor:
+    """What the weights of an output are multiplied with, by differentiating what comes out."""
+    weight = layer.weight
+    rows = []
+    for x in X:
+        out = layer(x[None])[0, output].flatten()
+        for value in out:
+            (gradient,) = torch.autograd.grad(value, weight, retain_graph=True)
+            rows.append(gradient[output].flatten())
+    return torch.stack(rows)
+
+
+def greedy_by_refitting(X: Tensor, w: Tensor, bias: bool, scale: float) -> list[float]:
+    """Take out the weight whose loss is least, refit, and again; what each loss adds."""
+    target = X @ w[:, None]
+    if bias:
+        X = torch.cat([X, torch.ones(len(X), 1, dtype=X.dtype)], 1)
+
+    def loss(columns: list[int]) -> float:
+        columns = [*columns, len(w)] if bias else columns
+        if not columns:
+            return float(target.square().sum()) * scale
+        fit = X @ least_squares(X, target, columns)[0]
+        return float((fit - target[:, 0]).square().sum()) * scale
+
+    left, spent, highest = list(range(len(w))), 0.0, 0.0
+    result = [0.0] * len(w)
+    while left:
+        losses = {q: loss([j for j in left if j != q]) for q in left}
+        q = min(losses, key=losses.__getitem__)
+        highest = max(highest, losses[q] - spent)
+        result[q], spent = highest, losses[q]
+        left.remove(q)
+    return result
+
+
+LAYERS = {
+    "linear": (nn.Linear(7, 3, bias=False), (7,)),
+    "linear with bias": (nn.Linear(6, 2), (6,)),
+    "sequence": (nn.Linear(4, 2), (3, 4)),
+    "conv1d": (nn.Conv1d(2, 2, 3, stride=2, padding=1), (2, 7)),
+    "conv2d": (nn.Conv2d(2, 3, 2, padding=1, dilation=2, bias=False), (2, 4, 5)),
+    "grouped": (nn.Conv2d(4, 4, 2, groups=2, padding_mode="circular", padding=1), (4, 3, 3)),
+    "depthwise": (nn.Conv2d(2, 2, 2, groups=2), (2, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_obs_goes_the_greedy_way_of_refitting(name: str) -> None:
+    layer, shape = LAYERS[name]
+    module = set_weights(OneLayer(layer))
+    X = gaussian(12, *shape, seed=3)
+    rows = Rows(X, module(X).detach(), mse_loss)
+    importance = LayerOBS(damping=1e-12, chunk_size=2)
+    score = scores_of(importance, elements_of(module, X), rows)["layer"]
+    score = score.reshape(len(layer.weight), -1)
+    for output in range(len(layer.weight)):
+        given = X.flatten(0, 1) if name == "sequence" else columns_by_loops(layer, X, output)
+        w = layer.weight[output].detach().flatten()
+        expected = greedy_by_refitting(given, w, layer.bias is not None, 1 / len(X))
+        np.testing.assert_allclose(score[output], expected, rtol=1e-6, atol=1e-9)
+
+
+def test_layer_obs_by_panels_goes_on_as_it_began() -> None:
+    module = set_weights(OneLayer(nn.Linear(70, 1, bias=False)))
+    X = correlated(200, 70) / 8
+    rows = Rows(X, module(X).detach(), mse_loss)
+    score = scores_of(LayerOBS(damping=1e-12), elements_of(module, X), rows)["layer"]
+    order = np.argsort(score, kind="stable")
+    inverse, w = torch.linalg.inv(2 * X.T @ X / len(X)), module.layer.weight[0].detach()
+    left = torch.ones(70, dtype=torch.bool)
+    highest = 0.0
+    for q in order[:69]:  # one downdate after the other
+        cost = torch.where(left, w**2 / inverse.diagonal() / 2, torch.inf)
+        highest = max(highest, float(cost.min()))
+        assert score[q] == pytest.approx(highest, rel=1e-5)
+        q = int(cost.argmin())
+        w = w - inverse[q] * w[q] / inverse[q, q]
+        inverse = inverse - torch.outer(inverse[q], inverse[q]) / inverse[q, q]
+        left[q] = False
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_obs_keeps_the_outputs_as_least_squares_does(name: str) -> None:
+    layer, shape = LAYERS[name]
+    module = set_weights(OneLayer(layer))
+    X = gaussian(12, *shape, seed=3)
+    rows = Rows(X, module(X).detach(), mse_loss)
+    elements = elements_of(module, X)
+    size = layer.weight[0].numel()
+    gone = {0: [0, 2], 1: [1, size - 1]}
+    problems = {}
+    for output, columns in gone.items():
+        given = X.flatten(0, 1) if name == "sequence" else columns_by_loops(layer, X, output)
+        if layer.bias is not None:
+            given = torch.cat([given, torch.ones(len(given), 1, dtype=given.dtype)], 1)
+        w = layer.weight[output].detach().flatten()
+        if layer.bias is not None:
+            w = torch.cat([w, layer.bias[output : output + 1].detach()])
+        left = [j for j in range(given.shape[1]) if j not in columns]
+        problems[output] = least_squares(given, (given @ w)[:, None], left)[0]
+    index = [output * size + j for output, columns in gone.items() for j in columns]
+    judge(LayerOBS(damping=1e-12), elements, rows).compensate(
+        everything_but(elements, {"layer": index})
+    )
+    for output, expected in problems.items():
+        found = layer.weight[output].detach().flatten()
+        if layer.bias is not None:
+            found = torch.cat([found, layer.bias[output : output + 1].detach()])
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_layer_obs_leaves_out_weights_that_are_gone() -> None:
+    module = set_weights(OneLayer(nn.Linear(6, 2, bias=False)))
+    X = correlated(30, 6)
+    elements = elements_of(module, X)
+    elements.keep(everything_but(elements, {"layer": [0, 7, 8]}))
+    rows = Rows(X, module(X).detach(), mse_loss)
+    score = scores_of(LayerOBS(damping=1e-12), elements, rows)["layer"].reshape(2, 6)
+    for output, left in enumerate([[1, 2, 3, 4, 5], [0, 3, 4, 5]]):
+        w = module.layer.weight[output].detach()[left]
+        expected = greedy_by_refitting(X[:, left], w, False, 1 / len(X))
+        np.testing.assert_allclose(score[output, left], expected, rtol=1e-6)
+
+
+def test_the_greedy_way_finds_the_best_subset_of_independent_inputs() -> None:
+    module = set_weights(OneLayer(nn.Linear(6, 1, bias=False)))
+    X = torch.linalg.qr(gaussian(20, 6)).Q * torch.tensor([1.0, 3, 2, 5, 0.5, 4])
+    rows = Rows(X, module(X).detach(), mse_loss)
+    score = scores_of(LayerOBS(damping=0), elements_of(module, X), rows)["layer"]
+    w = module.layer.weight[0].detach()
+    for size in range(1, 6):
+        cost = {
+            gone: float((X[:, gone] @ w[list(gone)]).square().sum())
+            for gone in combinations(range(6), size)
+        }
+        assert set(np.argsort(score)[:size]) == set(min(cost, key=cost.__getitem__))
+
+
+def two_layers() -> tuple[nn.Module, Rows]:
+    module = set_weights(nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)))
+    X = gaussian(40, 4)
+    return module, Rows(X, module(X).detach(), mse_loss)
+
+
+def with_ones(X: Tensor) -> Tensor:
+    return torch.cat([X, torch.ones(len(X), 1, dtype=X.dtype)], 1)
+
+
+def test_layer_obs_of_a_unit_is_what_its_readers_lose() -> None:
+    module, rows = two_layers()
+    hidden = with_ones(module[:2](rows.X).detach())
+    target = module(rows.X).detach()
+    score = scores_of(LayerOBS(damping=1e-12), elements_of(module, rows.X, "unit"), rows)["0"]
+    for unit in range(5):
+        expected = rise(hidden, target, [j for j in range(6) if j != unit])
+        assert score[unit] == pytest.approx(expected, rel=1e-6)
+
+
+def test_readers_make_up_for_units_that_go() -> None:
+    module, rows = two_layers()
+    elements = elements_of(module, rows.X, "unit")
+    hidden, target = with_ones(module[:2](rows.X).detach()), module(rows.X).detach()
+    kept = everything_but(elements, {"0": [1, 4]})
+    judge(LayerOBS(damping=1e-12), elements, rows).compensate(kept)
+    elements.keep(kept)
+    expected = least_squares(hidden, target, [0, 2, 3, 5])
+    torch.testing.assert_close(module[2].weight.data, expected[:, [0, 2, 3]], rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(module[2].bias.data, expected[:, 5], rtol=1e-6, atol=1e-9)
+
+
+def test_later_layers_make_up_for_earlier_ones() -> None:
+    module, rows = two_layers()
+    elements, target = elements_of(module, rows.X), module(rows.X).detach()
+    kept = everything_but(elements, {"0": [0, 1, 5, 6, 11, 15], "2": [0, 1, 2, 3]})
+    judge(LayerOBS(damping=1e-12), elements, rows).compensate(kept)
+    hidden = with_ones(module[:2](rows.X).detach())
+    first = least_squares(hidden, target[:, :1], [4, 5])[0]
+    torch.testing.assert_close(module[2].weight.data[0], first[:5], rtol=1e-6, atol=1e-9)
+    second = least_squares(hidden, target[:, 1:2], list(range(6)))[0]
+    torch.testing.assert_close(module[2].weight.data[1], second[:5], rtol=1e-6, atol=1e-9)
+
+
+def test_a_block_scores_the_error_of_its_going() -> None:
+    module = set_weights(OneLayer(nn.Linear(6, 4, bias=False)))
+    X = correlated(30, 6)
+    rows = Rows(X, module(X).detach(), mse_loss)
+    elements = elements_of(module, X, Block((2, 3)))
+    score = scores_of(LayerOBS(damping=1e-12), elements, rows)["layer"]
+    target = rows.y
+    expected = [
+        rise(X, target[:, outputs], left)
+        for outputs in ([0, 1], [2, 3])
+        for left in ([3, 4, 5], [0, 1, 2])
+    ]
+    np.testing.assert_allclose(score, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("importance", [LayerOBS(), Wanda(), APoZ()])
+@pytest.mark.parametrize(
+    ("network", "layer"), [("embedding", "table"), ("gru", "rnn.weight_ih_l0")]
+)
+def test_layers_without_inputs_to_look_at_are_named(
+    importance: Importance, network: str, layer: str
+) -> None:
+    module = NETWORKS[network].build()
+    X = torch.from_numpy(NETWORKS[network].inputs(8))
+    rows = Rows(X, module(X).detach(), mse_loss)
+    with pytest.raises(ValueError, match=rf"'{layer}' is not the weight of a linear layer.*\['"):
+        judge(importance, elements_of(module, X), rows)
+
+
+def test_layers_that_are_not_called_are_named() -> None:
+    module = NETWORKS["transformer"].build()
+    X = torch.from_numpy(NETWORKS["transformer"].inputs(8))
+    elements = elements_of(module, X)
+    elements.leave_alone(["encoder.self_attn.in_proj_weight"])
+    with pytest.raises(
+        ValueError, match=r"'encoder\.self_attn\.out_proj' is not called as a layer"
+    ):
+        judge(LayerOBS(), elements, Rows(X, module(X).detach(), mse_loss))
+
+
+def test_inputs_that_repeat_each_other_ask_for_damping() -> None:
+    module = set_weights(OneLayer(nn.Linear(4, 2, bias=False)))
+    X = gaussian(30, 4)
+    X[:, 1] = 0.0
+    with pytest.raises(ValueError, match=r"Hessian of layer 'layer' is not finite.*Raise damping"):
+        judge(LayerOBS(damping=0), elements_of(module, X), Rows(X, module(X).detach(), mse_loss))
+
+
+# Optimal brain damage.
+
+
+def test_obd_is_half_the_second_difference_of_the_loss() -> None:
+    """A network of rectifiers is linear in any one weight, so that Gauss-Newton is exact there."""
+    module = set_weights(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3)))
+    X, y = gaussian(12, 3), torch.tensor([i % 3 for i in range(12)])
+    rows = Rows(X, y, cross_entropy)
+    scores = scores_of(OBD(), elements_of(module, X), rows)
+    with torch.no_grad():
+        for i in (0, 2):
+            flat = module[i].weight.data.view(-1)
+            for q in range(len(flat)):
+                value, losses = float(flat[q]), []
+                for step in (-1e-4, 0.0, 1e-4):
+                    flat[q] = value + step
+                    losses.append(float(cross_entropy(module(X), y)))
+                flat[q] = value
+                second = (losses[0] - 2 * losses[1] + losses[2]) / 1e-8
+                assert scores[str(i)][q] == pytest.approx(second * value**2 / 2, abs=1e-5)
+
+
+def diagonal_by_autograd(module: nn.Module, rows: Rows) -> dict[str, Tensor]:
+    result = {}
+    for name in ("0", "2"):
+        weight = module[int(name)].weight.detach()
+
+        def loss(given: Tensor, name: str = name) -> Tensor:
+            outputs = torch.func.functional_call(module, {f"{name}.weight": given}, (rows.X,))
+            return cross_entropy(outputs, rows.y)
+
+        hessian = torch.autograd.functional.hessian(loss, weight)
+        result[name] = hessian.view(weight.numel(), -1).diagonal() * weight.flatten() ** 2 / 2
+    return result
+
+
+def test_hutchinson_is_the_diagonal_on_average() -> None:
+    module, rows = perceptron()
+    expected = diagonal_by_autograd(module, rows)
+    few, many = (
+        scores_of(OBD("hutchinson", n_probes=n), elements_of(module, rows.X), rows)
+        for n in (3, 300)
+    )
+    error = [
+        np.sqrt(np.mean([np.square(found[n] - expected[n].numpy()).mean() for n in expected]))
+        for found in (few, many)
+    ]
+    size = np.sqrt(np.mean([expected[n].square().mean() for n in expected]))
+    assert error[1] < 0.2 * size
+    assert 4 < error[0] / error[1] < 25  # by the root of the number of probes
+
+
+# By what comes in.
+
+
+def test_wanda_by_loops() -> None:
+    layer = nn.Conv2d(4, 6, 2, groups=2, stride=2)
+    module = set_weights(OneLayer(layer))
+    X = gaussian(7, 4, 4, 4)
+    score = scores_of(Wanda(), elements_of(module, X), Rows(X, module(X).detach(), mse_loss))
+    score = score["layer"].reshape(layer.weight.shape)
+    for o, c, i, j in np.ndindex(*layer.weight.shape):
+        total, n = 0.0, 0
+        for x in X:
+            for top in (0, 2):
+                for left in (0, 2):
+                    total += float(x[2 * (o // 3) + c, top + i, left + j]) ** 2
+                    n += 1
+        expected = abs(layer.weight[o, c, i, j].item()) * (total / n) ** 0.5
+        assert score[o, c, i, j] == pytest.approx(expected)
+
+
+def test_wanda_of_a_unit_adds_up_over_its_readers() -> None:
+    module, rows = two_layers()
+    hidden = module[:2](rows.X).detach()
+    score = scores_of(Wanda(), elements_of(module, rows.X, "unit"), rows)["0"]
+    for unit in range(5):
+        norm = float(hidden[:, unit].square().mean().sqrt())
+        expected = sum(abs(w.item()) * norm for w in module[2].weight[:, unit])
+        assert score[unit] == pytest.approx(expected)
+
+
+def test_apoz_by_loops() -> None:
+    module, rows = two_layers()
+    hidden = module[:2](rows.X).detach()
+    score = scores_of(APoZ(), elements_of(module, rows.X, "unit"), rows)["0"]
+    for unit in range(5):
+        zeros = sum(1 for x in hidden if float(x[unit]) == 0.0)
+        assert score[unit] == pytest.approx(1 - zeros / len(hidden))
+    assert len(set(score)) > 2
+
+
+def test_apoz_of_a_channel_counts_all_places() -> None:
+    module = NETWORKS["conv_batch_norm"].build()
+    X = torch.from_numpy(NETWORKS["conv_batch_norm"].inputs(16))
+    maps = module.norm1(module.conv1(X)).relu()
+    maps = maps.detach()
+    score = scores_of(
+        APoZ(), elements_of(module, X, "unit"), Rows(X, module(X).detach(), mse_loss)
+    )["conv1"]
+    padded = nn.functional.pad(maps, (1, 1, 1, 1))
+    for channel in range(4):
+        seen = [padded[:, channel, i : i + 6, j : j + 6] for i in range(3) for j in range(3)]
+        expected = np.mean([float((place != 0).float().mean()) for place in seen])
+        assert score[channel] == pytest.approx(expected, rel=1e-6)
+
+
+# All of them.
+
+ALL = [
+    OBS(),
+    OBS(4, curvature="gauss_newton"),
+    OBD(),
+    OBD("hutchinson", n_probes=1),
+    LayerOBS(),
+    Wanda(),
+    APoZ(),
+]
+
+
+@pytest.mark.parametrize("importance", ALL, ids=repr)
+def test_nothing_is_left_behind(importance: Importance) -> None:
+    module = NETWORKS["conv_batch_norm"].build()
+    X = torch.from_numpy(NETWORKS["conv_batch_norm"].inputs(8))
+    module.norm1.train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    modes = [part.training for part in module.modules()]
+    rows = Rows(X, torch.zeros(8, 3), mse_loss)
+    scores_of(importance, elements_of(module, X), rows)
+    assert [part.training for part in module.modules()] == modes
+    after = module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(parameter.grad is None for parameter in module.parameters())
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+@pytest.mark.parametrize("importance", [i for i in ALL if "hutch" not in repr(i)], ids=repr)
+def test_a_row_of_weight_two_counts_twice(importance: Importance) -> None:
+    module, rows = perceptron()
+    times = torch.tensor([i % 3 for i in range(17)])
+    again = torch.arange(17).repeat_interleave(times)
+    weighted = Rows(rows.X, rows.y, cross_entropy, times.double())
+    repeated = Rows(rows.X[again], rows.y[again], cross_entropy)
+    one, other = (
+        scores_of(importance, elements_of(module, rows.X), r) for r in (weighted, repeated)
+    )
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-8)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("importance", ALL, ids=repr)
+def test_every_structure_is_scored_and_made_up_for(importance: Importance, structure: str) -> None:
+    module = NETWORKS["residual"].build()
+    X = torch.from_numpy(NETWORKS["residual"].inputs(8))
+    elements = elements_of(module, X, structure)
+    found = judge(importance, elements, Rows(X, torch.zeros(8, 3), mse_loss))
+    assert {name: len(score) for name, score in found.scores.items()} == elements.sizes
+    assert all(torch.isfinite(score).all() for score in found.scores.values())
+    kept = everything_but(elements, {name: [0] for name in elements.sizes})
+    if found.compensate is not None:
+        found.compensate(kept)
+    elements.keep(kept)
+    assert torch.isfinite(module(X)).all()
+
+
+def test_single_weights_take_the_least_of_all_rows_first() -> None:
+    """The scores of all outputs together are in the order of a heap over their next losses."""
+    module = set_weights(OneLayer(nn.Linear(5, 3, bias=False)))
+    X = correlated(30, 5)
+    rows = Rows(X, module(X).detach(), mse_loss)
+    score = scores_of(LayerOBS(damping=1e-12), elements_of(module, X), rows)["layer"]
+    inverse = [torch.linalg.inv(2 * X.T @ X / len(X))] * 3
+    w, order = module.layer.weight.detach().clone(), []
+    left = torch.ones(3, 5, dtype=torch.bool)
+    for _ in range(14):
+        cost = torch.stack([w[r] ** 2 / inverse[r].diagonal() / 2 for r in range(3)])
+        cost[~left] = torch.inf
+        r, q = divmod(int(cost.argmin()), 5)
+        order.append(5 * r + q)
+        w[r] = w[r] - inverse[r][q] * w[r, q] / inverse[r][q, q]
+        inverse[r] = inverse[r] - torch.outer(inverse[r][q], inverse[r][q]) / inverse[r][q, q]
+        left[r, q] = False
+    for size in range(1, 15):
+        highest = max(score[order[:size]])
+        assert all(score[i] >= highest for i in range(15) if i not in order[:size])
