@@ -33,12 +33,12 @@ class Branch(NamedTuple):
     ----------
     strategy : str or Strategy
         How the network is pruned.
-    sparsities : list of float or None
-        To where, rising; None for what the structure means by itself.
+    sparsities : list of float
+        To where, rising.
     """
 
     strategy: Any
-    sparsities: list[float | None]
+    sparsities: list[float]
 
 
 class PruningPath(NamedTuple):
@@ -78,7 +78,8 @@ def pruning_path(
         Targets.
     sparsities : int or sequence of float, default=8
         The sparsities, in any order; a number stands for so many whose densities fall evenly, by
-        ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an element.
+        ratio and to two digits, from 0.5 to 0.02, or to the smallest that leaves each layer an
+        element. A structure that fixes the sparsity, such as N:M, stands for its own.
     strategies : str, Strategy, or list of these, default=None
         Strategies that share the dense network; the estimator's own if None.
     path : {"restart", "chained"}, default="restart"
@@ -163,11 +164,11 @@ def branches_of(
         run = _run(estimator, dense, strategy)
         elements = run.elements
         if asked is not None:
-            mine: list[float | None] = [*asked]
+            mine = asked
         elif elements.own_sparsity is not None:
-            mine = [None]
+            mine = [elements.own_sparsity]
         else:
-            mine = [*_spread(int(sparsities), len(elements.sizes) / elements.n_elements)]
+            mine = _spread(int(sparsities), len(elements.sizes) / elements.n_elements)
         for sparsity in (mine[0], mine[-1]):
             run.target(sparsity)
         branches.append(Branch(name, mine))
@@ -277,4 +278,10 @@ def _spread(n_sparsities: int, least_density: float) -> list[float]:
         return [1 - sparsest]
     ratio = sparsest / densest
     densities = [densest * ratio ** (i / (n_sparsities - 1)) for i in range(n_sparsities)]
-    return sorted({round(1 - density, 6) for density in densities})
+    return sorted({round(1 - _rounded(density, least_density), 12) for density in densities})
+
+
+def _rounded(density: float, least: float) -> float:
+    """Round to two digits, which read more easily, where that leaves enough."""
+    rounded = float(f"{density:.2g}")
+    return rounded if rounded >= least else density

@@ -172,7 +172,7 @@ def test_a_number_of_sparsities_is_spread_by_density() -> None:
     densities = np.array([1 - estimator.sparsity for estimator in path.estimators])
     np.testing.assert_allclose(densities[[0, -1]], [0.5, 0.02], atol=1e-6)
     ratios = densities[1:] / densities[:-1]
-    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-4)
+    np.testing.assert_allclose(ratios, 0.04 ** (1 / 4), rtol=0.02)  # to two digits
     assert len(pruning_path(plain, X, y, sparsities=1).estimators) == 1
 
 
@@ -184,6 +184,13 @@ def test_a_number_of_sparsities_stays_within_what_can_be_reached() -> None:
     path = pruning_path(plain, X, y, sparsities=4)
     assert path.estimators[-1].sparsity == pytest.approx(1 - 1 / 8)
     assert path.estimators[-1].module_.hidden.out_features == 1
+
+
+def test_a_structure_that_fixes_the_sparsity_has_a_path_of_one() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(classifier_net(), structure="2:4", cv=2, random_state=0).fit(X, y)
+    assert search.sparsities_.tolist() == [0.5]
+    assert search.sparsity_ == 0.5
 
 
 def test_the_estimator_of_a_path_stays_as_it_is() -> None:

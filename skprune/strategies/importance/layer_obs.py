@@ -186,7 +186,9 @@ class _Rows:
             rows = torch.cat([rows, self._bias.detach().double()[:, None]], 1)
         self._rows = rows
 
-    def losses(self, hessians: Tensor, left: Tensor, columns: Tensor | None, chunk_size: int) -> Tensor:
+    def losses(
+        self, hessians: Tensor, left: Tensor, columns: Tensor | None, chunk_size: int
+    ) -> Tensor:
         """Compute what the going of each weight adds to the error.
 
         Parameters

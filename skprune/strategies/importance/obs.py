@@ -37,7 +37,7 @@ class OBS(Importance):
         (with ``"gauss_newton"``, rows times outputs) where these are fewer.
     n_samples : int, default=1000
         Number of rows, drawn at random, at the most.
-    damping : float, default=0.1
+    damping : float, default=0.03
         What is added to the diagonal of `F`, as a fraction of its mean over all weights that are
         left. It holds the weights back where the rows tell little.
     curvature : {"fisher", "gauss_newton"}, default="fisher"
@@ -74,7 +74,7 @@ class OBS(Importance):
         self,
         block_size: int | None = 50,
         n_samples: int = 1000,
-        damping: float = 0.1,
+        damping: float = 0.03,
         curvature: str = "fisher",
     ) -> None:
         self.block_size = block_size
