@@ -824,7 +824,9 @@ SENSELESS = {
 SENSELESS |= {
     ("regrowth", regrowth, "structure", "unit"): "gone from the network" for regrowth in REGROWTHS
 }
-SENSELESS |= {("regrowth", regrowth, "structure", "2:4"): "fixes" for regrowth in REGROWTHS}
+SENSELESS |= {
+    ("regrowth", regrowth, "structure", "2:4"): "says how many stay" for regrowth in REGROWTHS
+}
 
 
 def makes_sense(values: dict[str, Any]) -> bool:

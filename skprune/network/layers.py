@@ -236,5 +236,5 @@ def zero_channels(module: nn.Module, side: Side, channels: Tensor) -> None:
         for tensor, dim, period in channel_axes(module, side):
             if tensor.startswith("running"):
                 continue
-            index = (channels % period).unique()
-            getattr(module, tensor).index_fill_(dim, index, 0.0)
+            values = getattr(module, tensor)
+            values.index_fill_(dim, (channels % period).unique().to(values.device), 0.0)

@@ -142,8 +142,8 @@ class Samples:
             raise ValueError(
                 f"{type(net.criterion_).__name__} gives no loss per row (its shape is "
                 f"{tuple(losses.shape)} for {n_rows} rows), so that no gradient of a row can be "
-                "computed. Use an importance that needs none: 'magnitude', 'lamp', 'wanda', "
-                "'apoz', 'layer_obs'."
+                "computed. Use an importance that needs none, such as 'taylor', 'magnitude' or "
+                "'layer_obs'."
             )
         return losses.reshape(n_rows, -1).mean(1)
 

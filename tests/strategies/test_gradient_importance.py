@@ -354,8 +354,11 @@ def test_synflow_that_enters_a_hidden_unit_leaves_it() -> None:
     np.testing.assert_allclose(flow["linear1"].sum(1), flow["linear2"].sum(0), rtol=1e-9)
 
 
-@pytest.mark.parametrize("network", ["layer_norm", "group_norm", "depthwise", "residual"])
-def test_synflow_passes_through_norms_and_sums(network: str) -> None:
+@pytest.mark.parametrize(
+    "network",
+    ["layer_norm", "group_norm", "depthwise", "residual", "embedding", "embedding_bag"],
+)
+def test_synflow_reaches_every_weight(network: str) -> None:
     scores = scores_of(SynFlow(), NETWORKS[network].build(), rows_of(network))
     assert all((score > 0).all() for score in scores.values())
 

@@ -203,10 +203,9 @@ class _OuterProducts(CurvatureBlocks):
         return torch.cat(parts, 1)
 
     def _response(self, gone: Tensor, free: Tensor) -> Tensor:
-        pull = sum(
-            vectors.double() @ some[..., None]
-            for vectors, some in zip(self._columns(self._blocks), self._columns(gone), strict=True)
-        )
+        pull = torch.zeros(*self._blocks.shape[:2], 1, dtype=torch.float64, device=gone.device)
+        for vectors, some in zip(self._columns(self._blocks), self._columns(gone), strict=True):
+            pull += vectors.double() @ some[..., None]
         pull = torch.cholesky_solve(pull, self._factors(free))
         parts = [
             torch.where(moving, (vectors.double().mT @ pull)[..., 0], 0.0)

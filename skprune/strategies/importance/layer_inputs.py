@@ -188,7 +188,7 @@ class InputRows:
             None if there is none, if it is frozen, or if several layers share the weight.
         """
         layer, *others = self.layers[name]
-        bias = layer.bias
+        bias = dict(layer.named_parameters(recurse=False)).get("bias")
         return None if bias is None or others or not bias.requires_grad else bias
 
     def given(self, names: Iterable[str], inputs: Any) -> dict[str, list[Tensor]]:

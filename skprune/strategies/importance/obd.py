@@ -104,8 +104,8 @@ class OBD(Importance):
                 first = gradient(loss, weights, create_graph=True)
                 for _ in range(self.n_probes):
                     signs = {name: _signs(part, generator) for name, part in first.items()}
-                    along = sum((part * signs[name]).sum() for name, part in first.items())
-                    second = gradient(along, weights, create_graph=True)
+                    products = [(part * signs[name]).sum() for name, part in first.items()]
+                    second = gradient(torch.stack(products).sum(), weights, create_graph=True)
                     yield (
                         weight_of(batch),
                         {name: part.detach() * signs[name] for name, part in second.items()},

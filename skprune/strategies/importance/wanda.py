@@ -21,9 +21,9 @@ __all__ = ["Wanda"]
 class Wanda(Importance):
     """Scores by absolute value, times the norm of what the weight is multiplied with.
 
-    The norm is that over some rows, over the root of their number. No gradient is needed. Units and other groups of weights score the sum, units that over the
-    weights that read them. A weight that is to go and is not one of a linear layer or a convolution
-    is an error that names its layer.
+    The norm is that over some rows, over the root of their number. No gradient is needed. Units and
+    other groups of weights score the sum, units that over the weights that read them. A weight that
+    is to go and is not one of a linear layer or a convolution is an error that names its layer.
 
     Scores of different layers are of different scales: of the allocations, ``"global"`` is not for
     this importance.

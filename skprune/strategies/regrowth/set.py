@@ -1,7 +1,7 @@
 """Sparse evolutionary training: what comes back is drawn at random."""
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -67,7 +67,7 @@ class SET(Regrowth):
 
 
 class _AtRandom(Exchange):
-    def __init__(self, *args, generator: torch.Generator) -> None:
+    def __init__(self, *args: Any, generator: torch.Generator) -> None:
         super().__init__(*args)
         self._generator = generator
 

@@ -1,11 +1,11 @@
 """Sparse optimisation by alternating directions: train towards what pruning would leave."""
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 from torch import Tensor
 
-from skprune._sklearn import Interval
+from skprune._sklearn import Interval, InvalidParameterError
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.pace import Pace
 from skprune.structures import Elements
@@ -33,7 +33,7 @@ class ADMM(Regularizer):
         How strongly the weights are pulled.
     interval : int, default=None
         Number of training steps between projections; a tenth of the stage's if None.
-    share : float, default=0.5
+    share : float, default=0.3
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
 
     References
@@ -49,8 +49,6 @@ class ADMM(Regularizer):
     PrunedClassifier(sparsity=0.9, strategy=Strategy(regularizer='admm'))
     """
 
-    needs_target = True
-
     _parameter_constraints: ClassVar[dict] = {
         "strength": [Interval(Real, 0, None, closed="left")],
         "interval": [Interval(Integral, 1, None, closed="left"), None],
@@ -58,20 +56,23 @@ class ADMM(Regularizer):
     }
 
     def __init__(
-        self, strength: float = 3.0, interval: int | None = None, share: float = 0.5
+        self, strength: float = 3.0, interval: int | None = None, share: float = 0.3
     ) -> None:
         self.strength = strength
         self.interval = interval
         self.share = share
 
+    def check_decides(self) -> NoReturn:
+        """Raise an error; see :class:`Regularizer`."""
+        raise InvalidParameterError(
+            "regularizer='admm' trains towards a target sparsity, and there is none. Set sparsity "
+            "to a number, or use a regularizer that decides by itself: 'l1', 'group_lasso', 'l0'."
+        )
+
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regularizer`."""
         if project is None:
-            raise ValueError(
-                "regularizer='admm' trains towards a target sparsity, and there is none. Set "
-                "sparsity to a number, or use a regularizer that decides by itself: 'l1', "
-                "'group_lasso', 'l0'."
-            )
+            self.check_decides()
         return _Pull(elements, project, self.strength, self.interval)
 
 

@@ -21,21 +21,24 @@ _MOST = 0.5
 class GroupLasso(Regularizer):
     """Soft thresholding of norms after each step of any optimizer: groups come to exactly zero.
 
-    The groups are the elements of the structure. Each step takes
-    ``strength * mean * sqrt(size) * lr / (lr_0 * n_steps)`` from the Euclidean norm of a group of
-    `size` weights, or all there is of it, where `mean` is the layer's mean of ``norm / sqrt(size)``
-    as the training begins, `lr` the learning rate, `lr_0` that at the beginning, and `n_steps`
-    the number of steps. At a constant learning rate, a group that the loss does not hold up thus
-    loses `strength` times an ordinary norm. A weight that goes with two units is shrunk by both.
-    For single weights this is :class:`L1`.
+    The groups are the elements of the structure. A step takes
+    ``strength * mean * sqrt(size) * lr / (lr_0 * n_steps)`` from the Euclidean norm of each group,
+    or all there is of it, where `size` is its number of weights, `mean` the present mean of
+    ``norm / sqrt(size)`` over the layer, `lr` the learning rate, `lr_0` that at the beginning, and
+    `n_steps` the number of steps of the training. What `strength` does is thus the same for any
+    learning rate and length. A step takes at most half of an ordinary norm, so that no layer comes
+    to zero.
+
+    A weight that goes with two units is shrunk by both. For single weights this is :class:`L1`.
+    Frozen weights are left alone.
 
     Parameters
     ----------
-    strength : float, default=1.0
-        How much a group loses, in norms of an ordinary group of its layer and size. With
-        ``sparsity=None`` it decides how much is removed. One element of each layer stays even if
-        all come to zero.
-    share : float, default=0.5
+    strength : float, default=None
+        How much is taken from each group, in norms of an ordinary group of its layer and size.
+        With ``sparsity=None`` it decides how much is removed, which may be nothing. None stands
+        for 1 where there is a target sparsity, and for 5 where there is none.
+    share : float, default=0.3
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
 
     References
@@ -57,17 +60,20 @@ class GroupLasso(Regularizer):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "strength": [Interval(Real, 0, None, closed="left")],
+        "strength": [Interval(Real, 0, None, closed="left"), None],
         "share": [Interval(Real, 0, 1, closed="neither")],
     }
 
-    def __init__(self, strength: float = 1.0, share: float = 0.5) -> None:
+    def __init__(self, strength: float | None = None, share: float = 0.3) -> None:
         self.strength = strength
         self.share = share
 
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regularizer`."""
-        return _GroupSoftThreshold(elements, self.strength)
+        strength = self.strength
+        if strength is None:
+            strength = 5.0 if project is None else 1.0
+        return _GroupSoftThreshold(elements, strength)
 
 
 class _GroupSoftThreshold(TrainingHook):

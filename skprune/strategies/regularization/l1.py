@@ -18,24 +18,25 @@ _MOST = 0.5
 
 
 class L1(Regularizer):
-    """Soft thresholding after each step of any optimizer: a weight comes to exactly zero.
+    """Soft thresholding after each step of any optimizer: weights come to exactly zero.
 
-    Each step takes ``strength * mean * lr / (lr_0 * n_steps)`` from the magnitude of a weight, or
-    all there is of it, where `mean` is the mean magnitude of its layer's weights as the training
-    begins, `lr` the learning rate, `lr_0` that at the beginning, and `n_steps` the number of
-    steps. At a constant learning rate, a weight that the loss does not hold up thus loses
-    `strength` times the mean magnitude. For plain gradient descent, that is the proximal gradient
-    method for a penalty of ``strength * mean / (lr_0 * n_steps)`` times the sum of magnitudes.
+    A step takes ``strength * mean * lr / (lr_0 * n_steps)`` from the magnitude of each weight, or
+    all there is of it, where `mean` is the present mean magnitude of the layer's weights, `lr` the
+    learning rate, `lr_0` that at the beginning, and `n_steps` the number of steps of the training.
+    What `strength` does is thus the same for any learning rate and length. For plain gradient
+    descent it is the proximal gradient method, with a penalty that grows with the square of the
+    layer's sum of magnitudes. A step takes at most half the mean, so that no layer comes to zero.
 
     Weights are pushed one by one, whatever the structure; :class:`GroupLasso` pushes together
-    what is removed together.
+    what is removed together. Frozen weights are left alone.
 
     Parameters
     ----------
-    strength : float, default=3.0
-        How much a weight loses, in mean magnitudes of its layer. With ``sparsity=None`` it decides
-        how much is removed. One element of each layer stays even if all come to zero.
-    share : float, default=0.5
+    strength : float, default=None
+        How much is taken from each weight, in mean magnitudes of its layer. With
+        ``sparsity=None`` it decides how much is removed, which may be nothing. None stands for 2
+        where there is a target sparsity, and for 10 where there is none.
+    share : float, default=0.3
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
 
     References
@@ -55,17 +56,20 @@ class L1(Regularizer):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "strength": [Interval(Real, 0, None, closed="left")],
+        "strength": [Interval(Real, 0, None, closed="left"), None],
         "share": [Interval(Real, 0, 1, closed="neither")],
     }
 
-    def __init__(self, strength: float = 3.0, share: float = 0.5) -> None:
+    def __init__(self, strength: float | None = None, share: float = 0.3) -> None:
         self.strength = strength
         self.share = share
 
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regularizer`."""
-        return _SoftThreshold(elements, self.strength)
+        strength = self.strength
+        if strength is None:
+            strength = 10.0 if project is None else 2.0
+        return _SoftThreshold(elements, strength)
 
 
 class _SoftThreshold(TrainingHook):
