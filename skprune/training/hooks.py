@@ -55,6 +55,11 @@ class TrainingRun(TrainingHook):
                 return float(group["lr"])
         return 0.0
 
+    def start_afresh(self) -> None:
+        """Have LBFGS forget its steps: they tell it nothing once weights or losses are others."""
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            self.optimizer.state.clear()
+
     def after_step(self) -> None:
         """Count the step."""
         self.step += 1

@@ -214,6 +214,30 @@ def test_obs_leaves_out_weights_that_are_gone() -> None:
     assert not after[dead].any()
 
 
+@pytest.mark.parametrize("size", [2, None])
+def test_without_gradients_obs_ranks_by_size(size: int | None) -> None:
+    module, rows = perceptron()
+    module[2].weight.data.zero_()
+    rows = Rows(rows.X, torch.zeros(17, 2), lambda outputs, y, reduction: 0 * outputs.sum(1))
+    found = scores_of(OBS(size, damping=1.0), elements_of(module, rows.X), rows)
+    np.testing.assert_allclose(found["0"], module[0].weight.data.flatten() ** 2 / 2)
+
+
+def test_rows_that_have_lost_everything_score_nothing() -> None:
+    module = set_weights(OneLayer(nn.Linear(4, 3, bias=False)))
+    X = gaussian(20, 4)
+    elements = elements_of(module, X)
+    elements.keep(everything_but(elements, {"layer": [0, 1, 2, 3]}))
+    rows = Rows(X, module(X).detach(), mse_loss)
+    found = judge(LayerOBS(chunk_size=1), elements, rows)
+    assert not found.scores["layer"][:4].any()
+    assert found.scores["layer"][4:].all()
+    before = module.layer.weight.detach().clone()
+    found.compensate(everything_but(elements, {"layer": [0, 1, 2, 3, 4]}))
+    assert not module.layer.weight[0].any()
+    torch.testing.assert_close(module.layer.weight[2], before[2])
+
+
 def test_frozen_weights_do_not_move() -> None:
     for importance in (OBS(), LayerOBS()):
         module, rows = perceptron()
@@ -657,3 +681,19 @@ def test_single_weights_take_the_least_of_all_rows_first() -> None:
     for size in range(1, 15):
         highest = max(score[order[:size]])
         assert all(score[i] >= highest for i in range(15) if i not in order[:size])
+
+
+@pytest.mark.parametrize("importance", [Wanda(), LayerOBS()])
+def test_the_weights_that_make_a_unit_do_not_count(importance: Importance) -> None:
+    module = NETWORKS["mlp"].build()
+    X = torch.from_numpy(NETWORKS["mlp"].inputs(30))
+    rows = Rows(X, module(X).detach(), mse_loss)
+    whole = scores_of(importance, elements_of(module, X, "unit"), rows)
+    last = nn.Sequential(nn.ReLU(), module.output)
+    hidden = module.hidden1(module.hidden0(X).relu()).detach()
+    identity = nn.Linear(8, 8, bias=False)
+    identity.weight.data = torch.eye(8)
+    alone = nn.Sequential(identity, *last)
+    rows = Rows(hidden, module(X).detach(), mse_loss)
+    expected = scores_of(importance, elements_of(alone, hidden, "unit"), rows)["0"]
+    np.testing.assert_allclose(whole["hidden1"], expected, rtol=1e-5)

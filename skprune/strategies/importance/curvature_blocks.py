@@ -68,16 +68,18 @@ class CurvatureSum:
         blocks : CurvatureBlocks
             The blocks.
         """
+        made: type[CurvatureBlocks]
         if self._matrices is not None:
             self._add_up()
-            matrices = self._matrices.div_(self._total)
-            trace = matrices.diagonal(dim1=1, dim2=2).sum(dtype=torch.float64)
-            added = damping * float(trace) / self._n_weights
-            return _Matrices(matrices, self._n_weights, added, layer_at)
-        vectors = torch.cat(self._vectors, 1).div_(self._total**0.5)
-        self._vectors = []
-        added = damping * float(vectors.norm()) ** 2 / self._n_weights
-        return _OuterProducts(vectors, self._n_weights, added, layer_at)
+            made, blocks = _Matrices, self._matrices.div_(self._total)
+            trace = float(blocks.diagonal(dim1=1, dim2=2).sum(dtype=torch.float64))
+        else:
+            made, blocks = _OuterProducts, torch.cat(self._vectors, 1).div_(self._total**0.5)
+            self._vectors = []
+            trace = float(blocks.norm()) ** 2
+        # Where all gradients vanish, as in a network that is cut off, weights rank by their size.
+        mean = trace / self._n_weights if trace else 1.0
+        return made(blocks, self._n_weights, damping * mean, layer_at)
 
 
 class CurvatureBlocks(ABC):

@@ -328,7 +328,7 @@ def _greedy_losses(inverses: Tensor, weights: Tensor, removable: Tensor) -> Tens
     weights, removable = weights.clone(), removable.clone()
     diagonals = inverses.diagonal(dim1=1, dim2=2).clone()
     factors = torch.zeros_like(inverses[:, :_PANEL])
-    losses, highest = torch.zeros_like(weights), torch.zeros_like(weights[:, 0])
+    losses, highest = torch.zeros_like(weights), weights.new_zeros(len(weights))
     row = torch.arange(len(weights), device=weights.device)
     for step in range(int(removable.sum(1).max())):
         n_new = step % _PANEL

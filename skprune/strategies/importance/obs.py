@@ -39,7 +39,8 @@ class OBS(Importance):
         Number of rows, drawn at random, at the most.
     damping : float, default=0.03
         What is added to the diagonal of `F`, as a fraction of its mean over all weights that are
-        left. It holds the weights back where the rows tell little.
+        left. It holds the weights back where the rows tell little. In a network whose gradients all
+        vanish it is added as it is.
     curvature : {"fisher", "gauss_newton"}, default="fisher"
         What is taken for `F`: the empirical Fisher matrix, the mean outer product of the rows'
         gradients; or the Gauss-Newton matrix, which is the better one and takes as many backward

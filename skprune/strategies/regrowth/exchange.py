@@ -21,7 +21,7 @@ class Exchange(TrainingHook, ABC):
     At the fraction `t` of the way to the end of the updates it drops
     ``drop_fraction / 2 * (1 + cos(pi * t))`` of what a layer keeps, rounded down. What is grown is
     chosen from all that is then not kept; weights that were not there before begin at zero, and so
-    does what the optimizer remembers of them. Elements of frozen weights stay as they are.
+    does what the optimizer remembers of them. Frozen layers stay as they are.
 
     Parameters
     ----------
@@ -70,16 +70,17 @@ class Exchange(TrainingHook, ABC):
         weights = elements.network.weights
         squares = {name: weight.detach().square() for name, weight in weights.items()}
         trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
-        free = {layer: total.cpu() > 0 for layer, total in elements.total(trained).items()}
+        is_trained = {layer: total.any() for layer, total in elements.total(trained).items()}
         kept = {}
         for layer, size in elements.total(squares).items():
-            alive, frozen = elements.kept[layer], ~free[layer]
-            worth = size.cpu().masked_fill(frozen, torch.inf).masked_fill(~alive, -torch.inf)
-            n_dropped = int(fraction * int((alive & ~frozen).sum()))
-            stays = keep_best(worth, int(alive.sum()) - n_dropped)
-            candidates = growth[layer].cpu().masked_fill(stays | frozen, -torch.inf)
+            alive = elements.kept[layer]
+            n_kept = int(alive.sum())
+            n_dropped = int(fraction * n_kept) if is_trained[layer] else 0
+            stays = keep_best(size.cpu().masked_fill(~alive, -torch.inf), n_kept - n_dropped)
+            candidates = growth[layer].cpu().masked_fill(stays, -torch.inf)
             kept[layer] = stays | keep_best(candidates, n_dropped)
         self._keep(kept)
+        self.run.start_afresh()
 
     def _keep(self, kept: dict[str, Tensor]) -> None:
         network, optimizer = self.elements.network, self.run.optimizer

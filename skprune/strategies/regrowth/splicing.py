@@ -85,3 +85,4 @@ class _Surgery(TrainingHook):
             for name in network.masks:
                 weights[name].data.copy_(self._dense[name])
             self._elements.keep(kept)
+            self._run.start_afresh()

@@ -29,7 +29,7 @@ class ADMM(Regularizer):
 
     Parameters
     ----------
-    strength : float, default=3.0
+    strength : float, default=10.0
         How strongly the weights are pulled.
     interval : int, default=None
         Number of training steps between projections; a tenth of the stage's if None.
@@ -56,7 +56,7 @@ class ADMM(Regularizer):
     }
 
     def __init__(
-        self, strength: float = 3.0, interval: int | None = None, share: float = 0.3
+        self, strength: float = 10.0, interval: int | None = None, share: float = 0.3
     ) -> None:
         self.strength = strength
         self.interval = interval
@@ -100,6 +100,7 @@ class _Pull(TrainingHook):
             pull = self._strength * part
             goal = self._nearest[name] - self._dual[name]
             self._weights[name].data.lerp_(goal, pull / (1 + pull))
+        self._run.start_afresh()
         if self._run.step % self._every == 0:
             self._nearest = self._projected()
             for name, weight in self._weights.items():

@@ -9,13 +9,11 @@ from torch import Tensor
 from skprune._sklearn import Interval
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.pace import Pace
+from skprune.strategies.regularization.target import least_kept
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["GroupLasso"]
-
-# A step takes no more than this many ordinary norms, so that no layer comes to zero.
-_MOST = 0.5
 
 
 class GroupLasso(Regularizer):
@@ -26,8 +24,8 @@ class GroupLasso(Regularizer):
     or all there is of it, where `size` is its number of weights, `mean` the present mean of
     ``norm / sqrt(size)`` over the layer, `lr` the learning rate, `lr_0` that at the beginning, and
     `n_steps` the number of steps of the training. What `strength` does is thus the same for any
-    learning rate and length. A step takes at most half of an ordinary norm, so that no layer comes
-    to zero.
+    learning rate and length. It ends where no more groups of a layer are left than the target
+    sparsity leaves, or than one.
 
     A weight that goes with two units is shrunk by both. For single weights this is :class:`L1`.
     Frozen weights are left alone.
@@ -73,38 +71,44 @@ class GroupLasso(Regularizer):
         strength = self.strength
         if strength is None:
             strength = 5.0 if project is None else 1.0
-        return _GroupSoftThreshold(elements, strength)
+        return _GroupSoftThreshold(elements, project, strength)
 
 
 class _GroupSoftThreshold(TrainingHook):
-    def __init__(self, elements: Elements, strength: float) -> None:
+    def __init__(self, elements: Elements, project: Projection | None, strength: float) -> None:
         self._elements = elements
+        self._project = project
         self._strength = strength
 
     def begin(self, run: TrainingRun) -> None:
         weights = self._weights = self._elements.network.weights
         ones = {name: torch.ones_like(weight.detach()) for name, weight in weights.items()}
         self._roots = {layer: n.sqrt() for layer, n in self._elements.total(ones).items()}
-        self._pace = Pace(run, weights)
+        self._least = least_kept(self._elements, self._project)
+        self._run, self._pace = run, Pace(run, weights)
 
     def after_step(self) -> None:
         squares = {name: weight.detach().square() for name, weight in self._weights.items()}
-        norms = {layer: total.sqrt() for layer, total in self._elements.total(squares).items()}
+        totals = self._elements.total(squares)
+        sizes = {layer: total.sqrt() / self._roots[layer] for layer, total in totals.items()}
         pace = self._pace()
         for part in set(pace.values()):
-            most = min(self._strength * part, _MOST)
-            factors = {}
-            for layer, norm in norms.items():
-                root = self._roots[layer]
-                threshold = most * (norm / root).mean() * root
-                factors[layer] = _shrink(norm, threshold)
+            factors = {
+                layer: _shrink(size, self._strength * part, self._least[layer])
+                for layer, size in sizes.items()
+            }
             for name, factor in self._elements.spread(factors).items():
                 if pace.get(name) == part:
                     weight = self._weights[name].data
                     weight.mul_(factor.to(weight))
+        self._run.start_afresh()
 
 
-def _shrink(norm: Tensor, threshold: Tensor) -> Tensor:
-    """Give the factor that takes a threshold from a norm, or all there is of it."""
-    tiny = torch.finfo(norm.dtype).tiny
-    return (1 - threshold / norm.clamp(min=tiny)).clamp(min=0)
+def _shrink(sizes: Tensor, strength: float, n_kept: int) -> Tensor:
+    """Give the factors that take so many mean sizes from each, or all there is of it."""
+    if n_kept >= len(sizes):
+        return torch.ones_like(sizes)
+    # At the last that is not kept, all that are not are zero.
+    last = sizes.kthvalue(len(sizes) - n_kept).values
+    threshold = last.minimum(strength * sizes.mean())
+    return (1 - threshold / sizes.clamp(min=torch.finfo(sizes.dtype).tiny)).clamp(min=0)

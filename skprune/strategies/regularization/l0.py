@@ -9,6 +9,8 @@ from torch import Tensor
 
 from skprune._sklearn import Interval
 from skprune.strategies.regularization.base import Projection, Regularizer
+from skprune.strategies.regularization.target import least_kept
+from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 
@@ -18,8 +20,8 @@ __all__ = ["L0"]
 _BETA, _GAMMA, _ZETA = 2 / 3, -0.1, 1.1
 
 # Where log alpha begins (the gates are almost always open), and how far Adam takes one that is
-# always pushed the same way: to the other side and beyond.
-_START, _TRAVEL = 2.0, 12.0
+# always pushed the same way: to the other side and beyond, but only so far in one step.
+_START, _TRAVEL, _STRIDE = 2.0, 12.0, 0.5
 
 
 class L0(Regularizer):
@@ -32,13 +34,15 @@ class L0(Regularizer):
     ``sigmoid(log_alpha - 2 / 3 * log(0.1 / 1.1))``, times the number of weights of the element.
 
     The net's optimizer trains the weights. An Adam of its own trains `log_alpha`, which begins at
-    2, so that almost all gates are open; its learning rate, 12 over the number of steps, lets gates
-    that are always pushed the same way close in the first half of the training.
+    2, so that almost all gates are open. Its learning rate, 12 over the number of steps, lets gates
+    that are always pushed the same way close in the first half of the training; it is 0.5 at most.
 
     When it ends, the weights are multiplied by the gates without noise,
-    ``clip(1.2 * sigmoid(log_alpha) - 0.1, 0, 1)``, and those of closed gates are exactly zero. In
-    a layer whose gates have all closed, the last to do so is opened. Validation in the course of
-    this training sees the network without gates. Frozen weights are left alone.
+    ``clip(1.2 * sigmoid(log_alpha) - 0.1, 0, 1)``, and those of closed gates are exactly zero. The
+    penalty of a layer rests while no more of its gates are open than the target sparsity leaves,
+    or than one; where fewer are open at the end, those of the largest `log_alpha` are opened.
+    Validation in the course of this training sees the network without gates. Frozen weights are
+    left alone.
 
     Parameters
     ----------
@@ -73,15 +77,17 @@ class L0(Regularizer):
 
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regularizer`."""
-        return _Gates(elements, self.strength)
+        return _Gates(elements, project, self.strength)
 
 
 class _Gates(TrainingHook):
-    def __init__(self, elements: Elements, strength: float) -> None:
+    def __init__(self, elements: Elements, project: Projection | None, strength: float) -> None:
         self._elements = elements
+        self._project = project
         self._strength = strength
 
     def begin(self, run: TrainingRun) -> None:
+        self._run = run
         weights = self._weights = self._elements.network.weights
         trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
         sizes = self._elements.total(trained)
@@ -94,7 +100,10 @@ class _Gates(TrainingHook):
         mean_size = max(sum(float(size.sum()) for size in sizes.values()) / n_gates, 1)
         self._costs = {layer: size / mean_size for layer, size in sizes.items()}
         self._n_gates, self._n_seen, self._pushed = n_gates, 0, 0.0
-        self._adam = torch.optim.Adam(self._log_alphas.values(), lr=_TRAVEL / run.n_steps)
+        self._least = least_kept(self._elements, self._project)
+        self._adam = torch.optim.Adam(
+            self._log_alphas.values(), lr=min(_TRAVEL / run.n_steps, _STRIDE)
+        )
         # A private source, under the seed of the stage.
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._noise: dict[str, Tensor] = {}
@@ -123,11 +132,14 @@ class _Gates(TrainingHook):
         self._pushed += sum(float(g.abs().sum()) for g in gradients)
         unit = self._strength * self._pushed / (self._n_seen * self._n_gates)
         for (layer, a), gradient in zip(self._log_alphas.items(), gradients, strict=True):
-            p = _open_probability(a.detach())
-            a.grad = gradient + unit * self._costs[layer] * p * (1 - p)
+            a.grad = gradient
+            if _gates(a.detach()).count_nonzero() > self._least[layer]:
+                p = _open_probability(a.detach())
+                a.grad += unit * self._costs[layer] * p * (1 - p)
 
     def after_step(self) -> None:
         self._adam.step()
+        self._run.start_afresh()
         self._noise = {}
 
     def end(self) -> None:
@@ -135,8 +147,8 @@ class _Gates(TrainingHook):
         with torch.no_grad():
             gates = {layer: _gates(a) for layer, a in self._log_alphas.items()}
             for layer, gate in gates.items():
-                if not gate.any():
-                    gate[self._log_alphas[layer].argmax()] = 1.0
+                best = keep_best(self._log_alphas[layer], self._least[layer])
+                gate[best & (gate == 0)] = 1.0
             self._gate(gates)
 
     def _gate(self, gates: dict[str, Tensor]) -> None:

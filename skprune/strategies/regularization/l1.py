@@ -8,13 +8,11 @@ import torch
 from skprune._sklearn import Interval
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.pace import Pace
+from skprune.strategies.regularization.target import least_kept_weights
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["L1"]
-
-# A step takes no more than this many mean magnitudes, so that no layer comes to zero.
-_MOST = 0.5
 
 
 class L1(Regularizer):
@@ -25,7 +23,8 @@ class L1(Regularizer):
     learning rate, `lr_0` that at the beginning, and `n_steps` the number of steps of the training.
     What `strength` does is thus the same for any learning rate and length. For plain gradient
     descent it is the proximal gradient method, with a penalty that grows with the square of the
-    layer's sum of magnitudes. A step takes at most half the mean, so that no layer comes to zero.
+    layer's sum of magnitudes. It ends where no more weights of a layer are left than the target
+    sparsity leaves, or than one.
 
     Weights are pushed one by one, whatever the structure; :class:`GroupLasso` pushes together
     what is removed together. Frozen weights are left alone.
@@ -69,12 +68,13 @@ class L1(Regularizer):
         strength = self.strength
         if strength is None:
             strength = 10.0 if project is None else 2.0
-        return _SoftThreshold(elements, strength)
+        return _SoftThreshold(elements, project, strength)
 
 
 class _SoftThreshold(TrainingHook):
-    def __init__(self, elements: Elements, strength: float) -> None:
+    def __init__(self, elements: Elements, project: Projection | None, strength: float) -> None:
         self._elements = elements
+        self._project = project
         self._strength = strength
 
     def begin(self, run: TrainingRun) -> None:
@@ -82,12 +82,17 @@ class _SoftThreshold(TrainingHook):
         none = {layer: torch.zeros(size) for layer, size in self._elements.sizes.items()}
         spread = self._elements.spread(none)
         self._removable = {name: value == 0 for name, value in spread.items()}
-        self._weights = {name: weights[name] for name in self._removable}
-        self._pace = Pace(run, self._weights)
+        self._weights = {name: weights[name] for name in spread}
+        self._least = least_kept_weights(self._elements, self._project)
+        self._run, self._pace = run, Pace(run, self._weights)
 
     def after_step(self) -> None:
         for name, part in self._pace().items():
             weight, removable = self._weights[name].data, self._removable[name]
-            mean = weight.abs().mul_(removable).sum() / removable.sum().clamp(min=1)
-            threshold = min(self._strength * part, _MOST) * mean * removable
-            weight.sub_(weight.clamp(-threshold, threshold))
+            n_kept, magnitudes = self._least[name], weight[removable].abs()
+            if n_kept < len(magnitudes):
+                # At the last that is not kept, all that are not are zero.
+                last = magnitudes.kthvalue(len(magnitudes) - n_kept).values
+                threshold = last.minimum(self._strength * part * magnitudes.mean())
+                weight.sub_(weight.clamp(-threshold, threshold) * removable)
+        self._run.start_afresh()
