@@ -206,7 +206,7 @@ def gradual(recovery: Any = "fine_tune", allocation: str = "global", **axes: Any
 
 
 def records(arguments: argparse.Namespace, data: Data, folder: str) -> list[Row]:
-    long, dense = (2, 1) if arguments.quick else (80, 40)
+    long, dense = (2, 1) if arguments.quick else (60, 30)
     sizes = {"module__hidden_layer_sizes": (300, 100)}
     plain = decayed(MLP, dense, dense, arguments.device, **sizes)
     augmented = decayed(Shifted, dense, dense, arguments.device, **sizes)

@@ -26,9 +26,7 @@ torch.set_num_threads(1)  # layers this small gain nothing from a second thread
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0, stratify=y)
 
-search = PrunedClassifierCV(
-    strategies=["magnitude", "random"], sparsities=8, cv=5, random_state=0
-)
+search = PrunedClassifierCV(strategies=["magnitude", "random"], sparsities=8, cv=5, random_state=0)
 search.fit(X_train, y_train)
 
 chosen, best = search.best_score_, search.cv_results_["mean_test_score"].max()
