@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Collection
 from copy import deepcopy
+from dataclasses import replace
 from itertools import combinations, product
 from math import ceil, floor, prod
 from typing import Any
@@ -376,10 +377,19 @@ def assert_predicts_as_masked(
     return estimator
 
 
+def without_compensation(judge: Any) -> Any:
+    return lambda self, scoring: replace(judge(self, scoring), compensate=None)
+
+
 @every_strategy
 @every_structure
 @every_law_network
-def test_compaction_changes_no_prediction(strategy: str, structure: str, network: str) -> None:
+def test_compaction_changes_no_prediction(
+    strategy: str, structure: str, network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A compensation changes the weights that stay, on purpose: without it, removal alone is judged.
+    for importance in IMPORTANCES.values():
+        monkeypatch.setattr(importance, "judge", without_compensation(importance.judge))
     module = NETWORKS[network].build()
     assert_predicts_as_masked(
         "PrunedRegressor",

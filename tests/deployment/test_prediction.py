@@ -452,8 +452,9 @@ def test_memory_that_cannot_be_written_to(case: str, tmp_path: Any) -> None:
     mapped, y = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "Xy")
     estimator = fit(mlp_net(), y, case, mapped)
     expected = fit(mlp_net(), Y, case).predict_proba(X)
-    np.testing.assert_array_equal(estimator.predict_proba(mapped), expected)
-    np.testing.assert_array_equal(estimator.predict_proba(mapped[::2]), expected[::2])
+    # Where an array begins in memory decides which kernel multiplies it, up to rounding.
+    np.testing.assert_allclose(estimator.predict_proba(mapped), expected, rtol=1e-5)
+    np.testing.assert_allclose(estimator.predict_proba(mapped[::2]), expected[::2], rtol=1e-5)
     estimator.partial_fit(mapped, y)
 
 

@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNet
 
 from skprune import PrunedClassifier, Strategy
-from skprune.strategies import ERK, STRATEGIES, Cubic, Uniform
+from skprune.strategies import ERK, Cubic, Uniform
 from skprune.structures import Unit
 from tests.estimators.common import (
     ESTIMATORS,
@@ -100,7 +100,8 @@ def fit_with(kind: str, X: Any, y: Any, params: dict[str, Any]) -> Any:
         {"prune__estimator__lr": [1e-4, 0.02]},
         {"prune__estimator__module__hidden": [4, 12]},
         {"prune__estimator__max_epochs": [1, 3], "prune__fine_tune_epochs": [0, 1]},
-        {"prune__strategy": list(STRATEGIES)},
+        # In so few epochs some others, such as dynamic ones, come to the same.
+        {"prune__strategy": ["random", "magnitude", "lamp", "gradual_magnitude", "snip"]},
         {"prune__protect": [None, ["hidden"]], "prune__sparsity": [0.5]},
     ],
     ids=lambda grid: next(iter(grid)).removeprefix("prune__"),

@@ -70,8 +70,9 @@ def test_names_and_objects_are_both_accepted(axis: str) -> None:
 @pytest.mark.parametrize("axis", TABLES)
 def test_an_unknown_name_is_answered_with_the_nearest(axis: str) -> None:
     for name in TABLES[axis]:
-        with pytest.raises(ValueError, match=f"Unknown {axis} '{name}s'. Did you mean '{name}'"):
-            Strategy(**{axis: f"{name}s"}).resolved()
+        wrong = f"{name}_{name[-1]}"
+        with pytest.raises(ValueError, match=f"Unknown {axis} '{wrong}'. Did you mean '{name}'"):
+            Strategy(**{axis: wrong}).resolved()
     with pytest.raises(
         ValueError, match=rf"Unknown {axis} 'qqq'\. Known: '{next(iter(TABLES[axis]))}'"
     ):
@@ -139,6 +140,8 @@ def test_resolving_leaves_the_strategy_as_it_is() -> None:
         "schedule": "one_shot",
         "recovery": "fine_tune",
         "start": "trained",
+        "regularizer": None,
+        "regrowth": None,
     }
 
 
