@@ -253,6 +253,21 @@ def test_large_groups_cost_more() -> None:
     torch.testing.assert_close(costs, sizes / sizes.mean())
 
 
+def test_the_penalty_rests_where_no_more_gates_are_open_than_stay() -> None:
+    gradients = []
+    for strength in (0.0, 50.0):
+        module = two_layers()
+        hook = L0(strength).hook(elements_of(module), keep_largest(8))  # all of the second layer
+        torch.manual_seed(0)
+        hook.begin(TrainingRun(10, torch.optim.SGD(module.parameters())))
+        hook.before_forward()
+        squared_error(module)().backward()
+        hook.after_backward()
+        gradients.append([a.grad for a in hook._log_alphas.values()])
+    assert torch.equal(gradients[0][1], gradients[1][1])
+    assert not torch.equal(gradients[0][0], gradients[1][0])
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_gates_stay_as_they_are_within_a_step_and_close_at_the_end(optimizer: str) -> None:
     module = two_layers()
