@@ -17,10 +17,10 @@ demo: $(VENV)/.installed-examples  ## Run the quick-start example
 	$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.installed-test  ## Run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n logical -m "not slow"
 
 test-all: $(VENV)/.installed-test  ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical
 
 lint: $(VENV)/.installed-dev  ## Check style, formatting and types
 	$(BIN)/ruff check

@@ -22,18 +22,3 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out named strategies that make no sense for a structure; the laws test the error."""
-    from skprune.strategies import STRATEGIES
-
-    dynamic = {name for name, make in STRATEGIES.items() if make().regrowth is not None}
-    gone = [item for item in items if _is_senseless(item, dynamic)]
-    config.hook.pytest_deselected(items=gone)
-    items[:] = [item for item in items if not _is_senseless(item, dynamic)]
-
-
-def _is_senseless(item: pytest.Item, dynamic: set[str]) -> bool:
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    return params.get("strategy") in dynamic and params.get("structure") in ("unit", "2:4")

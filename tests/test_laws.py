@@ -59,6 +59,13 @@ STARTS = ["trained", "init"]
 every_estimator = pytest.mark.parametrize("kind", ESTIMATORS)
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+# What cannot come back, or only into its own group, is refused; see SENSELESS.
+CASES = [
+    (strategy, structure)
+    for strategy, structure in product(STRATEGIES, STRUCTURES)
+    if STRATEGIES[strategy]().regrowth is None or structure not in ("unit", "2:4")
+]
+every_case = pytest.mark.parametrize(("strategy", "structure"), CASES)
 every_law_network = pytest.mark.parametrize("network", LAW_NETWORKS)
 
 
@@ -101,13 +108,13 @@ def n_left(
     return sum(size // inputs[name] * kept[name] for name, size in sizes.items())
 
 
-def every_structure_at(*sparsities: Any) -> Any:
-    """Run over the structures and, of those that can have any, some sparsities."""
+def every_case_at(*sparsities: Any) -> Any:
+    """Run over strategies with structures and, of those that can have any, some sparsities."""
     return pytest.mark.parametrize(
-        ("structure", "sparsity"),
+        ("strategy", "structure", "sparsity"),
         [
-            (structure, sparsity)
-            for structure in STRUCTURES
+            (strategy, structure, sparsity)
+            for strategy, structure in CASES
             for sparsity in (sparsities if asked(structure, 0.0) is not None else [None])
         ],
     )
@@ -117,8 +124,7 @@ def every_structure_at(*sparsities: Any) -> Any:
 
 
 @every_law_network
-@every_structure_at(0.0, 0.5, 0.9, "largest", "one less")
-@every_strategy
+@every_case_at(0.0, 0.5, 0.9, "largest", "one less")
 def test_the_count_is_exact(
     network: str, structure: str, strategy: str, sparsity: float | str | None
 ) -> None:
@@ -139,8 +145,7 @@ def test_the_count_is_exact(
 
 
 @every_estimator
-@every_structure
-@every_strategy
+@every_case
 def test_the_masks_and_the_module_have_the_exact_count(
     kind: str, structure: str, strategy: str
 ) -> None:
@@ -175,8 +180,7 @@ def test_the_masks_and_the_module_have_the_exact_count(
         assert sum(int(row.sum()) for row in rows.values()) == kept
 
 
-@every_structure_at(0.0, 0.25, 0.5, 0.75)
-@every_strategy
+@every_case_at(0.0, 0.25, 0.5, 0.75)
 def test_the_count_is_exact_where_all_weights_are_equal(
     structure: str, strategy: str, sparsity: float | None
 ) -> None:
@@ -381,8 +385,7 @@ def without_compensation(judge: Any) -> Any:
     return lambda self, scoring: replace(judge(self, scoring), compensate=None)
 
 
-@every_strategy
-@every_structure
+@every_case
 @every_law_network
 def test_compaction_changes_no_prediction(
     strategy: str, structure: str, network: str, monkeypatch: pytest.MonkeyPatch
@@ -503,8 +506,7 @@ def assert_protects(name: str, network: str, structure: str, strategy: str) -> N
         assert estimator.masks_[f"{name}.weight"].all()
 
 
-@every_structure
-@every_strategy
+@every_case
 def test_what_is_protected_keeps_its_units(structure: str, strategy: str) -> None:
     assert_protects("stem", "concatenation", structure, strategy)
 
@@ -640,8 +642,7 @@ JOBS = list(product(ESTIMATORS, STRATEGIES, STRUCTURES))
 
 
 @every_estimator
-@every_strategy
-@every_structure
+@every_case
 def test_the_same_seed_gives_the_same_bits(kind: str, strategy: str, structure: str) -> None:
     assert_same_bits(fit_bits(kind, strategy, structure, 1), fit_bits(kind, strategy, structure, 2))
 
@@ -667,8 +668,7 @@ def test_parallel_fits_give_the_bits_of_serial_ones(backend: str) -> None:
 
 
 @every_estimator
-@every_strategy
-@every_structure
+@every_case
 def test_the_global_generators_stay_untouched(kind: str, strategy: str, structure: str) -> None:
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
     fit_bits(kind, strategy, structure)
@@ -685,8 +685,7 @@ def round_trip(value: Any) -> Any:
 
 
 @every_estimator
-@every_strategy
-@every_structure
+@every_case
 def test_a_copy_is_the_same_estimator(kind: str, strategy: str, structure: str) -> None:
     X, y = make_data(kind, NETWORKS["mlp"])
     estimator = ESTIMATORS[kind](
@@ -732,13 +731,15 @@ def test_parameters_that_are_set_are_those_that_are_given(kind: str, structure: 
 
 
 @every_strategy
-@pytest.mark.parametrize("axis", ["importance", "allocation", "schedule", "recovery"])
+@pytest.mark.parametrize("axis", Strategy.axes)
 def test_every_axis_is_reached_by_its_name(strategy: str, axis: str) -> None:
     tables = {
         "importance": IMPORTANCES,
         "allocation": ALLOCATIONS,
         "schedule": SCHEDULES,
         "recovery": RECOVERIES,
+        "regularizer": REGULARIZERS,
+        "regrowth": REGROWTHS,
     }
     for name, component in tables[axis].items():
         estimator = ESTIMATORS["PrunedClassifier"](strategy=strategy)
@@ -750,8 +751,7 @@ def test_every_axis_is_reached_by_its_name(strategy: str, axis: str) -> None:
 
 
 @every_estimator
-@every_strategy
-@every_structure
+@every_case
 def test_a_fitted_estimator_survives(
     kind: str, strategy: str, structure: str, tmp_path: Any
 ) -> None:

@@ -21,7 +21,7 @@ from skprune.strategies.importance.gradients import (
 )
 from skprune.training.samples import Batch
 
-__all__ = ["mean_power", "row_gradients"]
+__all__ = ["RowGradients", "chunks", "mean_power", "row_gradients"]
 
 
 def row_gradients(
@@ -52,10 +52,10 @@ def row_gradients(
     """
     network, samples = scoring.elements.network, scoring.samples
     weights = network.weights
-    per_row = _PerRow(network.module, samples)
+    per_row = RowGradients(network.module, samples)
     with differentiable(network.module, weights):
         for batch in samples.batches(n_samples, scoring.generator):
-            for chunk in _chunks(batch, chunk_size):
+            for chunk in chunks(batch, chunk_size):
                 gradients = per_row(weights, chunk)
                 for i, weight in enumerate(_row_weights(chunk).tolist()):
                     yield weight, {name: g[i] for name, g in gradients.items()}
@@ -91,7 +91,7 @@ def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int)
     """
     network, samples = scoring.elements.network, scoring.samples
     weights = network.weights
-    per_row = _PerRow(network.module, samples)
+    per_row = RowGradients(network.module, samples)
 
     def means() -> Iterator[tuple[float, Tensors]]:
         for batch in samples.batches(n_samples, scoring.generator):
@@ -104,7 +104,7 @@ def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int)
             }
             others = {name: weight for name, weight in weights.items() if name not in factors}
             if others:
-                parts = zip(_chunks(batch, chunk_size), shares.split(chunk_size), strict=True)
+                parts = zip(chunks(batch, chunk_size), shares.split(chunk_size), strict=True)
                 for chunk, share in parts:
                     for name, rows in per_row(others, chunk).items():
                         part = torch.tensordot(share.to(rows.dtype), rows.abs().pow_(p), 1)
@@ -126,7 +126,21 @@ def _shares(batch: Batch) -> Tensor:
     return weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
 
-def _chunks(batch: Batch, size: int) -> Iterator[Batch]:
+def chunks(batch: Batch, size: int) -> Iterator[Batch]:
+    """Cut a batch into smaller ones.
+
+    Parameters
+    ----------
+    batch : Batch
+        The rows.
+    size : int
+        Number of rows of each part; the last may have fewer.
+
+    Yields
+    ------
+    chunk : Batch
+        Some of the rows.
+    """
     for start in range(0, len(batch.targets), size):
         rows = slice(start, start + size)
         yield Batch(
@@ -148,8 +162,21 @@ class _Losses(nn.Module):
         return self._samples.losses(self.module, batch)
 
 
-class _PerRow:
-    """Computes the gradients of each row's loss: all at once where torch can, else in turns."""
+class RowGradients:
+    """Computes the gradients of each row's loss: all at once where torch can, else in turns.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    samples : Samples
+        Gives the losses.
+
+    Raises
+    ------
+    ValueError
+        If a layer mixes the rows of a batch.
+    """
 
     def __init__(self, module: nn.Module, samples: Samples) -> None:
         for name, part in module.named_modules():
@@ -170,7 +197,7 @@ class _PerRow:
                 return self._vectorized(weights, batch)
             except RuntimeError:  # what vmap has no rule for: recurrent layers, .item()
                 self._at_once = False
-        rows = [gradient(self._losses(row).sum(), weights) for row in _chunks(batch, size=1)]
+        rows = [gradient(self._losses(row).sum(), weights) for row in chunks(batch, size=1)]
         return {name: torch.stack([row[name] for row in rows]) for name in weights}
 
     def _vectorized(self, weights: Mapping[str, Tensor], batch: Batch) -> Tensors:

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_map
 
 from skprune.strategies.importance.base import Samples, Scoring
 from skprune.strategies.importance.gradients import differentiable, weight_of
-from skprune.strategies.importance.row_gradients import _chunks, _PerRow
+from skprune.strategies.importance.row_gradients import RowGradients, chunks
 from skprune.training.samples import Batch
 
 __all__ = ["CURVATURES", "curvature_vectors", "gauss_newton"]
@@ -47,10 +47,10 @@ def curvature_vectors(
     module = scoring.elements.network.module
     weights = {name: scoring.elements.network.weights[name] for name in names}
     size = max(1, _CHUNK // sum(weight.numel() for weight in weights.values()))
-    per_row = _PerRow(module, scoring.samples)
+    per_row = RowGradients(module, scoring.samples)
     with differentiable(module, weights):
         for batch in scoring.samples.batches(n_samples, scoring.generator):
-            for chunk in _chunks(batch, size):
+            for chunk in chunks(batch, size):
                 parts = [rows.flatten(1) for rows in per_row(weights, chunk).values()]
                 vectors = torch.cat(parts, 1)
                 if chunk.weights is not None:

@@ -2,17 +2,47 @@
 
 from abc import ABC, abstractmethod
 from math import cos, pi
+from numbers import Integral, Real
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from skprune.strategies.regrowth.base import Span
+from skprune._sklearn import Interval
+from skprune.strategies.regrowth.base import Regrowth, Span
 from skprune.strategies.regrowth.updates import Updates
 from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "ExchangeRegrowth"]
+
+
+class ExchangeRegrowth(Regrowth):
+    """Drops the smallest elements of each layer at intervals, and grows as many others.
+
+    Parameters
+    ----------
+    drop_fraction : float, default=0.3
+        Which part of a layer is exchanged at the beginning; in (0, 1).
+    interval : int, default=None
+        Number of training steps between updates; a fortieth of all the steps if None.
+    stop : float, default=0.75
+        Fraction of the training after which the masks stay; in (0, 1].
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "drop_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "interval": [Interval(Integral, 1, None, closed="left"), None],
+        "stop": [Interval(Real, 0, 1, closed="right")],
+    }
+
+    def __init__(
+        self, drop_fraction: float = 0.3, interval: int | None = None, stop: float = 0.75
+    ) -> None:
+        self.drop_fraction = drop_fraction
+        self.interval = interval
+        self.stop = stop
 
 
 class Exchange(TrainingHook, ABC):

@@ -1,21 +1,17 @@
 """The rigged lottery: what comes back is what the loss asks for."""
 
-from numbers import Integral, Real
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
-from skprune._sklearn import Interval
-from skprune.strategies.regrowth.base import Regrowth, Span
-from skprune.strategies.regrowth.exchange import Exchange
+from skprune.strategies.regrowth.base import Span
+from skprune.strategies.regrowth.exchange import Exchange, ExchangeRegrowth
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
 
 __all__ = ["RigL"]
 
 
-class RigL(Regrowth):
+class RigL(ExchangeRegrowth):
     """Drops the smallest weights of each layer at intervals, and grows those of large gradient.
 
     At the fraction `t` of the way to the last update it drops
@@ -44,19 +40,6 @@ class RigL(Regrowth):
     PrunedClassifier(strategy=Strategy(importance='random', regrowth='rigl',
                                        start='init'))
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        "drop_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "interval": [Interval(Integral, 1, None, closed="left"), None],
-        "stop": [Interval(Real, 0, 1, closed="right")],
-    }
-
-    def __init__(
-        self, drop_fraction: float = 0.3, interval: int | None = None, stop: float = 0.75
-    ) -> None:
-        self.drop_fraction = drop_fraction
-        self.interval = interval
-        self.stop = stop
 
     def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regrowth`."""

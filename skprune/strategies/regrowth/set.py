@@ -1,21 +1,19 @@
 """Sparse evolutionary training: what comes back is drawn at random."""
 
-from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from skprune._sklearn import Interval
-from skprune.strategies.regrowth.base import Regrowth, Span
-from skprune.strategies.regrowth.exchange import Exchange
+from skprune.strategies.regrowth.base import Span
+from skprune.strategies.regrowth.exchange import Exchange, ExchangeRegrowth
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
 
 __all__ = ["SET"]
 
 
-class SET(Regrowth):
+class SET(ExchangeRegrowth):
     """Drops the smallest weights of each layer at intervals, and grows as many at random.
 
     At the fraction `t` of the way to the last update it drops
@@ -45,19 +43,6 @@ class SET(Regrowth):
     PrunedClassifier(strategy=Strategy(importance='random', regrowth='set',
                                        start='init'))
     """
-
-    _parameter_constraints: ClassVar[dict] = {
-        "drop_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "interval": [Interval(Integral, 1, None, closed="left"), None],
-        "stop": [Interval(Real, 0, 1, closed="right")],
-    }
-
-    def __init__(
-        self, drop_fraction: float = 0.3, interval: int | None = None, stop: float = 0.75
-    ) -> None:
-        self.drop_fraction = drop_fraction
-        self.interval = interval
-        self.stop = stop
 
     def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regrowth`."""
