@@ -16,18 +16,19 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "iterative_magnitude": lambda: Strategy(schedule="iterative"),
     "gradual_magnitude": lambda: Strategy(schedule="cubic"),
     # Sparse optimisation.
-    "sparse_optimization": lambda: Strategy(regularizer="group_lasso"),
-    "admm": lambda: Strategy(regularizer="admm"),
-    "l0": lambda: Strategy(regularizer="l0"),
+    "sparse_optimization": lambda: Strategy(schedule="cubic", regularizer="group_lasso"),
+    "admm": lambda: Strategy(schedule="cubic", regularizer="admm"),
+    "l0": lambda: Strategy(schedule="cubic", regularizer="l0"),
     # Gradients.
     "gradient": lambda: Strategy("taylor", schedule="cubic"),
-    "movement": lambda: Strategy("movement", schedule="cubic"),
+    # A network that is trained to the end hardly moves.
+    "movement": lambda: Strategy("movement", start="init"),
     # The Hessian.
-    "hessian": lambda: Strategy("obs", schedule="cubic"),
+    "hessian": lambda: Strategy("obs", "global", Iterative(20)),
     "layer_obs": lambda: Strategy("layer_obs", schedule="cubic"),
     # Dynamic.
     "dynamic": lambda: Strategy(schedule="cubic", regrowth="rigl"),
-    "splicing": lambda: Strategy(schedule="cubic", regrowth="splicing"),
+    "splicing": lambda: Strategy(regrowth="splicing"),
     "set": lambda: Strategy("random", start="init", regrowth="set"),
     "rigl": lambda: Strategy("random", start="init", regrowth="rigl"),
     # Knowledge transfer.

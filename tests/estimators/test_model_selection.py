@@ -100,8 +100,7 @@ def fit_with(kind: str, X: Any, y: Any, params: dict[str, Any]) -> Any:
         {"prune__estimator__lr": [1e-4, 0.02]},
         {"prune__estimator__module__hidden": [4, 12]},
         {"prune__estimator__max_epochs": [1, 3], "prune__fine_tune_epochs": [0, 1]},
-        # In so few epochs some others, such as dynamic ones, come to the same.
-        {"prune__strategy": ["random", "magnitude", "lamp", "gradual_magnitude", "snip"]},
+        {"prune__strategy": list(STRATEGIES)},
         {"prune__protect": [None, ["hidden"]], "prune__sparsity": [0.5]},
     ],
     ids=lambda grid: next(iter(grid)).removeprefix("prune__"),
