@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNet
 
 from skprune import PrunedClassifier, Strategy
-from skprune.strategies import ERK, Cubic, Uniform
+from skprune.strategies import ERK, STRATEGIES, Cubic, Uniform
 from skprune.structures import Unit
 from tests.estimators.common import (
     ESTIMATORS,
