@@ -51,8 +51,12 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         None stands for a multi-layer perceptron with one hidden layer of 100 units. The classes of
         a trained net are those of y in sorted order, where it was trained on others.
     strategy : str or Strategy, default="magnitude"
-        How to prune: ``"random"``, ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``,
-        ``"gradual_magnitude"``, ``"random_at_init"``, or a :class:`~skprune.Strategy`.
+        How to prune: by name, or a :class:`~skprune.Strategy`. The names are ``"random"``,
+        ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``, ``"gradual_magnitude"``;
+        ``"sparse_optimization"``, ``"admm"``, ``"l0"``; ``"gradient"``, ``"movement"``;
+        ``"hessian"``, ``"layer_obs"``; ``"dynamic"``, ``"splicing"``, ``"set"``, ``"rigl"``;
+        ``"distillation"``; ``"lottery_ticket"``; and, before training, ``"random_at_init"``,
+        ``"snip"``, ``"grasp"``, ``"synflow"``.
     sparsity : float or None, default=0.8
         How much to prune: the fraction of the structure's elements (weights, units ...) that is
         removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer, or
@@ -62,8 +66,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         coupled to them), ``"feature"`` (of the input), ``"block"`` (of a weight matrix), or
         ``"2:4"`` (two of every four weights; takes ``sparsity=None``).
     fine_tune_epochs : int, default=None
-        Number of epochs that what is left is trained for, all steps together; half of the net's
-        ``max_epochs`` if None.
+        Number of epochs that what is left is trained for, all steps together. If None, half of
+        the net's ``max_epochs``, or what the strategy's recovery has instead (a lottery ticket is
+        trained anew at each step).
     protect : list of str, default=None
         Names of layers that keep their weights and units; a layer loses inputs where units before
         it go. The output layer always keeps its units.

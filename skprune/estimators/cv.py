@@ -102,7 +102,7 @@ class BasePrunedCV(BasePruned):
         for number, name in enumerate(names):
             if name in names[:number]:
                 raise InvalidParameterError(f"strategies has {name} twice.")
-        scorer = check_scoring(plain, _ordered(self.scoring))
+        scorer = check_scoring(plain, self.scoring)
         splits = self._splits(X, y, groups)
         try:
             folds = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
@@ -144,7 +144,7 @@ class BasePrunedCV(BasePruned):
         seed = self.random_state
         if not isinstance(seed, Integral):  # all folds, and the last fit, share one
             params["random_state"] = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
-        return clone(self._plain(**params))
+        return self._plain(**params)
 
     def _splits(self, X: Any, y: Any, groups: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         first = next(iter(X.values())) if isinstance(X, Mapping) else X
@@ -178,7 +178,7 @@ class BasePrunedCV(BasePruned):
                 f"sparsity={params['sparsity']:.6g}, strategy={params['strategy']!r}: they are not "
                 "chosen.",
                 UserWarning,
-                stacklevel=6,
+                stacklevel=5,
             )
         if callable(self.selection):
             index = self.selection(results)
@@ -278,11 +278,6 @@ def _rows(X: Any, rows: np.ndarray) -> Any:
     if isinstance(X, Mapping):
         return {key: safe_indexing(value, rows) for key, value in X.items()}
     return safe_indexing(X, rows)
-
-
-def _ordered(scoring: Any) -> Any:
-    """Pass scoring on in the order in which it was given: the first metric decides."""
-    return list(scoring) if isinstance(scoring, tuple) else scoring
 
 
 def _name(strategy: Any) -> str:

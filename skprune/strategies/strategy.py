@@ -23,7 +23,9 @@ class Strategy(Component):
     Parameters
     ----------
     importance : str or Importance, default="magnitude"
-        What a weight is worth: ``"random"``, ``"magnitude"``, ``"lamp"``.
+        What a weight is worth: ``"random"``, ``"magnitude"``, ``"lamp"``; by gradients
+        ``"taylor"``, ``"movement"``, ``"snip"``, ``"grasp"``, ``"synflow"``; by curvature
+        ``"fisher"``, ``"obd"``, ``"obs"``, ``"layer_obs"``; by activations ``"wanda"``, ``"apoz"``.
     allocation : str, mapping of str to float, or Allocation, default="erk"
         How the target is spread over layers: ``"uniform"``, ``"global"``, ``"erk"``, or the
         sparsity of each layer by name (None leaves a layer alone; see
@@ -36,9 +38,11 @@ class Strategy(Component):
         From which weights. With ``"init"`` the network is pruned before it is trained, and all
         the training, dense and fine-tuning epochs together, goes to what is left.
     regularizer : str or Regularizer, default=None
-        How training pushes elements to zero before they are removed (sparse optimisation).
+        How training pushes elements to zero before they are removed (sparse optimisation):
+        ``"l1"``, ``"group_lasso"``, ``"l0"``, ``"admm"``.
     regrowth : str or Regrowth, default=None
-        Whether, and how, removed elements may come back (dynamic pruning).
+        How removed elements may come back (dynamic pruning): ``"set"``, ``"rigl"``,
+        ``"splicing"``. They cannot where they are gone from the network, as units are.
 
     Examples
     --------
