@@ -174,7 +174,8 @@ class LayerSparsityDisplay:
         ax.set_xlim(0, 1)
         ax.set_xlabel("Sparsity")
         right.set_ylabel(f"{_QUANTITIES.get(self.quantity, self.quantity)} left")
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+        # Below, where it is in the way of no title.
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False)
         return self
 
 
