@@ -114,10 +114,12 @@ class BasePrunedCV(BasePruned):
             results = _cv_results(branches, folds)
             metric = next(iter(folds[0].points[0].scores))
             index = self._choose(results, metric)
+            began = perf_counter()
             self._refit(plain, X, y, sample_weight, branches, results["params"][index])
         except Interrupted as error:
             raise KeyboardInterrupt(f"Interrupted while {error}.") from error
         n_points = [len(branch.sparsities) for branch in branches]
+        self.refit_time_ = perf_counter() - began
         self.cv_results_ = results
         self.best_index_ = index
         self.best_params_ = results["params"][index]
@@ -208,7 +210,9 @@ class BasePrunedCV(BasePruned):
         if self.path == "restart":
             wanted = wanted[-1:]
         *_, fitted = walk(plain, X, y, sample_weight, [Branch(branch.strategy, wanted)], self.path)
-        params = fitted.get_params(deep=False)
+        own, params = self.get_params(deep=False), fitted.get_params(deep=False)
+        for name in vars(self).keys() - own.keys():
+            delattr(self, name)  # of an earlier fit, which may have learned more of its data
         for name, value in vars(fitted).items():
             if name not in params:
                 setattr(self, name, value)

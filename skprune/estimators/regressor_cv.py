@@ -88,6 +88,8 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         Scores of the dense networks, by metric (``"score"`` if there is one).
     dense_fit_times_ : ndarray of shape (n_splits,)
         Seconds that the dense trainings took.
+    refit_time_ : float
+        Seconds that the last fit, of what was chosen, took.
     stability_ : dict of str to dict of str to ndarray
         By strategy, for each of its sparsities: ``"mask"``, the stability of the masks over the
         folds, with ``"mask_lower"`` and ``"mask_upper"``, its confidence interval.

@@ -504,6 +504,15 @@ def test_text_labels_in_a_frame_and_a_pipeline() -> None:
     assert scores.shape == (3,)
 
 
+def test_a_second_fit_forgets_the_first() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=2, random_state=0)
+    search.fit(pd.DataFrame(X, columns=list("abcd")), y)
+    assert search.feature_names_in_.tolist() == list("abcd")
+    search.fit(X, y)
+    assert not hasattr(search, "feature_names_in_")
+
+
 # Stability.
 
 
