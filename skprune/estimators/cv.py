@@ -210,9 +210,9 @@ class BasePrunedCV(BasePruned):
         if self.path == "restart":
             wanted = wanted[-1:]
         *_, fitted = walk(plain, X, y, sample_weight, [Branch(branch.strategy, wanted)], self.path)
-        own, params = self.get_params(deep=False), fitted.get_params(deep=False)
-        for name in vars(self).keys() - own.keys():
-            delattr(self, name)  # of an earlier fit, which may have learned more of its data
+        for name in ("n_features_in_", "feature_names_in_", "_keys"):
+            vars(self).pop(name, None)  # of an earlier fit, whose data may have had other names
+        params = fitted.get_params(deep=False)
         for name, value in vars(fitted).items():
             if name not in params:
                 setattr(self, name, value)
