@@ -211,7 +211,7 @@ class BasePrunedCV(BasePruned):
             wanted = wanted[-1:]
         *_, fitted = walk(plain, X, y, sample_weight, [Branch(branch.strategy, wanted)], self.path)
         for name in ("n_features_in_", "feature_names_in_", "_keys"):
-            vars(self).pop(name, None)  # of an earlier fit, whose data may have had other names
+            self.__dict__.pop(name, None)  # of an earlier fit, whose data may have had others
         params = fitted.get_params(deep=False)
         for name, value in vars(fitted).items():
             if name not in params:
