@@ -27,7 +27,7 @@ from skprune.deployment.chunks import NotFinite
 from skprune.estimators.inputs import is_as_fitted, validate_inputs
 from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun
 from skprune.exceptions import InterruptedWarning
-from skprune.metrics.report import PruningReport
+from skprune.metrics.report import PruningReport, measure
 from skprune.network.network import Network
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.strategy import Strategy
@@ -202,6 +202,8 @@ class BasePruned(NamesComponents, ABC):
             probe = rows_on_device(net, X, N_PROBE_ROWS)
             outputs = _try_out(forward, net.module_, probe)
             encoded = self._encode_target(y, target, net, outputs)
+            network = Network(net.module_, probe, forward)
+            sizes = measure(net.module_, probe, forward)
         trainer = StageTrainer(
             net,
             X,
@@ -212,7 +214,7 @@ class BasePruned(NamesComponents, ABC):
             fresh=not fitted and not at_init,
             trained=fitted,
         )
-        return Dense(trainer, forward, probe, X, seeds, randomness, fitted), target
+        return Dense(trainer, network, sizes, X, seeds, randomness, fitted), target
 
     def _take_over(self, run: PruningRun, target: Any) -> None:
         """Set the fitted attributes to what a run has come to."""

@@ -37,10 +37,10 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
     path : {"restart", "chained"}, default="restart"
         With ``"restart"`` each sparsity starts from the dense network: the networks are those that
         a ``GridSearchCV`` over a :class:`~skprune.PrunedClassifier` fits, score for score. With
-        ``"chained"`` each starts from the one before, and trains for two fifths of
-        `fine_tune_epochs`, rounded up: cheaper, and better where much is removed, since the
-        network has been through all the sparsities before. What is chosen is then fitted in the
-        same way.
+        ``"chained"`` each starts from the one before, and trains for as large a share of
+        `fine_tune_epochs` as it removes of what is left: cheaper, and better where much is
+        removed, since the network has been through all the sparsities before. What is chosen is
+        then fitted in the same way.
     cv : int, cross-validation splitter or iterable, default=None
         How the data are split: 5 folds if None, stratified by class.
     scoring : str, callable, list, tuple or dict, default=None

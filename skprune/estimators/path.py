@@ -219,12 +219,12 @@ def walk(
     for branch, strategy in zip(branches, resolved, strict=True):
         start = untrained if strategy.start == "init" else dense
         run = _run(first, start.copy(), strategy)
-        epochs = run.epochs(first.fine_tune_epochs)
-        if path == "chained":
-            epochs = _chained(epochs)
         for number, sparsity in enumerate(branch.sparsities):
             if path == "restart" and number > 0:
                 run = _run(first, start.copy(), strategy)
+            epochs = run.epochs(first.fine_tune_epochs)
+            if path == "chained":
+                epochs = _chained(epochs, run.elements.sparsity, sparsity)
             run.prune(run.target(sparsity), epochs, first._progress)
             point = run if path == "restart" else run.copy()
             yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
@@ -243,12 +243,13 @@ def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> Pru
     return PruningRun(dense, strategy, structure, estimator.protect or (), only_named=False)
 
 
-def _chained(epochs: int) -> int:
+def _chained(epochs: int, before: float, after: float) -> int:
     """Say how many of the epochs of a restart a step of a chain trains for.
 
-    The network has been trained at the sparsities before, and has less to make up for.
+    The share that it removes of what is left: the network has been trained at the sparsity before.
     """
-    return -(-2 * epochs // 5)
+    share = (after - before) / (1 - before)
+    return min(max(1, round(epochs * share)), epochs)
 
 
 def _checked(sparsities: Any) -> list[float]:

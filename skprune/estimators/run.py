@@ -11,7 +11,7 @@ from torch import nn
 
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
-from skprune.metrics.report import PruningReport, measure
+from skprune.metrics.report import LayerSize, PruningReport, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
 from skprune.strategies.pruning import prune, settle, target_sparsity
@@ -37,10 +37,10 @@ class Dense:
     ----------
     trainer : StageTrainer
         Trains the network.
-    forward : callable
-        Computes the output of a module from inputs.
-    probe : object
-        A few rows of input, on the net's device.
+    network : Network
+        The network, with a few rows to follow and to measure it with.
+    sizes : mapping of str to LayerSize
+        Sizes of its layers.
     X : array or mapping of arrays
         All rows.
     seeds : mapping of str to int
@@ -52,8 +52,8 @@ class Dense:
     """
 
     trainer: StageTrainer
-    forward: Callable[[nn.Module, Any], Any]
-    probe: Any
+    network: Network
+    sizes: Mapping[str, LayerSize]
     X: Any
     seeds: Mapping[str, int]
     randomness: GeneratorStates
@@ -90,7 +90,9 @@ class Dense:
     def copy(self) -> "Dense":
         """Copy the network, so that one of the two can be changed."""
         trainer = self.trainer.copy()
-        return replace(self, trainer=trainer, forward=ModuleForward(trainer.net))
+        net = trainer.net
+        network = self.network.on(net.module_, ModuleForward(net))
+        return replace(self, trainer=trainer, network=network)
 
 
 class PruningRun:
@@ -129,11 +131,10 @@ class PruningRun:
         net = dense.trainer.net
         self.dense = dense
         self.strategy = strategy
-        self.network = Network(net.module_, dense.probe, dense.forward)
+        self.network = dense.network
         self._protected = _protected_modules(net.module_, protect)
         with put_back(net.device):  # the user's modules may draw when they are run
             self.elements = structure.elements(self.network, self._protected)
-            self._before = measure(net.module_, dense.probe, dense.forward)
         settle(self.elements, strategy, only_named=only_named)
         strategy.recovery.prepare(dense.trainer, strategy.start)
         self._generator = torch.Generator().manual_seed(dense.seeds["scores"])
@@ -183,8 +184,7 @@ class PruningRun:
         """Copy the run as far as it has come: the copy can be finished while this one goes on."""
         other = copy(self)
         other.dense = self.dense.copy()
-        other.network = self.network.copy()
-        other.dense.trainer.net.module_ = other.network.module
+        other.network = other.dense.network
         return other
 
     def fitted(self) -> dict[str, Any]:
@@ -204,12 +204,12 @@ class PruningRun:
                 network = remove_dead_units(network, self._protected, rows)
             net.module_ = network.module
             dense.trainer.finish()
-            after = measure(net.module_, dense.probe, dense.forward, network.masks)
+            after = measure(net.module_, network.inputs, network.forward, network.masks)
         return {
             "net_": net,
             "masks_": masks,
             "sparsity_": self.elements.sparsity,
-            "report_": PruningReport(self._before, after),
+            "report_": PruningReport(dense.sizes, after),
             "_masks": network.masks,
         }
 

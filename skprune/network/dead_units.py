@@ -1,6 +1,7 @@
 """Units that weight pruning has left without a purpose: found, folded away, removed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -59,18 +60,26 @@ def remove_dead_units(
     return network
 
 
+def _checked(network: Network, protected: tuple[str, ...]) -> Coupling:
+    """Find the units of a network that a trial shows to be no more than that."""
+    if (key := ("checked", protected)) not in network.couplings:
+        coupling = network.trace(protected)
+        if wrong := misread_groups(network, coupling):
+            coupling = network.trace((*protected, *wrong))
+            check_units(network, coupling)
+        network.couplings[key] = coupling
+    return network.couplings[key]
+
+
 def _without_dead_units(
     network: Network, protected: tuple[str, ...], trials: list[Any], fold: bool
 ) -> Network | None:
-    smaller = network.copy()
     removed = False
     try:
-        coupling = smaller.trace(protected)
-        if not _purposeless(smaller, coupling, fold).any():
+        if not _purposeless(network, network.trace(protected), fold).any():
             return None  # which spares the trials
-        if wrong := misread_groups(smaller, coupling):
-            coupling = smaller.trace((*protected, *wrong))
-            check_units(smaller, coupling)
+        coupling = _checked(network, protected)
+        smaller = network.copy()
         while len(dead := _dead_units(smaller, coupling, trials if fold else [])):
             smaller.remove_units(coupling, dead)
             coupling = coupling.without(dead)
@@ -161,7 +170,7 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[A
         for slot, ids in coupling.units.items()
         if slot.side == "in" and constant[ids[ids >= 0]].any()
     }
-    values = {name: _incoming(network, modules[name], trials) for name in consumers}
+    values = _incoming(network, {name: modules[name] for name in consumers}, trials)
     folded = constant.clone()
     for name, ids in consumers.items():
         mine = (ids >= 0) & constant[ids.clamp(min=0)]
@@ -184,27 +193,31 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[A
 
 
 def _incoming(
-    network: Network, layer: nn.Module, trials: list[Any]
-) -> tuple[Tensor, Tensor] | None:
-    """Smallest and largest value of each input channel of a layer over all the trials."""
-    seen: list[tuple[Tensor, Tensor]] = []
+    network: Network, layers: Mapping[str, nn.Module], trials: list[Any]
+) -> dict[str, tuple[Tensor, Tensor] | None]:
+    """Smallest and largest value of each input channel of layers over all the trials."""
+    seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in layers}
 
-    def look(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+    def look(name: str, layer: nn.Module, arguments: tuple[Any, ...]) -> None:
         value = arguments[0].detach()
         if isinstance(layer, _ConvNd):
             value = value.movedim(1, -1)
         value = value.flatten(0, -2).cpu()
-        seen.append((value.amin(0), value.amax(0)))
+        seen[name].append((value.amin(0), value.amax(0)))
 
-    hook = layer.register_forward_pre_hook(look)
+    hooks = [layer.register_forward_pre_hook(partial(look, name)) for name, layer in layers.items()]
     try:
         for trial in trials:
             outputs_of(network, trial)
     finally:
-        hook.remove()
-    if len(seen) != len(trials):
-        return None  # used more than once, or not at all
-    lowest, highest = zip(*seen, strict=True)
+        for hook in hooks:
+            hook.remove()
+    # A layer that is used more than once, or not at all, has no one input.
+    return {name: _range(of) if len(of) == len(trials) else None for name, of in seen.items()}
+
+
+def _range(ranges: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    lowest, highest = zip(*ranges, strict=True)
     return torch.stack(lowest).amin(0), torch.stack(highest).amax(0)
 
 

@@ -30,6 +30,9 @@ class Network:
     ----------
     masks : dict of str to Tensor of bool
         What is kept of each weight, by the parameter's name, in the shape that it has now.
+    couplings : dict of tuple to Coupling
+        Units that were found, by what they were looked for with; all copies that have the same
+        units share them.
     """
 
     def __init__(self, module: nn.Module, inputs: Any, forward: Forward) -> None:
@@ -37,6 +40,7 @@ class Network:
         self.inputs = inputs
         self.forward = forward
         self.masks: dict[str, Tensor] = {}
+        self.couplings: dict[tuple[Any, ...], Coupling] = {}
         self._parameter_dims: dict[str, int] = {}
         self._shapes = {name: tuple(p.shape) for name, p in weight_parameters(module).items()}
         self._kept: dict[str, list[Tensor]] = {
@@ -92,17 +96,37 @@ class Network:
 
     def trace(self, protected: tuple[str, ...] = ()) -> Coupling:
         """Find the units that the network has now."""
-        coupling = trace_units(
-            self.module, self.inputs, self.forward, protected, self._parameter_dims
-        )
-        self._parameter_dims |= coupling.parameter_dims
-        return coupling
+        if protected not in self.couplings:
+            coupling = trace_units(
+                self.module, self.inputs, self.forward, protected, self._parameter_dims
+            )
+            self._parameter_dims |= coupling.parameter_dims
+            self.couplings[protected] = coupling
+        return self.couplings[protected]
 
     def copy(self) -> "Network":
         """Copy the network, so that one of the two can be changed."""
-        other = Network(deepcopy(self.module), self.inputs, self.forward)
+        return self.on(deepcopy(self.module), self.forward)
+
+    def on(self, module: nn.Module, forward: Forward) -> "Network":
+        """Say of a copy of the module what is known of this one.
+
+        Parameters
+        ----------
+        module : nn.Module
+            An equal module.
+        forward : callable
+            Computes its output.
+
+        Returns
+        -------
+        network : Network
+            The same with the other module.
+        """
+        other = Network(module, self.inputs, forward)
         other.masks = dict(self.masks)
         other._parameter_dims = dict(self._parameter_dims)
+        other.couplings = self.couplings
         other._shapes = dict(self._shapes)
         other._kept = {name: list(index) for name, index in self._kept.items()}
         return other
@@ -119,6 +143,7 @@ class Network:
         """
         if not len(units):
             return
+        self.couplings = {}  # a new one: copies share the other
         modules = dict(self.module.named_modules())
         for slot, ids in coupling.units.items():
             keep = ~torch.isin(ids, units)

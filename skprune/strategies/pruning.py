@@ -179,7 +179,8 @@ def prune(
             span = Span(done / epochs, (done + step.epochs) / epochs)
             hooks.append(strategy.regrowth.hook(elements, span, generator))
         _remove(elements, strategy, step, steps[-1].sparsity, trainer.samples, observer, generator)
-        observer = importance.observer()
+        # After the last step there is nothing left to watch for.
+        observer = None if step is steps[-1] else importance.observer()
         if step.epochs:
             recover(step.epochs, hooks if observer is None else [observer, *hooks])
         done += step.epochs

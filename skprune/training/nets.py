@@ -187,8 +187,10 @@ def copy_net(net: NeuralNet) -> NeuralNet:
         The copy.
     """
     copy: NeuralNet = object.__new__(type(net))
-    memo = {id(net): copy}
+    memo: dict[int, Any] = {id(net): copy}
     memo |= {id(tensor): tensor.detach().clone() for _, _, tensor in _kept_results(net.module_)}
+    # Rows of a history are long, and stay as they are once they are written.
+    memo[id(net.history_)] = type(net.history_)(net.history_)
     vars(copy).update(deepcopy(vars(net), memo))
     return copy
 

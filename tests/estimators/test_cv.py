@@ -143,7 +143,8 @@ def test_a_chained_path_goes_on_from_the_sparsity_before(structure: str) -> None
         classifier_net(max_epochs=4), structure=structure, fine_tune_epochs=5, random_state=0
     )
     estimators, dense = pruning_path(plain, X, y, sparsities=SPARSITIES, path="chained")
-    assert [len(e.history_) for e in [dense, *estimators]] == [4, 6, 8, 10]
+    # Of 5 epochs, as large a share as a step removes of what is left: 0.3, 3/7, 3/4.
+    assert [len(e.history_) for e in [dense, *estimators]] == [4, 6, 8, 12]
     for one, other in pairwise(estimators):
         for name, mask in other.masks_.items():
             assert (mask <= one.masks_[name]).all()
@@ -161,7 +162,7 @@ def test_a_chain_of_one_is_a_fit_with_a_share_of_the_epochs() -> None:
     X, y = blobs()
     plain = PrunedClassifier(classifier_net(), fine_tune_epochs=5, random_state=0)
     (chained,) = pruning_path(plain, X, y, sparsities=[0.6], path="chained").estimators
-    alone = clone(plain).set_params(sparsity=0.6, fine_tune_epochs=2).fit(X, y)
+    alone = clone(plain).set_params(sparsity=0.6, fine_tune_epochs=3).fit(X, y)
     assert same_state(snapshot(chained.module_), snapshot(alone.module_))
 
 
