@@ -58,3 +58,17 @@ def test_mask_stability(tmp_path):
     assert seeds is not None
     assert float(seeds[1]) < 0.5
     assert_drawn(tmp_path, "mask_stability.png")
+
+
+@pytest.mark.slow
+def test_compare_strategies(tmp_path):
+    output = run_example("compare_strategies.py", cwd=tmp_path)
+    rows = re.findall(r"^\S.*\s{2,}(\w+)\s+" + r"\s+".join([r"(0\.\d+)±0\.\d+"] * 3), output, re.M)
+    scores = {name: [float(score) for score in row] for name, *row in rows}
+    assert len(scores) == 9
+    for name, row in scores.items():
+        assert row[0] > 0.9
+        # At 95 % each criterion is far above chance.
+        assert name == "random" or row[2] > scores["random"][2] + 0.2
+    assert re.search(r"Accuracy on new images: 0\.9\d", output)
+    assert_drawn(tmp_path, "compare_strategies.png")
