@@ -34,7 +34,9 @@ FAMILIES = {
 }
 
 X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0, stratify=y)
+X_train, X_test, y_train, y_test = train_test_split(
+    X / 16, y, test_size=0.5, random_state=0, stratify=y
+)
 
 with TemporaryDirectory() as folder:
     search = GridSearchCV(

@@ -1,9 +1,15 @@
 """What a training depends on, boiled down to one number: data, parameters, and code."""
 
+import dis
 import hashlib
+import importlib
 import sys
-from collections.abc import Iterator, Mapping
-from functools import partial
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache, partial
+from importlib.metadata import packages_distributions, version
+from importlib.util import resolve_name
+from pathlib import Path
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -21,10 +27,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Uncacheable", "fingerprint"]
+import skprune
 
-# What comes from these is known by its name: their versions go into the key.
-_VERSIONED = {"torch", "skorch", "sklearn", "numpy", "skprune", *sys.stdlib_module_names}
+__all__ = ["Uncacheable", "fingerprint", "origin"]
+
+# Where installed packages lie, and Python's own.
+_SITES = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+_STANDARD = Path(sysconfig.get_path("stdlib"))
+_OWN = Path(skprune.__file__).parent
 
 
 class Uncacheable(ValueError):
@@ -35,7 +45,8 @@ def fingerprint(*objects: Any) -> str:
     """Hash objects by their content.
 
     Arrays count by dtype, shape and values, and never by their memory layout; functions and
-    classes by their code, what they close over, and the globals that they use.
+    classes by their code, what they close over, and the globals that they use, those of modules
+    among them. What is installed, or Python's own, counts by its name and version.
 
     Parameters
     ----------
@@ -64,9 +75,49 @@ def fingerprint(*objects: Any) -> str:
     False
     """
     hasher = _Hasher()
-    for item in objects:
-        hasher.add(item)
+    try:
+        for item in objects:
+            hasher.add(item)
+    except Uncacheable:
+        raise
+    except Exception as error:  # whatever an object may answer when it is asked for its parts
+        raise Uncacheable(
+            f"its content cannot be seen ({type(error).__name__}: {error})"
+        ) from error
     return hasher.digest.hexdigest()
+
+
+@cache
+def origin(file: str | None) -> str | None:
+    """Name the installed package that a file belongs to, and its version.
+
+    Parameters
+    ----------
+    file : str or None
+        Its path; None, or a name in angle brackets, for what has none.
+
+    Returns
+    -------
+    package : str or None
+        None for what is not installed: a user's own code.
+    """
+    if file is None:
+        return None
+    if file.startswith("<frozen "):
+        return "python"
+    path = Path(file)
+    for site in _SITES:
+        if path.is_relative_to(site):
+            name = path.relative_to(site).parts[0].partition(".")[0]
+            return " ".join([name, *(version(d) for d in _distributions().get(name, []))])
+    if path.is_relative_to(_OWN):
+        return f"skprune {skprune.__version__}"
+    return "python" if path.is_relative_to(_STANDARD) else None
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
 
 class _Hasher:
@@ -121,18 +172,34 @@ class _Hasher:
         self.text(type(item).__qualname__, *sorted(fingerprint(value) for value in item))
 
     def function(self, item: FunctionType) -> None:
-        self.text("function", item.__module__, item.__qualname__)
-        if _is_versioned(item.__module__):
+        package = origin(item.__code__.co_filename)
+        self.text("function", item.__module__, item.__qualname__, package)
+        if package is not None:
             return
         self.code(item.__code__)
         self.add(item.__defaults__)
         self.add(item.__kwdefaults__)
         for cell in item.__closure__ or ():
             self.add(cell.cell_contents)
-        for name in _names(item.__code__):
+        names = _names(item.__code__)
+        for name in names:
             if name in item.__globals__:
                 self.text("global", name)
-                self.add(item.__globals__[name])
+                self.global_(item.__globals__[name], names)
+        for name in _imports(item.__code__, item.__globals__.get("__package__") or ""):
+            self.global_(importlib.import_module(name), names)
+
+    def global_(self, item: Any, names: Iterable[str]) -> None:
+        """Add what a function uses of its surroundings: of a module, what the code names."""
+        if not isinstance(item, ModuleType):
+            self.add(item)
+            return
+        self.add(item)
+        if _package_of(item) is None:
+            for name in names:
+                if name in vars(item) and vars(item)[name] is not item:
+                    self.text("of", item.__name__, name)
+                    self.global_(vars(item)[name], names)
 
     def code(self, item: CodeType) -> None:
         self.text("code", item.co_names, item.co_varnames, item.co_argcount)
@@ -152,9 +219,17 @@ class _Hasher:
     def named(self, item: Any) -> None:
         self.text(type(item).__name__, getattr(item, "__module__", None), item.__name__)
 
+    def module(self, item: ModuleType) -> None:
+        package = _package_of(item)
+        self.text("module", item.__name__, package)
+        file = getattr(item, "__file__", None)
+        if package is None and file is not None:
+            self.digest.update(Path(file).read_bytes())
+
     def cls(self, item: type) -> None:
-        self.text("class", item.__module__, item.__qualname__)
-        if _is_versioned(item.__module__):
+        package = _package_of_class(item)
+        self.text("class", item.__module__, item.__qualname__, package)
+        if package is not None:
             return
         self.sequence(item.__bases__)
         for name, value in vars(item).items():
@@ -205,8 +280,34 @@ def _names(code: CodeType) -> list[str]:
     return sorted({*code.co_names, *inner})
 
 
-def _is_versioned(module: str | None) -> bool:
-    return (module or "").partition(".")[0] in _VERSIONED
+def _imports(code: CodeType, package: str) -> Iterator[str]:
+    """List the modules that code imports as it runs."""
+    constants: list[Any] = []
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":
+            level = constants[-2] if len(constants) > 1 else 0
+            yield resolve_name("." * level + instruction.argval, package)
+        if instruction.opname.startswith("LOAD_"):
+            constants.append(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imports(constant, package)
+
+
+def _package_of(module: ModuleType) -> str | None:
+    """Say which installed package a module is of; None for a user's own."""
+    file = getattr(module, "__file__", None)
+    if file is None and module.__name__ in sys.builtin_module_names:
+        return "python"
+    return origin(file)
+
+
+def _package_of_class(cls: type) -> str | None:
+    """Say which installed package a class is of; None for a user's own, whatever its name."""
+    module = found = sys.modules.get(cls.__module__)
+    for name in cls.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return _package_of(module) if module is not None and found is cls else None
 
 
 _OF_C_TYPES = (
@@ -224,7 +325,8 @@ _METHODS: tuple[tuple[Any, Any], ...] = (
     (FunctionType, _Hasher.function),
     (MethodType, _Hasher.method),
     (partial, _Hasher.partial),
-    ((ModuleType, BuiltinFunctionType, np.ufunc, *_OF_C_TYPES), _Hasher.named),
+    (ModuleType, _Hasher.module),
+    ((BuiltinFunctionType, np.ufunc, *_OF_C_TYPES), _Hasher.named),
     (type, _Hasher.cls),
     ((property, classmethod, staticmethod), _Hasher.descriptor),
     ((torch.dtype, torch.device, np.dtype, np.generic, range, slice), _Hasher.plain),
