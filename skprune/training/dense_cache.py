@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 from warnings import warn
 
@@ -13,10 +14,11 @@ import skorch
 import torch
 from sklearn.utils.validation import check_memory
 from skorch import NeuralNet
+from skorch.callbacks import LoadInitState
 from torch import nn
 
 from skprune.exceptions import UncachedWarning
-from skprune.training.fingerprint import Uncacheable, fingerprint
+from skprune.training.fingerprint import Uncacheable, fingerprint, origin
 
 __all__ = ["train_once"]
 
@@ -47,9 +49,9 @@ def train_once(
     Warns
     -----
     UncachedWarning
-        If the training depends on something whose content cannot be seen, or changes the module in
-        a way that its tensors do not show; or if nothing can be written or read there. The net is
-        then trained, and nothing kept.
+        If the training depends on something whose content cannot be seen, or changes the net, its
+        module or a callback in a way that the tensors do not show; if nothing can be written or
+        read there; or if what is there is damaged. The net is then trained.
     """
     training = trained = False
 
@@ -59,28 +61,53 @@ def train_once(
         training = True
         train()
         training, trained = False, True
-        if _beside_tensors(net) != before:
-            raise Uncacheable("training changes attributes of the module beside its tensors")
+        changed = [
+            name for name, state in _beside_tensors(net).items() if state != before.get(name)
+        ]
+        if changed:
+            raise Uncacheable(f"training changes {changed[0]}")
         return _pack(net)
 
+    def warn_of(reason: Exception) -> None:
+        warn(
+            f"The dense network is not kept in memory: {reason}. It is trained anew by every fit.",
+            UncachedWarning,
+            stacklevel=3,
+        )
+
     try:
-        key = fingerprint(_versions(), type(net), _parameters(net), data, seed)
+        key = fingerprint(
+            _versions(), type(net), _parameters(net), _trained_modules(net), data, seed
+        )
+        _check_callbacks(net)
         cached = check_memory(memory).cache(_dense_stage, ignore=["compute"])
         packed = cached(key, compute)
     except (Uncacheable, OSError) as reason:
         if training:  # what the training itself could not read or write is the user's
             raise
-        warn(
-            f"The dense network is not kept in memory: {reason}. It is trained anew by every fit.",
-            UncachedWarning,
-            stacklevel=2,
-        )
+        warn_of(reason)
         if not trained:
             train()
         return False
-    if not trained:
+    if trained:
+        return False
+    try:
         _unpack(packed, net)
-    return not trained
+    except Exception as reason:  # whatever a damaged entry may lead to
+        warn(
+            f"What is kept in memory of the dense network is damaged ({reason}). It is trained "
+            "anew.",
+            UncachedWarning,
+            stacklevel=2,
+        )
+        try:
+            cached.call(key, compute)
+        except (Uncacheable, OSError) as unkept:
+            if training:
+                raise
+            warn_of(unkept)
+        return False
+    return True
 
 
 def _dense_stage(key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
@@ -103,19 +130,46 @@ def _parameters(net: NeuralNet) -> dict[str, Any]:
     }
 
 
-def _beside_tensors(net: NeuralNet) -> str:
-    return fingerprint(
-        [
-            {
-                name: value
-                for name, value in vars(part).items()
-                if name not in ("_parameters", "_buffers", "_modules", "training")
-                and not name.endswith("_hooks")
-            }
-            for _, module in _trained_modules(net)
-            for part in module.modules()
-        ]
+def _check_callbacks(net: NeuralNet) -> None:
+    for name, callback in net.callbacks_:
+        if isinstance(callback, LoadInitState):
+            raise Uncacheable(f"callback {name!r} loads what is in a file")
+
+
+def _beside_tensors(net: NeuralNet) -> dict[str, str]:
+    """Tell the state that a later stage goes on with, and that the tensors do not show."""
+    states = {
+        f"attributes of the {owner.removesuffix('_')} beside its tensors": fingerprint(
+            [_own_attributes(part) for part in module.modules()]
+        )
+        for owner, module in _trained_modules(net)
+    }
+    states["attributes of the net"] = fingerprint(
+        {name: value for name, value in vars(net).items() if name not in _restored(net)}
     )
+    for name, callback in net.callbacks_:
+        # skorch's own begin each stage anew; others go on from what they were, initialized.
+        if origin(sys.modules[type(callback).__module__].__file__) is None:
+            states[f"callback {name!r}"] = fingerprint(deepcopy(callback).initialize())
+    return states
+
+
+def _restored(net: NeuralNet) -> set[str]:
+    """Name the attributes of a net that come back with its tensors, or are made anew by a stage."""
+    parts = (*net._modules, *net._criteria, *net._optimizers)
+    return {
+        *(f"{name}_" for name in (*parts, "history", "callbacks", "classes_inferred")),
+        "callbacks",
+    }
+
+
+def _own_attributes(module: nn.Module) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name not in ("_parameters", "_buffers", "_modules", "training")
+        and not name.endswith("_hooks")
+    }
 
 
 def _trained_modules(net: NeuralNet) -> list[tuple[str, nn.Module]]:
@@ -134,25 +188,40 @@ def _tensors(net: NeuralNet) -> dict[str, torch.Tensor]:
 
 
 def _pack(net: NeuralNet) -> np.ndarray:
+    tensors = _tensors(net)
+    about = {
+        "history": list(net.history_),
+        "trainable": {name: tensor.requires_grad for name, tensor in tensors.items()},
+    }
     try:
-        history = json.dumps(list(net.history_), default=float)
+        text = json.dumps(about, default=float)
     except (TypeError, ValueError) as error:
         raise Uncacheable(f"the history has entries that are no numbers ({error})") from error
     arrays: dict[str, Any] = {
         name: tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        for name, tensor in _tensors(net).items()
+        for name, tensor in tensors.items()
         if tensor.numel()
     }
     file = io.BytesIO()
-    arrays["//history"] = np.frombuffer(history.encode(), dtype=np.uint8)
+    arrays["//about"] = np.frombuffer(text.encode(), dtype=np.uint8)
     np.savez(file, allow_pickle=False, **arrays)
     return np.frombuffer(file.getvalue(), dtype=np.uint8)
 
 
 def _unpack(packed: np.ndarray, net: NeuralNet) -> None:
-    with np.load(io.BytesIO(packed.tobytes()), allow_pickle=False) as arrays, torch.no_grad():
-        for name, tensor in _tensors(net).items():
-            if tensor.numel():
-                values = torch.from_numpy(arrays[name].copy()).view(tensor.dtype)
-                tensor.copy_(values.view(tensor.shape))
-        net.history_ = type(net.history_)(json.loads(bytes(arrays["//history"])))
+    tensors = _tensors(net)
+    with np.load(io.BytesIO(packed.tobytes()), allow_pickle=False) as arrays:
+        about = json.loads(bytes(arrays["//about"]))
+        values = {
+            name: torch.from_numpy(arrays[name].copy()).view(tensor.dtype).view(tensor.shape)
+            for name, tensor in tensors.items()
+            if tensor.numel()
+        }
+    trainable = {name: bool(about["trainable"][name]) for name in tensors}
+    # All of it could be read: only now is the net changed.
+    net.history_ = type(net.history_)(about["history"])
+    with torch.no_grad():
+        for name, value in values.items():
+            tensors[name].copy_(value)
+    for name, tensor in tensors.items():
+        tensor.requires_grad_(trainable[name])

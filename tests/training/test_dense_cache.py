@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import threading
+import warnings
 
 import joblib
 import numpy as np
@@ -15,7 +16,7 @@ from joblib._store_backends import CacheWarning, FileSystemStoreBackend
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, Checkpoint, Freezer, LoadInitState
 from torch import nn
 
 from skprune import PrunedClassifier, PrunedRegressor, UncachedWarning
@@ -108,6 +109,22 @@ class Counter(Callback):
         net.optimizer_.param_groups[0]["lr"] *= self.step
 
 
+class Loading(MLP):
+    """Begins with weights from a file."""
+
+    def __init__(self, path, **sizes):
+        super().__init__(**sizes)
+        self.load_state_dict(torch.load(path))
+
+
+def weights_file(path, seed):
+    generator = torch.Generator().manual_seed(seed)
+    module = MLP(5, 2, hidden_layer_sizes=(8,))
+    for parameter in module.parameters():
+        parameter.data.normal_(generator=generator)
+    torch.save(module.state_dict(), path)
+
+
 def scaled_mlp(scale):
     class Scaled(MLP):
         def forward(self, X):
@@ -172,6 +189,91 @@ def test_code_counts_by_what_it_does(variants, tmp_path, dense_trainings, reques
     assert len(dense_trainings) == (1 if equal else 2)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"callbacks": [Counter(0.5)]}, {"callbacks": [Counter(0.6)]}),
+        ({"predict_nonlinearity": lambda y: y * 2}, {"predict_nonlinearity": lambda y: y * 3}),
+    ],
+    ids=["callbacks", "lambdas"],
+)
+def test_parameters_that_hold_code_count_by_it(first, second, tmp_path, dense_trainings):
+    for parameters in (first, first, second):
+        pruned(net(**parameters), memory=str(tmp_path)).fit(X, y)
+    assert len(dense_trainings) == 2
+
+
+def test_initial_weights_count_wherever_they_come_from(tmp_path, dense_trainings):
+    path = tmp_path / "weights.pt"
+    sizes = {"module__n_features": 5, "module__n_outputs": 2}
+    estimator = net(module=Loading, module__path=str(path), **sizes)
+    for seed in (0, 0, 1):
+        weights_file(path, seed)
+        pruned(estimator, memory=str(tmp_path / "cache")).fit(X, y)
+    assert len(dense_trainings) == 2
+
+
+def test_a_state_that_a_callback_loads_is_not_seen(tmp_path):
+    checkpoint = Checkpoint(dirname=str(tmp_path), monitor=None)
+    sizes = {"module__n_features": 5, "module__n_outputs": 2}
+    net(callbacks=[checkpoint], **sizes).fit(X.astype(np.float32), y)
+    estimator = net(callbacks=[LoadInitState(checkpoint)], **sizes)
+    with pytest.warns(UncachedWarning, match="'LoadInitState' loads what is in a file"):
+        pruned(estimator, memory=str(tmp_path / "cache")).fit(X, y)
+
+
+def test_what_the_training_froze_stays_frozen(tmp_path, dense_trainings):
+    estimator = net(callbacks=[Freezer("hidden0*")])
+    plain = pruned(estimator).fit(X, y)
+    cold, warm = (pruned(estimator, memory=str(tmp_path)).fit(X, y) for _ in range(2))
+    assert len(dense_trainings) == 2
+    assert same_fit(plain, cold)
+    assert same_fit(plain, warm)
+
+
+class Growing(NeuralNetClassifier):
+    """Has a loss that changes with the number of batches it has seen."""
+
+    seen = 0
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        if training:
+            self.seen = self.seen + 1
+        return super().get_loss(y_pred, y_true, X, training) * (1 + self.seen)
+
+
+class Falling(Callback):
+    """Goes on, in a later stage, with the rate that an earlier one ended with."""
+
+    rate = 1.0
+
+    def on_epoch_end(self, net, **kwargs):
+        self.rate *= 0.7
+        net.optimizer_.param_groups[0]["lr"] = self.rate
+
+
+@pytest.mark.parametrize(
+    ("estimator", "match"),
+    [
+        (
+            Growing(MLP, criterion=nn.CrossEntropyLoss, max_epochs=3, verbose=0),
+            "attributes of the net",
+        ),
+        (net(callbacks=[Falling()]), "changes callback 'Falling'"),
+    ],
+    ids=["net", "callback"],
+)
+def test_a_training_with_a_memory_of_its_own_is_not_kept(
+    estimator, match, tmp_path, dense_trainings
+):
+    plain = pruned(estimator).fit(X, y)
+    for _ in range(2):
+        with pytest.warns(UncachedWarning, match=match):
+            again = pruned(estimator, memory=str(tmp_path)).fit(X, y)
+        assert same_fit(plain, again)
+    assert len(dense_trainings) == 3
+
+
 def test_what_cannot_be_told_apart_is_trained_with_a_warning(tmp_path, dense_trainings):
     lock = threading.Lock()
     estimator = net(predict_nonlinearity=lambda outputs: outputs if lock else None)
@@ -212,6 +314,24 @@ def test_a_damaged_entry_is_computed_again(damage, tmp_path, dense_trainings, ca
     assert len(dense_trainings) == 2
     assert "Exception while loading results" in caplog.text
     assert same_fit(plain, again)
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_an_entry_with_a_flipped_bit_is_computed_again(place, tmp_path, dense_trainings):
+    plain = pruned(memory=str(tmp_path)).fit(X, y)
+    (entry,) = tmp_path.rglob("output.pkl")
+    data = bytearray(entry.read_bytes())
+    data[int(place * len(data))] ^= 1
+    entry.write_bytes(data)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        again = pruned(memory=str(tmp_path)).fit(X, y)
+    assert same_fit(plain, again)
+    # A bit that no one reads costs nothing.
+    damaged = [w for w in seen if w.category is UncachedWarning and "damaged" in str(w.message)]
+    assert len(dense_trainings) == 1 + len(damaged)
+    pruned(memory=str(tmp_path)).fit(X, y)
+    assert len(dense_trainings) == 1 + len(damaged)
 
 
 KILLED = """

@@ -1,16 +1,21 @@
 """Equal content, equal fingerprint; anything else, another."""
 
+import functools
+import importlib
 import subprocess
 import sys
+import types
 from collections import deque
 from functools import partial
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from skprune.training.fingerprint import Uncacheable, fingerprint
+import skprune
+from skprune.training.fingerprint import Uncacheable, fingerprint, origin
 
 
 def made(source, name="thing", **scope):
@@ -135,3 +140,71 @@ def test_slots_and_what_pickles_in_its_own_way_count():
 def test_an_object_without_visible_content_is_an_error():
     with pytest.raises(Uncacheable, match="shows nothing of its content"):
         fingerprint(x for x in [1])
+
+
+def test_what_code_uses_of_a_module_of_the_users_counts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    codes = {
+        "module": "import helpers\ndef thing(x): return helpers.act(x)",
+        "inside": "def thing(x):\n  from helpers import act\n  return act(x)",
+        "deeper": "import helpers\ndef thing(x): return helpers.inner.act(x)",
+    }
+    found = {}
+    for factor in (1, 1, 2):
+        (tmp_path / "inner_helpers.py").write_text(f"def act(x): return {factor} * x\n")
+        (tmp_path / "helpers.py").write_text(
+            "import inner_helpers as inner\ndef act(x): return inner.act(x)\n"
+        )
+        for name in ("helpers", "inner_helpers"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        for name, code in codes.items():
+            found.setdefault(name, []).append(fingerprint(made(code)))
+    for first, again, changed in found.values():
+        assert first == again != changed
+
+
+def test_a_setting_of_a_module_counts(monkeypatch):
+    helpers = types.ModuleType("helpers")
+    helpers.scale = 1
+    code = made("def thing(x): return x * helpers.scale", helpers=helpers)
+    before = fingerprint(code)
+    helpers.scale = 2
+    assert fingerprint(code) != before
+
+
+def test_code_counts_by_what_it_is_and_not_by_what_it_calls_itself():
+    def wrapped(factor):
+        @functools.wraps(torch.nn.functional.relu)
+        def inner(x):
+            return x * factor
+
+        return inner
+
+    assert fingerprint(wrapped(1)) == fingerprint(wrapped(1))
+    assert fingerprint(wrapped(1)) != fingerprint(wrapped(2))
+    nameless = []
+    for value in (1, 2):
+        scope = {}
+        exec(f"class thing:\n  def f(self): return {value}", scope)
+        nameless.append(fingerprint(scope["thing"]))
+    assert nameless[0] != nameless[1]
+
+
+def test_installed_packages_count_by_their_versions():
+    assert origin(torch.__file__) == f"torch {version('torch')}"
+    assert origin(skprune.__file__) == f"skprune {skprune.__version__}"
+    assert origin(functools.__file__) == "python"
+    assert origin(__file__) is None
+
+
+def test_whatever_an_object_raises_is_an_error_of_its_content():
+    def inner():
+        return later
+
+    with pytest.raises(Uncacheable, match="Cell is empty"):
+        fingerprint(inner)
+    later = 1
+    with pytest.raises(Uncacheable, match="cannot be seen"):
+        fingerprint(torch.eye(2).to_sparse())
