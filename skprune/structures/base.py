@@ -88,6 +88,23 @@ class Elements(ABC):
         """
         return {}
 
+    def groups(self, layer: str) -> tuple[Tensor, int]:
+        """Say which elements of a layer are in a group, of which so many have to stay.
+
+        Parameters
+        ----------
+        layer : str
+            The layer.
+
+        Returns
+        -------
+        first : Tensor of int of shape (n_elements,)
+            For each element, the first of its group, which may be itself alone.
+        n_stay : int
+            How many elements of a group stay at the least, or all that are left.
+        """
+        return torch.arange(self.sizes[layer]), 0
+
     def leave_alone(self, names: Collection[str]) -> None:
         """Take layers out: they are not pruned and do not count.
 

@@ -100,6 +100,13 @@ class _Groups(SingleWeights):
     def required(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {layer: self._best(layer, score) for layer, score in scores.items()}
 
+    def groups(self, layer: str) -> tuple[Tensor, int]:
+        places = self._matrices(layer, torch.arange(self.sizes[layer]))
+        starts = torch.arange(places.shape[-1]) // self._m * self._m
+        first = torch.empty(self.sizes[layer], dtype=torch.long)
+        first[places] = places[..., starts]
+        return first, self._n
+
     def _best(self, layer: str, scores: Tensor) -> Tensor:
         """Mark the best of each group; of equal ones, the first."""
         rows = self._matrices(layer, scores)

@@ -1,6 +1,6 @@
 """Importances by curvature and by inputs, against brute force, loops and finite differences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,7 +14,8 @@ from skprune.components import resolve
 from skprune.network.network import Network
 from skprune.strategies import OBD, OBS, APoZ, Importance, LayerOBS, Wanda
 from skprune.strategies.importance import Judgement, Scoring
-from skprune.structures import STRUCTURES, Block, Elements, Structure
+from skprune.strategies.selection import keep_best
+from skprune.structures import NM, STRUCTURES, Block, Elements, Structure
 from skprune.training.samples import Batch
 from tests.helpers import forward
 from tests.networks import NETWORKS
@@ -276,8 +277,13 @@ def columns_by_loops(layer: nn.Module, X: Tensor, output: int) -> Tensor:
     return torch.stack(rows)
 
 
-def greedy_by_refitting(X: Tensor, w: Tensor, bias: bool, scale: float) -> list[float]:
-    """Take out the weight whose loss is least, refit, and again; what each loss adds."""
+def greedy_by_refitting(
+    X: Tensor, w: Tensor, bias: bool, scale: float, groups: Sequence[Any] | None = None, n: int = 0
+) -> tuple[list[int], list[float]]:
+    """Take out the weight whose loss is least, refit, and again, while `n` of its group stay.
+
+    Returns what went, in order, and what the loss rose by each time.
+    """
     target = X @ w[:, None]
     if bias:
         X = torch.cat([X, torch.ones(len(X), 1, dtype=X.dtype)], 1)
@@ -289,15 +295,24 @@ def greedy_by_refitting(X: Tensor, w: Tensor, bias: bool, scale: float) -> list[
         fit = X @ least_squares(X, target, columns)[0]
         return float((fit - target[:, 0]).square().sum()) * scale
 
-    left, spent, highest = list(range(len(w))), 0.0, 0.0
-    result = [0.0] * len(w)
-    while left:
-        losses = {q: loss([j for j in left if j != q]) for q in left}
+    left, spent = list(range(len(w))), 0.0
+    groups = left[:] if groups is None else groups
+    order, rises = [], []
+    while may_go := [q for q in left if sum(groups[j] == groups[q] for j in left) > n]:
+        losses = {q: loss([j for j in left if j != q]) for q in may_go}
         q = min(losses, key=losses.__getitem__)
-        highest = max(highest, losses[q] - spent)
-        result[q], spent = highest, losses[q]
+        order.append(q)
+        rises.append(losses[q] - spent)
+        spent = losses[q]
         left.remove(q)
-    return result
+    return order, rises
+
+
+def assert_goes_by(score: np.ndarray, order: list[int], rises: list[float], **close: float) -> None:
+    """At every count the worst are those that went first, and no score falls behind its rise."""
+    assert np.argsort(score, kind="stable").tolist()[: len(order)] == order
+    assert (np.diff(np.sort(score)[: len(order) + 1]) > 0).all()
+    np.testing.assert_allclose(score[order], np.maximum.accumulate(rises), **close)
 
 
 LAYERS = {
@@ -323,8 +338,59 @@ def test_layer_obs_goes_the_greedy_way_of_refitting(name: str) -> None:
     for output in range(len(layer.weight)):
         given = X.flatten(0, 1) if name == "sequence" else columns_by_loops(layer, X, output)
         w = layer.weight[output].detach().flatten()
-        expected = greedy_by_refitting(given, w, layer.bias is not None, 1 / len(X))
-        np.testing.assert_allclose(score[output], expected, rtol=1e-6, atol=1e-9)
+        went = greedy_by_refitting(given, w, layer.bias is not None, 1 / len(X))
+        assert_goes_by(score[output], *went, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_cheap_weights_that_a_costly_one_held_back_go_after_it(seed: int) -> None:
+    """Each is worth less than the costly one, and its place is not among equals but behind."""
+    module = set_weights(OneLayer(nn.Linear(6, 1, bias=False)), seed)
+    X = correlated(60, 6, seed + 100)
+    rows = Rows(X, module(X).detach(), mse_loss)
+    score = judge(LayerOBS(damping=1e-12), elements_of(module, X), rows).scores["layer"]
+    order, _ = greedy_by_refitting(X, module.layer.weight[0].detach(), False, 1 / len(X))
+    for n_gone in range(1, 6):
+        assert set((~keep_best(score, 6 - n_gone)).nonzero().flatten().tolist()) == set(
+            order[:n_gone]
+        )
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 2), (3, 4), (2, 5)])
+@pytest.mark.parametrize("n_columns", [8, 11])
+def test_groups_that_are_down_to_what_they_keep_are_passed_over(
+    n: int, m: int, n_columns: int
+) -> None:
+    module = set_weights(OneLayer(nn.Linear(n_columns, 3)))
+    X = correlated(40, n_columns) / 4
+    rows = Rows(X, module(X).detach(), mse_loss)
+    elements = elements_of(module, X, NM(n, m))
+    found = judge(LayerOBS(damping=1e-12, chunk_size=2), elements, rows)
+    stays = elements.required(found.scores)["layer"].view(3, -1)
+    score = found.scores["layer"].numpy().reshape(3, -1)
+    groups = [j // m for j in range(n_columns)]
+    for output in range(3):
+        w = module.layer.weight[output].detach()
+        order, rises = greedy_by_refitting(X, w, True, 1 / len(X), groups, n)
+        assert_goes_by(score[output], order, rises, rtol=1e-6)
+        assert set((~stays[output]).nonzero().flatten().tolist()) == set(order)
+
+
+def test_groups_of_channels_go_on_from_what_is_gone() -> None:
+    """The weights of a group lie apart, at one place of the kernel."""
+    layer = nn.Conv2d(5, 2, 2, bias=False)
+    module = set_weights(OneLayer(layer))
+    X = gaussian(12, 5, 4, 4, seed=3)
+    rows = Rows(X, module(X).detach(), mse_loss)
+    elements = elements_of(module, X, NM(1, 2))
+    elements.keep(everything_but(elements, {"layer": [0, 13, 27]}))
+    score = scores_of(LayerOBS(damping=1e-12), elements, rows)["layer"].reshape(2, 20)
+    for output, gone in enumerate([[0, 13], [7]]):
+        given, w = columns_by_loops(layer, X, output), layer.weight[output].detach().flatten()
+        left = [j for j in range(20) if j not in gone]
+        groups = [(j % 4, j // 4 // 2) for j in left]
+        went = greedy_by_refitting(given[:, left], w[left], False, 1 / len(X), groups, 1)
+        assert_goes_by(score[output, left], *went, rtol=1e-6)
 
 
 def test_layer_obs_by_panels_goes_on_as_it_began() -> None:
@@ -332,18 +398,18 @@ def test_layer_obs_by_panels_goes_on_as_it_began() -> None:
     X = correlated(200, 70) / 8
     rows = Rows(X, module(X).detach(), mse_loss)
     score = scores_of(LayerOBS(damping=1e-12), elements_of(module, X), rows)["layer"]
-    order = np.argsort(score, kind="stable")
     inverse, w = torch.linalg.inv(2 * X.T @ X / len(X)), module.layer.weight[0].detach()
     left = torch.ones(70, dtype=torch.bool)
-    highest = 0.0
-    for q in order[:69]:  # one downdate after the other
+    order, rises = [], []
+    for _ in range(69):  # one downdate after the other
         cost = torch.where(left, w**2 / inverse.diagonal() / 2, torch.inf)
-        highest = max(highest, float(cost.min()))
-        assert score[q] == pytest.approx(highest, rel=1e-5)
         q = int(cost.argmin())
+        order.append(q)
+        rises.append(float(cost[q]))
         w = w - inverse[q] * w[q] / inverse[q, q]
         inverse = inverse - torch.outer(inverse[q], inverse[q]) / inverse[q, q]
         left[q] = False
+    assert_goes_by(score, order, rises, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -385,8 +451,8 @@ def test_layer_obs_leaves_out_weights_that_are_gone() -> None:
     score = scores_of(LayerOBS(damping=1e-12), elements, rows)["layer"].reshape(2, 6)
     for output, left in enumerate([[1, 2, 3, 4, 5], [0, 3, 4, 5]]):
         w = module.layer.weight[output].detach()[left]
-        expected = greedy_by_refitting(X[:, left], w, False, 1 / len(X))
-        np.testing.assert_allclose(score[output, left], expected, rtol=1e-6)
+        went = greedy_by_refitting(X[:, left], w, False, 1 / len(X))
+        assert_goes_by(score[output, left], *went, rtol=1e-6)
 
 
 def test_the_greedy_way_finds_the_best_subset_of_independent_inputs() -> None:
@@ -679,8 +745,7 @@ def test_single_weights_take_the_least_of_all_rows_first() -> None:
         inverse[r] = inverse[r] - torch.outer(inverse[r][q], inverse[r][q]) / inverse[r][q, q]
         left[r, q] = False
     for size in range(1, 15):
-        highest = max(score[order[:size]])
-        assert all(score[i] >= highest for i in range(15) if i not in order[:size])
+        assert set(np.argsort(score)[:size]) == set(order[:size])
 
 
 @pytest.mark.parametrize("importance", [Wanda(), LayerOBS()])

@@ -76,6 +76,20 @@ def test_each_group_keeps_its_largest(layer: str, n: int, m: int) -> None:
     assert elements.own_sparsity == 1 - int(required.sum()) / elements.n_elements
 
 
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_group_is_known_by_its_first(layer: str) -> None:
+    module = LAYERS[layer]()
+    elements = elements_of(module, NM(2, 4))
+    first, n_stay = elements.groups("weight")
+    index = torch.arange(module.weight.numel()).view(module.weight.shape)
+    expected = torch.empty_like(index)
+    for places in groups_of(module, 4):
+        for place in places:
+            expected[place] = index[places[0]]
+    assert torch.equal(first, expected.flatten())
+    assert n_stay == 2
+
+
 def test_two_of_four_by_hand() -> None:
     module = nn.Linear(8, 2)
     with torch.no_grad():

@@ -32,10 +32,11 @@ class LayerOBS(Importance):
     For each output of a linear layer or a convolution, the squared error of what it puts out on
     some rows is a quadratic form of its weights, with the Hessian ``H = 2 * X.T @ X / n`` of what
     the layer is given. Single weights are taken out one at a time, the cheapest first, the others
-    making up each time, as if all were to go; each scores what its going adds to the error, or what
-    one before it did if that is more. To keep the best is then to choose greedily among all outputs
-    of the layer. What goes as a whole (units, features, blocks) scores the error of its going
-    alone. A unit is worth what it is to the layers that read it.
+    making up each time, until all are gone that may go; each scores what its going adds to the
+    error, and just more than the one before it if that is less. To keep the best is then to choose
+    greedily among all outputs of the layer. With N:M, a group that is down to what it keeps is
+    passed over from there on. What goes as a whole (units, features, blocks) scores the error of
+    its going alone. A unit is worth what it is to the layers that read it.
 
     Before the chosen weights go, those that stay, and the bias, are set to the exact solution of
     least squares, layer by layer: given what the layers before it now give it, each is to put out
@@ -96,15 +97,16 @@ class LayerOBS(Importance):
         with differentiable(network.module, {}):
             hessians = _hessians(inputs, batches)
             for name, hessian in hessians.items():
-                weight = scoring.weights[name]
-                alone = elements.sizes.get(layer_of(name)) == weight.numel()
-                rows = _Rows(inputs, name).losses(
-                    self._damped(hessian),
-                    left[name].flatten(1),
-                    None if alone else columns[name],
-                    self.chunk_size,
-                )
-                losses[name] = rows.view(weight.shape)
+                weight, layer = scoring.weights[name], layer_of(name)
+                rows, damped = _Rows(inputs, name), self._damped(hessian)
+                remaining = left[name].flatten(1)
+                if elements.sizes.get(layer) == weight.numel():
+                    loss = rows.one_by_one(
+                        damped, remaining, *elements.groups(layer), self.chunk_size
+                    )
+                else:
+                    loss = rows.together(damped, remaining, columns[name], self.chunk_size)
+                losses[name] = loss.view(weight.shape)
 
         def compensate(kept: Mapping[str, Tensor]) -> None:
             stays = {name: value > 0 for name, value in elements.spread(kept).items()}
@@ -186,10 +188,10 @@ class _Rows:
             rows = torch.cat([rows, self._bias.detach().double()[:, None]], 1)
         self._rows = rows
 
-    def losses(
-        self, hessians: Tensor, left: Tensor, columns: Tensor | None, chunk_size: int
+    def one_by_one(
+        self, hessians: Tensor, left: Tensor, first: Tensor, n_stay: int, chunk_size: int
     ) -> Tensor:
-        """Compute what the going of each weight adds to the error.
+        """Compute what the going of each weight adds to the error, one after the other.
 
         Parameters
         ----------
@@ -197,58 +199,82 @@ class _Rows:
             Of each group of outputs.
         left : Tensor of bool of shape (n_outputs, n_weights)
             Which weights are left.
-        columns : Tensor of int of shape (n_weights,) or None
-            Weights of a row with equal numbers go together; None if each goes by itself.
+        first : Tensor of int of shape (n_outputs * n_weights,)
+            The first weight of those that each is in a group with.
+        n_stay : int
+            How many weights of such a group stay at the least.
         chunk_size : int
             Number of outputs that are worked on at once.
 
         Returns
         -------
         losses : Tensor of shape (n_outputs, n_weights)
-            Zero for weights that are gone; of those that go together, each has an equal part.
+            Zero for weights that are gone.
         """
         losses = torch.zeros(left.shape, dtype=torch.float64, device=left.device)
+        n_weights = left.shape[1]
+        # Those of an output are among themselves.
+        first = first.to(left.device).view(left.shape) % n_weights
+        for hessian, some in self._chunks(hessians, chunk_size):
+            present = _padded(left[some], len(hessian))
+            if not (n_left := int(present.sum(1).max())):
+                continue
+            places = present.byte().argsort(dim=1, descending=True, stable=True)[:, :n_left]
+            there = present.gather(1, places)
+            removable = there & (places < n_weights)
+            inverses = self._inverses(hessian, places, there)
+            weights = self._rows[some].gather(1, places)
+            of = first[some].gather(1, places.clamp(max=n_weights - 1))
+            found = _greedy_losses(inverses, weights, removable, of, n_stay)
+            whole = torch.zeros_like(self._rows[some]).scatter_(1, places, found)
+            losses[some] = whole[:, :n_weights]
+        return losses
+
+    def together(self, hessians: Tensor, left: Tensor, columns: Tensor, chunk_size: int) -> Tensor:
+        """Compute what the going of weights adds to the error, if no others go.
+
+        Parameters
+        ----------
+        hessians : Tensor of shape (n_groups, n_columns, n_columns)
+            Of each group of outputs.
+        left : Tensor of bool of shape (n_outputs, n_weights)
+            Which weights are left.
+        columns : Tensor of int of shape (n_weights,)
+            Weights of a row with equal numbers go together.
+        chunk_size : int
+            Number of outputs that are worked on at once.
+
+        Returns
+        -------
+        losses : Tensor of shape (n_outputs, n_weights)
+            Of those that go together, each has an equal part.
+        """
+        losses = torch.zeros_like(self._rows)
+        sizes = columns.bincount()
+        for hessian, some in self._chunks(hessians, chunk_size):
+            there = _padded(left[some], len(hessian))
+            places = torch.arange(len(hessian), device=left.device).expand(there.shape)
+            inverses = self._inverses(hessian, places, there)
+            weights = self._rows[some]
+            for size in sizes.unique().tolist():
+                members = (sizes == size).nonzero().flatten()
+                tiles = torch.stack([(columns == member).nonzero().flatten() for member in members])
+                inner = inverses[:, tiles[:, :, None], tiles[:, None, :]]
+                factors = self._factors(inner)
+                # Rows that have the same inverse are solved for together.
+                target = weights[:, tiles].unflatten(0, (len(inverses), -1)).permute(0, 2, 3, 1)
+                found = torch.linalg.solve_triangular(factors, target, upper=False)
+                loss = found.square().sum(2).permute(0, 2, 1).reshape(len(weights), -1) / 2
+                losses[some[:, None, None], tiles] = loss[..., None] / size
+        return losses[:, : left.shape[1]]
+
+    def _chunks(self, hessians: Tensor, chunk_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         for hessian, group in zip(hessians, self._groups(len(hessians)), strict=True):
             for some in group.split(chunk_size):
-                if columns is None:
-                    losses[some] = self._one_by_one(hessian, left[some], some)
-                else:
-                    losses[some] = self._together(hessian, left[some], some, columns)
-        return losses
+                yield hessian, some
 
     def _groups(self, n_groups: int) -> tuple[Tensor, ...]:
         return torch.arange(len(self._rows), device=self._rows.device).chunk(n_groups)
-
-    def _one_by_one(self, hessian: Tensor, left: Tensor, some: Tensor) -> Tensor:
-        present = _padded(left, len(hessian))
-        n_left = int(present.sum(1).max())
-        places = present.byte().argsort(dim=1, descending=True, stable=True)[:, :n_left]
-        there = present.gather(1, places)
-        removable = there & (places < left.shape[1])
-        inverses = self._inverses(hessian, places, there)
-        weights = self._rows[some].gather(1, places)
-        found = _greedy_losses(inverses, weights, removable)
-        whole = torch.zeros_like(self._rows[some]).scatter_(1, places, found)
-        return whole[:, : left.shape[1]]
-
-    def _together(self, hessian: Tensor, left: Tensor, some: Tensor, columns: Tensor) -> Tensor:
-        there = _padded(left, len(hessian))
-        places = torch.arange(len(hessian), device=left.device).expand(there.shape)
-        inverses = self._inverses(hessian, places, there)
-        weights = self._rows[some]
-        losses = torch.zeros_like(weights)
-        sizes = columns.bincount()
-        for size in sizes.unique().tolist():
-            members = (sizes == size).nonzero().flatten()
-            tiles = torch.stack([(columns == member).nonzero().flatten() for member in members])
-            inner = inverses[:, tiles[:, :, None], tiles[:, None, :]]
-            factors = self._factors(inner)
-            # Rows that have the same inverse are solved for together.
-            target = weights[:, tiles].unflatten(0, (len(inverses), -1)).permute(0, 2, 3, 1)
-            found = torch.linalg.solve_triangular(factors, target, upper=False)
-            loss = found.square().sum(2).permute(0, 2, 1).reshape(len(weights), -1) / 2
-            losses[:, tiles] = loss[..., None] / size
-        return losses[:, : left.shape[1]]
 
     def _inverses(self, hessian: Tensor, places: Tensor, there: Tensor) -> Tensor:
         """Invert what is left of the Hessian, once if all rows have the same left."""
@@ -304,7 +330,9 @@ def _padded(left: Tensor, n_columns: int) -> Tensor:
     return pad(left, (0, n_columns - left.shape[1]), value=True)
 
 
-def _greedy_losses(inverses: Tensor, weights: Tensor, removable: Tensor) -> Tensor:
+def _greedy_losses(
+    inverses: Tensor, weights: Tensor, removable: Tensor, first: Tensor, n_stay: int
+) -> Tensor:
     """Take weights out of each row, the cheapest first, and say what each adds to the error.
 
     Taking one out downdates the inverse Hessian by an outer product, so that what is done is a
@@ -317,24 +345,32 @@ def _greedy_losses(inverses: Tensor, weights: Tensor, removable: Tensor) -> Tens
     weights : Tensor of shape (n_rows, n_columns)
         The weights.
     removable : Tensor of bool of shape (n_rows, n_columns)
-        Which of them are taken out.
+        Which of them may be taken out.
+    first : Tensor of int of shape (n_rows, n_columns)
+        Those of a row with equal numbers are in a group.
+    n_stay : int
+        How many of a group stay at the least.
 
     Returns
     -------
     losses : Tensor of shape (n_rows, n_columns)
-        What each adds, or the most that one before it did; zero for those that stay.
+        Rising in the order in which they are taken out. Those that their groups keep have what
+        their going would add once all others are gone, and more than these; zero for the rest.
     """
     inverses = inverses.expand(len(weights), -1, -1).clone()
     weights, removable = weights.clone(), removable.clone()
     diagonals = inverses.diagonal(dim1=1, dim2=2).clone()
     factors = torch.zeros_like(inverses[:, :_PANEL])
-    losses, highest = torch.zeros_like(weights), weights.new_zeros(len(weights))
+    losses, bound = torch.zeros_like(weights), weights.new_zeros(len(weights))
     row = torch.arange(len(weights), device=weights.device)
-    for step in range(int(removable.sum(1).max())):
+    spare = torch.zeros(len(weights), int(first.max()) + 1, dtype=torch.long, device=first.device)
+    spare = (spare.scatter_add_(1, first, removable.long()) - n_stay).clamp(min=0)
+    for step in range(int(spare.sum(1).max())):
         n_new = step % _PANEL
         if step and n_new == 0:
             inverses.baddbmm_(factors.mT, factors, alpha=-1)
-        costs = torch.where(removable, weights.square() / diagonals, torch.inf)
+        free = removable & (spare.gather(1, first) > 0)
+        costs = torch.where(free, weights.square() / diagonals, torch.inf)
         cost, pick = costs.min(1)
         going = torch.isfinite(cost)
         new = factors[:, :n_new]
@@ -345,7 +381,15 @@ def _greedy_losses(inverses: Tensor, weights: Tensor, removable: Tensor) -> Tens
         factors[:, n_new] = factor
         weights -= factor * ratio[:, None]
         diagonals -= factor.square()
-        highest = torch.where(going, highest.maximum(cost / 2), highest)
-        losses[row, pick] = torch.where(going, highest, losses[row, pick])
-        removable[row, pick] = False
-    return losses
+        # A score just above the last: what a costly weight held back goes right after it.
+        bound = torch.where(going, (cost / 2).maximum(_next(bound)), bound)
+        losses[row, pick] = torch.where(going, bound, losses[row, pick])
+        spare[row, first[row, pick]] -= going.long()
+        removable[row, pick] &= ~going
+    last = (weights.square() / diagonals / 2).maximum(_next(bound)[:, None])
+    return torch.where(removable, last, losses)
+
+
+def _next(values: Tensor) -> Tensor:
+    """Give the next larger numbers."""
+    return values.nextafter(torch.full_like(values, torch.inf))
