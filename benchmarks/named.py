@@ -58,7 +58,7 @@ def main() -> None:
         mine = results[number * arguments.seeds : (number + 1) * arguments.seeds]
         accuracy, seconds = np.array(mine).T
         rows[strategy][f"{sparsity:.0%} of {structure}s"] = (
-            f"{accuracy.mean():.1f} ± {accuracy.std():.1f}"
+            f"{accuracy.mean():.1f} ± {accuracy.std(ddof=1) if len(accuracy) > 1 else 0:.1f}"
         )
         rows[strategy].setdefault("fit s", round(float(np.median(seconds)), 1))
     publish("Named strategies, digits", list(rows.values()), arguments.json)

@@ -3,8 +3,8 @@
 The tables: LeNet-300-100, Adam, 8 dense and 4 fine-tuning epochs (12 for what begins before the
 training; 8 after each of its 5 steps for `lottery_ticket`), at 80, 90, 95 and 98 % of the weights
 and 50, 75 and 90 % of the units, 3 seeds: mean and standard deviation of the final error on the
-10,000 test images, which nothing is chosen on; the processor's seconds of a fit beyond the dense
-training, on one thread; the compression and the MAC ratio.
+10,000 test images, which nothing is chosen on; the processor's seconds of a fit, on one
+thread, without the dense training where there is one; the compression and the MAC ratio.
 
 With --records: lines of the literature, 3 seeds, the settings in `lines`. With --figure: a picture
 of the tables.
@@ -244,12 +244,6 @@ def decayed(module: Any, epochs: int, last: int, device: str, **options: Any) ->
             "batch_size": 128,
             **options,
         },
-    )
-
-
-def gradual(recovery: Any = "fine_tune", allocation: str = "global", **axes: Any) -> Strategy:
-    return Strategy(
-        allocation=allocation, schedule=Cubic(n_steps=10, end=0.5), recovery=recovery, **axes
     )
 
 
