@@ -24,7 +24,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
-from skprune import Strategy, UnreachableSparsityError
+from skprune import PrunedClassifier, Strategy, UnreachableSparsityError, pruning_path
 from skprune.estimators.base import BasePruned
 from skprune.network.layers import weight_parameters
 from skprune.strategies import (
@@ -218,6 +218,27 @@ def test_the_largest_reachable_sparsity_is_told_and_can_be_reached(
 def test_an_estimator_refuses_what_cannot_be_reached(kind: str) -> None:
     with pytest.raises(UnreachableSparsityError, match=r"such as 'output' would be emptied"):
         fit_untrained(kind, Perceptron(), NETWORKS["mlp"], sparsity=0.999)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "structure"), [case for case in CASES if case[1] in ("weight", "unit")]
+)
+def test_a_chain_comes_to_each_of_its_counts(strategy: str, structure: str) -> None:
+    """Each sparsity begins with the network of the one before, which has lost elements."""
+    example, sparsities = NETWORKS["mlp"], [0.5, 0.75]
+    X, y = make_data("PrunedClassifier", example)
+    estimator = PrunedClassifier(
+        make_net("PrunedClassifier", Perceptron),
+        strategy=strategy,
+        structure=structure,
+        fine_tune_epochs=12,
+        random_state=0,
+    )
+    path = pruning_path(estimator, X, y, sparsities=sparsities, path="chained")
+    for sparsity, fitted in zip(sparsities, path.estimators, strict=True):
+        kept, total = n_left(structure, "mlp", sparsity), n_left(structure, "mlp", 0.0)
+        assert fitted.sparsity_ == 1 - kept / total
+        assert np.isfinite(fitted.predict_proba(X)).all()
 
 
 @st.composite

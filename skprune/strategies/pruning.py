@@ -253,7 +253,10 @@ def _projection(
 ) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
     def project(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         squares = {name: weight.detach().square() for name, weight in weights.items()}
-        scores = {name: total.cpu() for name, total in elements.total(squares).items()}
+        scores = {
+            name: total.cpu().masked_fill(~elements.kept[name], -torch.inf)
+            for name, total in elements.total(squares).items()
+        }
         kept = _choose(elements, strategy, scores, target, target)
         return {name: spread > 0 for name, spread in elements.spread(kept).items()}
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from skprune import PrunedClassifier, Strategy
 from skprune.network.network import Network
 from skprune.strategies import ADMM, L0, L1, REGULARIZERS, GroupLasso
+from skprune.strategies.pruning import _projection
 from skprune.strategies.regularization import Regularizer
 from skprune.strategies.regularization.l0 import _gates, _open_probability
 from skprune.structures import STRUCTURES, Elements
@@ -45,8 +46,22 @@ def squared_error(module: nn.Module) -> Loss:
     return lambda: (module(inputs) - targets).square().mean()
 
 
+def half_gone(structure: str) -> tuple[nn.Sequential, Elements]:
+    """Two layers that have lost every other element; the units of the first are twelve."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(3, 12), nn.ReLU(), nn.Linear(12, 2))
+    elements = elements_of(module, structure)
+    elements.keep({layer: torch.arange(len(k)) % 2 == 0 for layer, k in elements.kept.items()})
+    return module, elements
+
+
 def train(
-    hook: TrainingHook, loss: Loss, optimizer: torch.optim.Optimizer, n_steps: int, stop: int = -1
+    hook: TrainingHook,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    n_steps: int,
+    stop: int = -1,
+    masked: Network | None = None,
 ) -> None:
     """Take steps as a stage does; `stop` of `n_steps` of them."""
     run = TrainingRun(n_steps, optimizer)
@@ -64,6 +79,8 @@ def train(
         optimizer.step(look)
         run.after_step()
         hook.after_step()
+        if masked is not None:
+            masked.set_masks(masked.masks)
     hook.end()
 
 
@@ -157,6 +174,69 @@ def test_no_layer_comes_to_zero(
     train(hook, squared_error(module), optimizer, n_steps)
     for total in elements.total(elements.network.weights).values():
         assert total.any()
+
+
+# What is gone already.
+
+
+@pytest.mark.parametrize("regularizer", [L1, GroupLasso])
+def test_what_is_gone_does_not_count_in_the_mean(regularizer: type[Regularizer]) -> None:
+    """One step on the half that is left, written out."""
+    module, elements = half_gone("weight")
+    weight = module[0].weight.detach().double().numpy().copy()
+    left = np.abs(weight[weight != 0])
+    assert len(left) == 18
+    hook = regularizer(strength=2.0).hook(elements, None)
+    hook.begin(TrainingRun(5, torch.optim.SGD(module.parameters(), lr=0.1)))
+    hook.after_step()
+    expected = np.sign(weight) * np.maximum(np.abs(weight) - 2.0 / 5 * left.mean(), 0)
+    np.testing.assert_allclose(module[0].weight.detach(), expected, atol=1e-6)
+
+
+def test_group_lasso_goes_by_the_units_that_are_left() -> None:
+    module, elements = half_gone("unit")
+    enter, leave = (module[i].weight.detach().double().numpy().copy() for i in (0, 2))
+    assert enter.shape == (6, 3)
+    hook = GroupLasso(strength=0.5).hook(elements, None)
+    hook.begin(TrainingRun(1, torch.optim.SGD(module.parameters(), lr=0.1)))
+    hook.after_step()
+    norms = np.sqrt((enter**2).sum(1) + (leave**2).sum(0))
+    factors = np.maximum(1 - 0.5 * norms.mean() / norms, 0)
+    np.testing.assert_allclose(module[0].weight.detach(), enter * factors[:, None], atol=1e-6)
+    np.testing.assert_allclose(module[2].weight.detach(), leave * factors, atol=1e-6)
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+@pytest.mark.parametrize(
+    "regularizer", [L1(strength=30.0), GroupLasso(strength=30.0), L0(strength=1e4)]
+)
+def test_as_many_stay_of_what_is_left_as_the_target_leaves(
+    structure: str, regularizer: Regularizer
+) -> None:
+    module, elements = half_gone(structure)
+    strategy = Strategy(allocation="uniform", regularizer=regularizer).resolved()
+    hook = regularizer.hook(elements, _projection(elements, strategy, 2 / 3))
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.05)
+    train(hook, squared_error(module), optimizer, n_steps=200, masked=elements.network)
+    squares = {name: w.detach().square() for name, w in elements.network.weights.items()}
+    one_by_one = isinstance(regularizer, L1) and structure == "unit"
+    for total in elements.total(squares).values():
+        assert int((total > 0).sum()) == len(total) // (2 if one_by_one else 3)
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_what_is_gone_is_not_chosen_again(structure: str) -> None:
+    """Even where nothing that is left has any weight."""
+    module, elements = half_gone(structure)
+    project = _projection(elements, Strategy(allocation="uniform").resolved(), 2 / 3)
+    masks = project({n: torch.zeros_like(w) for n, w in elements.network.weights.items()})
+    if structure == "weight":
+        for layer, kept in elements.kept.items():
+            chosen = masks[f"{layer}.weight"].flatten()
+            assert chosen.sum() == len(kept) // 3
+            assert not (chosen & ~kept).any()
+    else:
+        assert masks["0.weight"].any(1).sum() == 4
 
 
 # L0.

@@ -84,19 +84,26 @@ class _GroupSoftThreshold(TrainingHook):
         weights = self._weights = self._elements.network.weights
         ones = {name: torch.ones_like(weight.detach()) for name, weight in weights.items()}
         self._roots = {layer: n.sqrt() for layer, n in self._elements.total(ones).items()}
+        # What went at an earlier step has no size, and is no part of its layer any more.
+        self._alive = {
+            layer: self._elements.kept[layer].to(root.device) for layer, root in self._roots.items()
+        }
         self._least = least_kept(self._elements, self._project)
         self._run, self._pace = run, Pace(run, weights)
 
     def after_step(self) -> None:
         squares = {name: weight.detach().square() for name, weight in self._weights.items()}
         totals = self._elements.total(squares)
-        sizes = {layer: total.sqrt() / self._roots[layer] for layer, total in totals.items()}
+        sizes = {
+            layer: (total.sqrt() / self._roots[layer])[self._alive[layer]]
+            for layer, total in totals.items()
+        }
         pace = self._pace()
         for part in set(pace.values()):
-            factors = {
-                layer: _shrink(size, self._strength * part, self._least[layer])
-                for layer, size in sizes.items()
-            }
+            factors = {layer: torch.ones_like(total) for layer, total in totals.items()}
+            for layer, size in sizes.items():
+                shrunk = _shrink(size, self._strength * part, self._least[layer])
+                factors[layer][self._alive[layer]] = shrunk
             for name, factor in self._elements.spread(factors).items():
                 if pace.get(name) == part:
                     weight = self._weights[name].data

@@ -90,10 +90,15 @@ class _Gates(TrainingHook):
         self._run = run
         weights = self._weights = self._elements.network.weights
         trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
-        sizes = self._elements.total(trained)
-        # Gates of nothing but frozen weights are open for good.
+        totals = self._elements.total(trained)
+        kept = {layer: self._elements.kept[layer].to(n.device) for layer, n in totals.items()}
+        sizes = {layer: n * kept[layer] for layer, n in totals.items()}
+        # Gates of nothing but frozen weights are open for good, those of what is gone are closed.
         self._log_alphas = {
-            layer: torch.where(size > 0, _START, torch.inf).to(size).requires_grad_()
+            layer: torch.where(size > 0, _START, torch.inf)
+            .masked_fill(~kept[layer], -torch.inf)
+            .to(size)
+            .requires_grad_()
             for layer, size in sizes.items()
         }
         n_gates = max(sum(int((size > 0).sum()) for size in sizes.values()), 1)

@@ -79,8 +79,8 @@ class _SoftThreshold(TrainingHook):
 
     def begin(self, run: TrainingRun) -> None:
         weights = self._elements.network.weights
-        none = {layer: torch.zeros(size) for layer, size in self._elements.sizes.items()}
-        spread = self._elements.spread(none)
+        gone = {layer: (~kept).float() for layer, kept in self._elements.kept.items()}
+        spread = self._elements.spread(gone)
         self._removable = {name: value == 0 for name, value in spread.items()}
         self._weights = {name: weights[name] for name in spread}
         self._least = least_kept_weights(self._elements, self._project)
