@@ -202,8 +202,9 @@ class _Hasher:
                     self.global_(vars(item)[name], names)
 
     def code(self, item: CodeType) -> None:
-        self.text("code", item.co_names, item.co_varnames, item.co_argcount)
-        self.digest.update(item.co_code)
+        self.text("code", item.co_names, item.co_varnames, item.co_freevars, item.co_cellvars)
+        self.text(item.co_argcount, item.co_kwonlyargcount, item.co_flags)
+        self.text(item.co_code, item.co_exceptiontable)
         for constant in item.co_consts:
             self.code(constant) if isinstance(constant, CodeType) else self.add(constant)
 
