@@ -19,6 +19,7 @@ from skprune.structures import STRUCTURES, Block, Elements
 from skprune.training.hooks import TrainingRun
 from tests.helpers import ESTIMATORS, forward, make_data, make_net, run_loop
 from tests.networks import NETWORKS, Perceptron
+from tests.strategies.words import assert_same_weights, fit_words
 
 ALL = Span(0.0, 1.0)
 OPTIMIZERS = {
@@ -336,6 +337,12 @@ def test_counts_of_layers_are_those_of_the_allocation(name: str) -> None:
     assert {layer: int(kept.sum()) for layer, kept in after.items()} == still.counts
     assert any(not torch.equal(after[layer], still.elements.kept[layer]) for layer in after)
     assert moving.elements.sparsity == still.elements.sparsity
+
+
+@every_regrowth
+def test_sparse_gradients_are_those_of_a_dense_embedding(name: str) -> None:
+    strategy = Strategy(regrowth=REGROWTHS[name](interval=1))
+    assert_same_weights(*(fit_words(strategy, sparse) for sparse in (False, True)))
 
 
 @every_regrowth

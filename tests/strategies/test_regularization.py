@@ -19,6 +19,7 @@ from skprune.structures import STRUCTURES, Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 from tests.helpers import ESTIMATORS, forward, make_data, make_net, run_loop, snapshot
 from tests.networks import NETWORKS, Perceptron
+from tests.strategies.words import assert_same_weights, fit_words
 
 Loss = Callable[[], Tensor]
 OPTIMIZERS = {
@@ -227,7 +228,7 @@ def test_as_many_stay_of_what_is_left_as_the_target_leaves(
 @pytest.mark.parametrize("structure", ["weight", "unit"])
 def test_what_is_gone_is_not_chosen_again(structure: str) -> None:
     """Even where nothing that is left has any weight."""
-    module, elements = half_gone(structure)
+    elements = half_gone(structure)[1]
     project = _projection(elements, Strategy(allocation="uniform").resolved(), 2 / 3)
     masks = project({n: torch.zeros_like(w) for n, w in elements.network.weights.items()})
     if structure == "weight":
@@ -531,6 +532,12 @@ def test_frozen_weights_are_left_alone(name: str, structure: str, optimizer: str
     after = snapshot(module)
     assert torch.equal(before["0.weight"], after["0.weight"])
     assert not torch.equal(before["2.weight"], after["2.weight"])
+
+
+@every_regularizer
+def test_sparse_gradients_are_those_of_a_dense_embedding(name: str) -> None:
+    results = [fit_words(Strategy(regularizer=name), sparse) for sparse in (False, True)]
+    assert_same_weights(*results)
 
 
 @every_regularizer

@@ -51,7 +51,9 @@ class _ByGradient(Exchange):
         # An optimizer that looks several times leaves what it saw last.
         if self.updates.is_due(self.run.step + 1):
             squares = {
-                name: torch.zeros_like(weight) if weight.grad is None else weight.grad.square()
+                name: torch.zeros_like(weight)
+                if weight.grad is None
+                else weight.grad.to_dense() ** 2
                 for name, weight in self.elements.network.weights.items()
             }
             self._growth = self.elements.total(squares)

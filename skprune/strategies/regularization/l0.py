@@ -128,7 +128,7 @@ class _Gates(TrainingHook):
             weight, factor = self._weights[name], self._factors[name]
             if weight.grad is not None and factor.requires_grad:
                 factors.append(factor)
-                pushes.append((weight.grad * ungated).to(factor))
+                pushes.append((weight.grad.to_dense() * ungated).to(factor))
                 weight.grad.mul_(factor.detach().to(weight))
         self._ungate()
         log_alphas = list(self._log_alphas.values())

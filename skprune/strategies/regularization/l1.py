@@ -3,8 +3,6 @@
 from numbers import Real
 from typing import ClassVar
 
-import torch
-
 from skprune._sklearn import Interval
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.pace import Pace
