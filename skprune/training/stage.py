@@ -295,8 +295,10 @@ class StageTrainer:
         )
 
     def _run(self, epochs: int) -> TrainingRun:
-        size = self.net.get_params_for("iterator_train").get("batch_size", self.net.batch_size)
-        per_epoch = -(-len(self.samples) // size) if size > 0 else 1
+        options = self.net.get_params_for("iterator_train")
+        size = options.get("batch_size", self.net.batch_size)
+        rest = 0 if options.get("drop_last", False) else size - 1
+        per_epoch = max((len(self.samples) + rest) // size, 1) if size > 0 else 1
         return TrainingRun(epochs * per_epoch, self.net.optimizer_)
 
     def copy(self) -> "StageTrainer":

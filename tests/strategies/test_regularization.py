@@ -7,6 +7,7 @@ from math import log
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 
 from skprune import PrunedClassifier, Strategy
@@ -15,6 +16,7 @@ from skprune.strategies import ADMM, L0, L1, REGULARIZERS, GroupLasso
 from skprune.strategies.pruning import _projection
 from skprune.strategies.regularization import Regularizer
 from skprune.strategies.regularization.l0 import _gates, _open_probability
+from skprune.strategies.regularization.pace import Pace
 from skprune.structures import STRUCTURES, Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 from tests.helpers import ESTIMATORS, forward, make_data, make_net, run_loop, snapshot
@@ -120,10 +122,40 @@ def test_l1_follows_the_learning_rate_of_each_parameter() -> None:
     optimizer = torch.optim.SGD(groups, lr=0.5)
     run, hook = TrainingRun(10, optimizer), L1(strength=2.0).hook(elements_of(module), None)
     hook.begin(run)
-    optimizer.param_groups[1]["lr"] = 0.25  # half of what it began with
     hook.after_step()
     torch.testing.assert_close(module[0].weight.data, torch.full((2, 3), 1 - 2 / 10))
-    torch.testing.assert_close(module[1].weight.data, torch.full((2, 2), 1 - 1 / 10))
+    torch.testing.assert_close(module[1].weight.data, torch.full((2, 2), 1 - 2 / 10))
+    optimizer.param_groups[1]["lr"] = 0.25  # half of what it began with
+    hook.after_step()
+    torch.testing.assert_close(module[0].weight.data, torch.full((2, 3), 0.8 * (1 - 2 / 10)))
+    torch.testing.assert_close(module[1].weight.data, torch.full((2, 2), 0.8 * (1 - 1 / 10)))
+
+
+def test_a_pace_is_measured_by_the_highest_rate_so_far() -> None:
+    weight = torch.zeros(2, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=7.0)  # before a schedule has its say
+    pace, parts = Pace(TrainingRun(4, optimizer), {"weight": weight}), []
+    for lr in (0.0, 0.1, 0.2, 0.05):
+        optimizer.param_groups[0]["lr"] = lr
+        parts.append(pace().get("weight", 0.0))
+    assert parts == [0.0, 1 / 4, 1 / 4, 0.05 / (0.2 * 4)]
+
+
+@pytest.mark.parametrize("name", ["l1", "group_lasso", "admm"])
+def test_a_schedule_of_one_rate_is_as_that_rate(name: str) -> None:
+    X, y = make_data("PrunedClassifier", NETWORKS["mlp"])
+    results = []
+    for factor in (1, 10):
+        scheduler = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda _, f=factor: f)
+        pruned = PrunedClassifier(
+            make_net("PrunedClassifier", Perceptron, lr=0.05 / factor, callbacks=[scheduler]),
+            strategy=Strategy(regularizer=name),
+            sparsity=0.5,
+            fine_tune_epochs=10,
+            random_state=0,
+        ).fit(X, y)
+        results.append(snapshot(pruned.module_))
+    torch.testing.assert_close(*results)
 
 
 def test_group_lasso_is_the_proximal_point_for_every_unit() -> None:

@@ -23,8 +23,8 @@ class ADMM(Regularizer):
     pulled harder the longer they resist.
 
     The penalty is applied as a proximal step after each step of the optimizer, so that it means
-    the same for any. `rho` is ``strength / (lr_0 * n_steps)``, with `lr_0` the learning rate at
-    the beginning and `n_steps` the number of steps: a gap that the loss does not hold open is
+    the same for any. `rho` is ``strength / (lr_0 * n_steps)``, with `lr_0` the highest learning
+    rate so far and `n_steps` the number of steps: a gap that the loss does not hold open is
     closed to about ``exp(-strength)`` of it in the stage, by the pull of `Z` alone.
 
     Parameters

@@ -22,7 +22,7 @@ class GroupLasso(Regularizer):
     The groups are the elements of the structure. A step takes
     ``strength * mean * sqrt(size) * lr / (lr_0 * n_steps)`` from the Euclidean norm of each group,
     or all there is of it, where `size` is its number of weights, `mean` the present mean of
-    ``norm / sqrt(size)`` over the layer, `lr` the learning rate, `lr_0` that at the beginning, and
+    ``norm / sqrt(size)`` over the layer, `lr` the learning rate, `lr_0` the highest so far, and
     `n_steps` the number of steps of the training. What `strength` does is thus the same for any
     learning rate and length. It ends where no more groups of a layer are left than the target
     sparsity leaves, or than one.

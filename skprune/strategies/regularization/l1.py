@@ -18,7 +18,7 @@ class L1(Regularizer):
 
     A step takes ``strength * mean * lr / (lr_0 * n_steps)`` from the magnitude of each weight, or
     all there is of it, where `mean` is the present mean magnitude of the layer's weights, `lr` the
-    learning rate, `lr_0` that at the beginning, and `n_steps` the number of steps of the training.
+    learning rate, `lr_0` the highest so far, and `n_steps` the number of steps of the training.
     What `strength` does is thus the same for any learning rate and length. For plain gradient
     descent it is the proximal gradient method, with a penalty that grows with the square of the
     layer's sum of magnitudes. It ends where no more weights of a layer are left than the target

@@ -13,12 +13,14 @@ class Pace:
     """Goes by the learning rate: at a constant one, the steps of a stage add up to one.
 
     What a regularizer does in a stage is then the same for any learning rate, optimizer and
-    number of steps, and scheduled rates slow it down as they do the training.
+    number of steps, and rates that a schedule lowers slow it down as they do the training. The
+    measure is the highest rate of the steps so far: what the net is given need not be what a
+    schedule makes of it, and one that warms up begins near zero.
 
     Parameters
     ----------
     run : TrainingRun
-        The stage, at its beginning.
+        The stage.
     weights : mapping of str to Tensor
         The weights that it trains, by the parameter's name. Frozen ones stand still.
     """
@@ -26,12 +28,14 @@ class Pace:
     def __init__(self, run: TrainingRun, weights: Mapping[str, Tensor]) -> None:
         self._run = run
         self._weights = dict(weights)
-        self._nominal = {name: run.lr(weight) for name, weight in weights.items()}
+        self._highest = dict.fromkeys(weights, 0.0)
 
     def __call__(self) -> dict[str, float]:
         """Say how much of the whole the present step is, by the parameter's name."""
-        return {
-            name: self._run.lr(weight) / (self._nominal[name] * self._run.n_steps)
-            for name, weight in self._weights.items()
-            if weight.requires_grad and self._nominal[name] > 0
-        }
+        parts = {}
+        for name, weight in self._weights.items():
+            lr = self._run.lr(weight)
+            highest = self._highest[name] = max(self._highest[name], lr)
+            if weight.requires_grad and highest > 0:
+                parts[name] = lr / (highest * self._run.n_steps)
+        return parts
