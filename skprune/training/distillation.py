@@ -202,12 +202,31 @@ def _logits(net: NeuralNet, outputs: Tensor, kind: str) -> Tensor:
         return outputs
     nonlinearity = None if kind == "classes" else sigmoid_of_labels(net)
     probabilities = (nonlinearity or net._get_predict_nonlinearity())(outputs)
+    _require_probabilities(net, probabilities.detach(), kind)
     if kind == "classes":
         # As skorch does it for NLLLoss.
         return torch.log(probabilities + torch.finfo(probabilities.dtype).eps)
     if probabilities.dim() > outputs.dim():
         probabilities = probabilities[:, 1]
     return torch.logit(probabilities, eps=torch.finfo(probabilities.dtype).eps)
+
+
+def _require_probabilities(net: NeuralNet, outputs: Tensor, kind: str) -> None:
+    """Raise an error if outputs are something else, such as logits for a criterion of its own."""
+    rounding = torch.finfo(outputs.dtype).eps ** 0.5
+    what = None
+    # Those of a network that has diverged (NaN) pass: its loss is told.
+    if ((outputs < -rounding) | (outputs > 1 + rounding)).any():
+        what = f"lie between {float(outputs.min()):.3g} and {float(outputs.max()):.3g}"
+    elif kind == "classes" and ((outputs.sum(1) - 1).abs() > rounding).any():
+        what = "do not sum to one in each row"
+    if what is not None:
+        name, criterion = type(net).__name__, type(net.criterion_).__name__
+        raise ValueError(
+            f"Distill compares probabilities, and the outputs of {name} {what}, with the criterion "
+            f"{criterion} and predict_nonlinearity={net.predict_nonlinearity!r}. Set that to what "
+            "makes probabilities of them, such as a softmax over the classes or a sigmoid."
+        )
 
 
 def lesson_of_estimator(

@@ -299,6 +299,55 @@ def test_class_weights_count_for_the_teacher_too() -> None:
     assert not torch.equal(by_class["layer.weight"], fitted(None, None)["layer.weight"])
 
 
+class Focal(nn.Module):
+    """A criterion that is given logits, and does not say so by its class."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        if outputs.dim() == 1:
+            losses = nn.functional.binary_cross_entropy_with_logits(
+                outputs, targets.to(outputs.dtype), reduction="none"
+            )
+        else:
+            losses = nn.functional.cross_entropy(outputs, targets, reduction="none")
+        losses = (1 - torch.exp(-losses)) ** 2 * losses
+        return losses if self.reduction == "none" else losses.mean()
+
+
+@pytest.mark.parametrize("teacher", [None, RandomForestClassifier(random_state=0).fit(X, CODES)])
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (None, r"outputs of NeuralNetClassifier lie between -.*Set that to what makes prob"),
+        (lambda z: z + 50, r"lie between 4.* and 5.*the criterion Focal and predict_nonl"),
+        (torch.sigmoid, "do not sum to one in each row"),
+    ],
+)
+def test_outputs_that_are_no_probabilities_are_told(teacher: Any, last: Any, message: str) -> None:
+    net = make(NeuralNetClassifier, criterion=Focal, last=last)
+    with pytest.raises(ValueError, match=message):
+        one_step(net, CODES, None, Distill(teacher))
+
+
+def test_an_output_for_two_classes_that_is_no_probability_is_told() -> None:
+    net = make(NeuralNetBinaryClassifier, n_outputs=1, criterion=Focal)
+    with pytest.raises(ValueError, match="outputs of NeuralNetBinaryClassifier lie between -"):
+        one_step(net, CODES % 2, None, Distill())
+
+
+def test_a_nonlinearity_makes_probabilities_of_any_outputs() -> None:
+    own = make(NeuralNetClassifier, criterion=nn.CrossEntropyLoss)
+    net = make(NeuralNetClassifier, criterion=Focal, predict_nonlinearity=lambda z: z.softmax(-1))
+    one, other = (
+        flat(snapshot(one_step(each, CODES, None, Distill(FORESTS["logits"], alpha=1.0)).module_))
+        for each in (own, net)
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-10)
+
+
 class Penalized(NeuralNetClassifier):
     """Adds to the loss, as users do."""
 
