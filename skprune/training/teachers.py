@@ -10,9 +10,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
-from skprune._sklearn import InvalidParameterError
+from skprune._sklearn import InvalidParameterError, safe_indexing
 from skprune.training.inference import net_outputs, sigmoid_of_labels
 from skprune.training.nets import as_input_dtype
+from skprune.training.seeding import put_back
 
 __all__ = ["Given", "check_teacher", "log_odds", "predicted_logits", "predicted_targets"]
 
@@ -51,8 +52,14 @@ def check_teacher(teacher: Any, given: Given, y: np.ndarray) -> None:
     NotFittedError
         If the teacher is not fitted.
     InvalidParameterError
-        If it is of another task, or knows other features or other classes.
+        If it is a class, is of another task, knows other features or other classes, or gives
+        predictions of another shape.
     """
+    if isinstance(teacher, type):
+        raise InvalidParameterError(
+            f"The teacher of Distill is the class {teacher.__name__}. Give it a fitted estimator: "
+            f"{teacher.__name__}().fit(X, y)."
+        )
     name = type(teacher).__name__
     try:
         check_is_fitted(teacher)
@@ -75,6 +82,19 @@ def check_teacher(teacher: Any, given: Given, y: np.ndarray) -> None:
             _check_labels(teacher, name, y.shape[1])
         else:
             _check_classes(teacher, name, given.classes)
+    # What an estimator gives in the end, such as a net, shows only when it is asked.
+    some = _some_rows(given.X)
+    with put_back():
+        if given.classes is None:
+            predicted_targets(teacher, some, y.shape[1:])
+        else:
+            predicted_logits(teacher, some, given.classes, "labels" if y.ndim == 2 else "classes")
+
+
+def _some_rows(X: Any) -> Any:
+    if isinstance(X, Mapping):
+        return {name: _some_rows(rows) for name, rows in X.items()}
+    return safe_indexing(X, slice(2))
 
 
 def _check_task(teacher: Any, name: str, given: Given) -> None:

@@ -284,8 +284,9 @@ def test_an_estimator_is_asked_once_for_all_rows_or_for_each_batch() -> None:
         estimator = fit(Distill(teacher), make_net(cls), schedule=Iterative(n_steps=3))
         counts[cls] = list(Asked.asked)
         states.append(snapshot(estimator.module_))
-    assert counts[NeuralNetClassifier] == [len(X)]
-    assert counts[OwnStep] == [16, 16, 16, 12] * 2
+    # Before anything is trained, two rows show that it can be asked.
+    assert counts[NeuralNetClassifier] == [2, len(X)]
+    assert counts[OwnStep] == [2, *[16, 16, 16, 12] * 2]
     for name, tensor in states[0].items():
         torch.testing.assert_close(tensor, states[1][name])
 
@@ -323,7 +324,8 @@ def test_a_teacher_sees_the_rows_that_the_network_sees() -> None:
 
     net = make_net(dataset=Shift, iterator_train__shuffle=False)
     fit(Distill(Sees().fit(X, y)), net, fine_tune_epochs=2)
-    rows = np.concatenate(seen).reshape(2, *X.shape)
+    _, *asked = seen  # two rows before anything is trained
+    rows = np.concatenate(asked).reshape(2, *X.shape)
     shift = rows - X
     np.testing.assert_allclose(shift, np.broadcast_to(shift[..., :1], shift.shape), atol=1e-6)
     assert len(np.unique(shift[..., 0].round(5))) > len(X)
@@ -465,15 +467,20 @@ def test_parameters_of_the_teacher_are_reached() -> None:
 # What cannot teach.
 
 
-def test_a_teacher_that_is_not_fitted_is_told_before_anything_is_trained() -> None:
-    class Never(NeuralNetClassifier):
-        def train_step(self, *args: Any, **kwargs: Any) -> Any:
-            raise RuntimeError("trained")
+class Never(NeuralNetClassifier):
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("trained")
 
+
+def test_a_teacher_that_is_not_fitted_is_told_before_anything_is_trained() -> None:
     with pytest.raises(NotFittedError, match="teacher of Distill, a RandomForestClassifier, is"):
         fit(Distill(RandomForestClassifier()), make_net(Never))
     with pytest.raises(NotFittedError, match="teacher of Distill, a Pipeline, is not fitted"):
         fit(Distill(make_pipeline(StandardScaler(), LogisticRegression())), make_net(Never))
+    with pytest.raises(NotFittedError, match="teacher of Distill, a NeuralNetClassifier, is not"):
+        fit(Distill(make_net()), make_net(Never))
+    with pytest.raises(ValueError, match=r"is the class LogisticRegression\. Give it a fitted"):
+        fit(Distill(LogisticRegression), make_net(Never))
 
 
 @pytest.mark.parametrize(
@@ -493,8 +500,11 @@ def test_a_teacher_that_does_not_suit_is_told(teacher: Any, message: str) -> Non
 
 
 def test_a_regression_needs_a_regressor() -> None:
-    def learn(teacher: Any) -> None:
-        net = make_net(NeuralNetRegressor)
+    class NeverToo(NeuralNetRegressor):
+        train_step = Never.train_step
+
+    def learn(teacher: Any, cls: type[NeuralNetRegressor] = NeverToo) -> None:
+        net = make_net(cls)
         strategy = Strategy(recovery=Distill(teacher))
         PrunedRegressor(net, strategy=strategy, random_state=0).fit(X, X[:, :3])
 
@@ -502,7 +512,7 @@ def test_a_regression_needs_a_regressor() -> None:
         learn(FOREST)
     with pytest.raises(ValueError, match=r"predicts rows of shape \(2,\), and y has .* \(3,\)"):
         learn(Ridge().fit(X, X[:, :2]))
-    learn(TREES)
+    learn(TREES, NeuralNetRegressor)
 
 
 def test_a_net_with_other_outputs_cannot_teach() -> None:
@@ -510,8 +520,10 @@ def test_a_net_with_other_outputs_cannot_teach() -> None:
         def __init__(self) -> None:
             super().__init__(nn.Linear(6, 4))
 
-    with pytest.raises(ValueError, match=r"probabilities of shape \(60, 4\), and y has 3 classes"):
-        fit(Distill(make_net(module=Wide).fit(X, y)))
+    wide = make_net(module=Wide).fit(X, y)
+    for teacher in (wide, FrozenEstimator(wide)):
+        with pytest.raises(ValueError, match=r"of shape \(2, 4\), and y has 3 classes"):
+            fit(Distill(teacher), make_net(Never))
 
 
 def test_probabilities_may_be_a_little_beyond_one() -> None:
