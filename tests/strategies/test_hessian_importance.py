@@ -613,6 +613,24 @@ def test_hutchinson_is_the_diagonal_on_average() -> None:
     assert 4 < error[0] / error[1] < 25  # by the root of the number of probes
 
 
+def test_hutchinson_takes_attention_that_can_be_differentiated_twice() -> None:
+    module = NETWORKS["transformer"].build()
+    X = torch.from_numpy(NETWORKS["transformer"].inputs(8))
+    rows = Rows(X, torch.arange(8) % 3, cross_entropy)
+    scores = scores_of(OBD("hutchinson", n_probes=2), elements_of(module, X), rows)
+    assert all(np.isfinite(score).all() and score.any() for score in scores.values())
+
+
+def test_a_layer_without_a_second_derivative_is_told() -> None:
+    module = NETWORKS["embedding_bag"].build()
+    X = torch.from_numpy(NETWORKS["embedding_bag"].inputs(8))
+    rows = Rows(X, torch.arange(8) % 3, cross_entropy)
+    with pytest.raises(
+        ValueError, match=r"EmbeddedBag has no second derivative.*needs\. Use curvature='gauss_newt"
+    ):
+        scores_of(OBD("hutchinson"), elements_of(module, X), rows)
+
+
 # By what comes in.
 
 

@@ -5,7 +5,9 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from skprune.network.network import Network
 from skprune.strategies.importance.base import Scoring
 from skprune.structures.base import Elements
 from skprune.training.samples import Batch
@@ -14,8 +16,10 @@ __all__ = [
     "batch_gradients",
     "differentiable",
     "gradient",
+    "hessian_product",
     "mean_gradient",
     "require_gradients",
+    "twice_differentiable",
     "weight_of",
     "weighted_mean",
 ]
@@ -54,7 +58,21 @@ def differentiable(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator
                 part.training = training
 
 
-def gradient(loss: Tensor, weights: Mapping[str, Tensor], *, create_graph: bool = False) -> Tensors:
+@contextmanager
+def twice_differentiable(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Have a network evaluate so that gradients have gradients; see :func:`differentiable`."""
+    # No other way of computing attention can be differentiated twice.
+    with differentiable(module, weights), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+def gradient(
+    loss: Tensor,
+    weights: Mapping[str, Tensor],
+    *,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+) -> Tensors:
     """Compute the gradient of a loss; zero for weights that it does not depend on.
 
     Nothing is left on the weights.
@@ -62,9 +80,57 @@ def gradient(loss: Tensor, weights: Mapping[str, Tensor], *, create_graph: bool 
     if not loss.requires_grad:
         return {name: torch.zeros_like(weight) for name, weight in weights.items()}
     gradients = torch.autograd.grad(
-        loss, list(weights.values()), create_graph=create_graph, materialize_grads=True
+        loss,
+        list(weights.values()),
+        create_graph=create_graph,
+        retain_graph=create_graph or retain_graph,
+        materialize_grads=True,
     )
     return {name: g.to_dense() for name, g in zip(weights, gradients, strict=True)}
+
+
+def hessian_product(
+    first: Mapping[str, Tensor],
+    vector: Mapping[str, Tensor],
+    network: Network,
+    *,
+    again: bool,
+    needed_by: str,
+    instead: str,
+) -> Tensors:
+    """Compute the product of the Hessian of a loss with a vector.
+
+    Parameters
+    ----------
+    first : mapping of str to Tensor
+        The gradient of the loss, with its graph; see :func:`twice_differentiable`.
+    vector : mapping of str to Tensor
+        A number for each weight, by the parameter's name.
+    network : Network
+        The network.
+    again : bool
+        Whether there are more products to come with this gradient.
+    needed_by, instead : str
+        What needs the product, and what does without, for the message.
+
+    Returns
+    -------
+    product : dict of str to Tensor
+        By the parameter's name.
+
+    Raises
+    ------
+    ValueError
+        If a layer has no second derivative.
+    """
+    product = torch.stack([(part * vector[name]).sum() for name, part in first.items()]).sum()
+    try:
+        return gradient(product, network.weights, retain_graph=again)
+    except NotImplementedError as error:
+        raise ValueError(
+            f"A layer of {type(network.module).__name__} has no second derivative in torch "
+            f"({error}), which {needed_by} needs. Use {instead}."
+        ) from error
 
 
 def weight_of(batch: Batch) -> float:

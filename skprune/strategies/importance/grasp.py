@@ -4,16 +4,15 @@ from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import ClassVar
 
-import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skprune._sklearn import Interval
 from skprune.strategies.importance.base import Importance, Scoring
 from skprune.strategies.importance.gradients import (
-    differentiable,
     gradient,
+    hessian_product,
     require_gradients,
+    twice_differentiable,
     weight_of,
     weighted_mean,
 )
@@ -73,8 +72,7 @@ def _hessian_products(
     """Go through batches for the products of their Hessians with the gradient over all of them."""
     network, samples = scoring.elements.network, scoring.samples
     weights = network.weights
-    # No other way of computing attention can be differentiated twice.
-    with differentiable(network.module, weights), sdpa_kernel(SDPBackend.MATH):
+    with twice_differentiable(network.module, weights):
         mean = weighted_mean(
             (weight_of(batch), gradient(samples.loss(network.module, batch), weights))
             for batch in batches
@@ -85,13 +83,14 @@ def _hessian_products(
         for batch in batches:
             loss = samples.loss(network.module, batch)
             first = gradient(loss, weights, create_graph=True)
-            product = torch.stack([(first[name] * mean[name]).sum() for name in weights]).sum()
-            try:
-                products = gradient(product, weights)
-            except NotImplementedError as error:
-                raise ValueError(
-                    f"A layer of {type(network.module).__name__} has no second derivative in "
-                    f"torch ({error}), which importance='grasp' needs. Use importance='snip' or "
-                    "'synflow'."
-                ) from error
-            yield weight_of(batch), products
+            yield (
+                weight_of(batch),
+                hessian_product(
+                    first,
+                    mean,
+                    network,
+                    again=False,
+                    needed_by="importance='grasp'",
+                    instead="importance='snip' or 'synflow'",
+                ),
+            )

@@ -10,9 +10,10 @@ from torch import Tensor
 from skprune._sklearn import Interval, StrOptions
 from skprune.strategies.importance.base import Importance, Scoring
 from skprune.strategies.importance.gradients import (
-    differentiable,
     gradient,
+    hessian_product,
     require_gradients,
+    twice_differentiable,
     weight_of,
     weighted_mean,
 )
@@ -98,17 +99,23 @@ class OBD(Importance):
     def _estimates(self, scoring: Scoring) -> Iterator[tuple[float, dict[str, Tensor]]]:
         network, samples, generator = scoring.elements.network, scoring.samples, scoring.generator
         weights = network.weights
-        with differentiable(network.module, weights):
+        with twice_differentiable(network.module, weights):
             for batch in samples.batches(self.n_samples, generator):
                 loss = samples.loss(network.module, batch)
                 first = gradient(loss, weights, create_graph=True)
-                for _ in range(self.n_probes):
+                for left in reversed(range(self.n_probes)):
                     signs = {name: _signs(part, generator) for name, part in first.items()}
-                    products = [(part * signs[name]).sum() for name, part in first.items()]
-                    second = gradient(torch.stack(products).sum(), weights, create_graph=True)
+                    product = hessian_product(
+                        first,
+                        signs,
+                        network,
+                        again=left > 0,
+                        needed_by="OBD(curvature='hutchinson')",
+                        instead="curvature='gauss_newton'",
+                    )
                     yield (
                         weight_of(batch),
-                        {name: part.detach() * signs[name] for name, part in second.items()},
+                        {name: part * signs[name] for name, part in product.items()},
                     )
 
 
