@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skprune._sklearn import InvalidParameterError
 from skprune.exceptions import UnreachableSparsityError
-from skprune.strategies.allocation import Demand, Explicit
+from skprune.strategies.allocation import Demand, Explicit, Global
 from skprune.strategies.importance import Scoring
 from skprune.strategies.importance.base import Samples
 from skprune.strategies.recovery import Trainer
@@ -65,6 +65,12 @@ def settle(elements: Elements, strategy: ResolvedStrategy, *, only_named: bool) 
         raise InvalidParameterError(
             "The structure fixes the sparsity of every layer, and the allocation names others. "
             "Protect the layers that are to keep their weights, and leave allocation out."
+        )
+    why = strategy.importance.incomparable(elements)
+    if why is not None and isinstance(strategy.allocation, Global):
+        raise InvalidParameterError(
+            f"allocation={strategy.allocation!r} compares the scores of different layers, and "
+            f"{why}. Use allocation='erk' or 'uniform', or another importance, such as 'magnitude'."
         )
     elements.leave_alone(strategy.allocation.left_alone(elements, only_named=only_named))
     if not elements.sizes:

@@ -12,8 +12,9 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from skprune.components import resolve
 from skprune.network.network import Network
-from skprune.strategies import OBD, OBS, APoZ, Importance, LayerOBS, Wanda
+from skprune.strategies import OBD, OBS, APoZ, Importance, LayerOBS, Strategy, Wanda
 from skprune.strategies.importance import Judgement, Scoring
+from skprune.strategies.pruning import settle
 from skprune.strategies.selection import keep_best
 from skprune.structures import NM, STRUCTURES, Block, Elements, Structure
 from skprune.training.samples import Batch
@@ -764,6 +765,32 @@ def test_single_weights_take_the_least_of_all_rows_first() -> None:
         left[r, q] = False
     for size in range(1, 15):
         assert set(np.argsort(score)[:size]) == set(order[:size])
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize(
+    ("importance", "why"),
+    [
+        (Wanda(), "Wanda's are of the scale of what each layer is given"),
+        (LayerOBS(), "those of LayerOBS are errors of what each layer puts out"),
+        (APoZ(), "APoZ's are those of units, equal for all the weights that read one"),
+    ],
+)
+def test_layers_that_cannot_be_compared_are_told_before_any_training(
+    importance: Importance, why: str, structure: str
+) -> None:
+    module = NETWORKS["conv_batch_norm"].build()
+    elements = elements_of(
+        module, torch.from_numpy(NETWORKS["conv_batch_norm"].inputs(4)), structure
+    )
+    for allocation in ("uniform", "erk"):
+        settle(elements, Strategy(importance, allocation).resolved(), only_named=False)
+    strategy = Strategy(importance, "global").resolved()
+    if structure == "unit" and isinstance(importance, APoZ):
+        settle(elements, strategy, only_named=False)
+        return
+    with pytest.raises(ValueError, match=rf"^allocation=Global\(\) compares .*, and {why}\. Use"):
+        settle(elements, strategy, only_named=False)
 
 
 @pytest.mark.parametrize("importance", [Wanda(), LayerOBS()])

@@ -15,6 +15,7 @@ from skprune.strategies.importance.layer_inputs import (
     mean_of_inputs,
     total_of_readers,
 )
+from skprune.structures.base import Elements
 
 __all__ = ["APoZ"]
 
@@ -26,7 +27,8 @@ class APoZ(Importance):
     between, on some rows and at all places of a feature map; it tells units apart where activations
     can be zero, as those of a rectifier. A single weight scores as often as what it is multiplied
     with is not zero, and other groups of weights score the mean: weights that read the same unit
-    are equal. A unit that is read by neither a linear layer nor a convolution is an error that
+    are equal, and the allocation ``"global"`` is an error where anything but units goes. A unit
+    that is read by neither a linear layer nor a convolution is an error that
     names the layer.
 
     Parameters
@@ -54,6 +56,12 @@ class APoZ(Importance):
 
     def __init__(self, n_samples: int = 1000) -> None:
         self.n_samples = n_samples
+
+    def incomparable(self, elements: Elements) -> str | None:
+        """Say why scores of different layers cannot be compared; see :class:`Importance`."""
+        if not elements.masked:
+            return None
+        return "APoZ's are those of units, equal for all the weights that read one"
 
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""

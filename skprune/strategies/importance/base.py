@@ -95,6 +95,21 @@ class Importance(Component, ABC):
         """
         return None
 
+    def incomparable(self, elements: Elements) -> str | None:
+        """Say why scores of different layers cannot be compared, as a global allocation does.
+
+        Parameters
+        ----------
+        elements : Elements
+            What is scored.
+
+        Returns
+        -------
+        why : str or None
+            A clause for a message; None if they can be compared.
+        """
+        return None
+
     def judge(self, scoring: Scoring) -> Judgement:
         """Score the elements, and say how the others make up for those that go.
 

@@ -18,6 +18,7 @@ from skprune.strategies.importance.layer_inputs import (
     elements_of_columns,
     total_of_readers,
 )
+from skprune.structures.base import Elements
 from skprune.training.samples import Batch
 
 __all__ = ["LayerOBS"]
@@ -42,9 +43,9 @@ class LayerOBS(Importance):
     least squares, layer by layer: given what the layers before it now give it, each is to put out
     what it did. Frozen parameters are scored and removed like others, and do not move.
 
-    Errors of different layers cannot be compared: of the allocations, ``"global"`` is not for this
-    importance. A weight that is to go and is not one of a linear layer or a convolution is an
-    error that names its layer.
+    Errors of different layers cannot be compared, so that the allocation ``"global"`` with this
+    importance is an error. A weight that is to go and is not one of a linear layer or a
+    convolution is an error that names its layer.
 
     Parameters
     ----------
@@ -81,6 +82,10 @@ class LayerOBS(Importance):
         self.n_samples = n_samples
         self.damping = damping
         self.chunk_size = chunk_size
+
+    def incomparable(self, elements: Elements) -> str | None:
+        """Say why scores of different layers cannot be compared; see :class:`Importance`."""
+        return "those of LayerOBS are errors of what each layer puts out"
 
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""

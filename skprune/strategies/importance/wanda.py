@@ -14,6 +14,7 @@ from skprune.strategies.importance.layer_inputs import (
     mean_of_inputs,
     total_of_readers,
 )
+from skprune.structures.base import Elements
 
 __all__ = ["Wanda"]
 
@@ -25,8 +26,8 @@ class Wanda(Importance):
     other groups of weights score the sum, units that over the weights that read them. A weight that
     is to go and is not one of a linear layer or a convolution is an error that names its layer.
 
-    Scores of different layers are of different scales: of the allocations, ``"global"`` is not for
-    this importance.
+    Scores of different layers are of different scales, so that the allocation ``"global"`` with
+    this importance is an error.
 
     Parameters
     ----------
@@ -52,6 +53,10 @@ class Wanda(Importance):
 
     def __init__(self, n_samples: int = 1000) -> None:
         self.n_samples = n_samples
+
+    def incomparable(self, elements: Elements) -> str | None:
+        """Say why scores of different layers cannot be compared; see :class:`Importance`."""
+        return "Wanda's are of the scale of what each layer is given"
 
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
