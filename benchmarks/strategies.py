@@ -153,6 +153,7 @@ def side_by_side(rows: list[Row], cell: Callable[[Row], str]) -> list[Row]:
 def draw(rows: list[Row], path: Path) -> None:
     """Draw the error of each strategy at each point, the best at the top, against the dense one."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, NullLocator
 
     figure = Figure(figsize=(15, 6.5), layout="constrained")
     axes = figure.subplots(1, len(POINTS))
@@ -176,19 +177,13 @@ def draw(rows: list[Row], path: Path) -> None:
             yticklabels=names,
         )
         ax.tick_params(axis="y", labelsize=7)
-        ax.xaxis.set_major_locator(_percents())
+        ax.xaxis.set_major_locator(FixedLocator([1.5, 2, 2.5, 3, 4, 5, 10, 20, 50, 90]))
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter("")
         ax.grid(axis="x", alpha=0.3)
     axes[0].legend(loc="lower left", fontsize=7)
     figure.supxlabel("error on the test images (%), mean and standard deviation of 3 seeds")
     figure.savefig(path, dpi=110)
-
-
-def _percents() -> Any:
-    from matplotlib.ticker import FixedLocator
-
-    return FixedLocator([1.5, 2, 3, 5, 10, 20, 50, 90])
 
 
 class Shifted(MLP):
@@ -250,28 +245,32 @@ def decayed(module: Any, epochs: int, last: int, device: str, **options: Any) ->
 def lines(device: str, quick: bool) -> dict[str, tuple[dict[str, Any], float]]:
     """Settings of each record line, and the error to reach.
 
-    The first half of the fine-tuning has ten steps of pruning, the second ends a cosine.
+    Ten steps of pruning are followed by as many epochs as the dense training had, in which the
+    learning rate falls along a cosine again.
     """
-    dense, dense_conv = (1, 1) if quick else (30, 20)
+    dense, dense_conv = (2, 2) if quick else (30, 20)
     sizes = {"module__hidden_layer_sizes": (300, 100)}
     plain = decayed(MLP, dense, dense, device, **sizes)
     shifts = decayed(Shifted, dense, dense, device, **sizes)
     conv = decayed(LeNet5, dense_conv, dense_conv, device)
-    gradual = partial(
-        Strategy, schedule=Cubic(n_steps=10, end=0.5), recovery=Distill(temperature=4.0, alpha=0.9)
-    )
+
+    def settings(net: Any, allocation: Any, **options: Any) -> dict[str, Any]:
+        steps = dense if net is not conv else dense_conv // 2
+        epochs = steps + net.max_epochs
+        schedule = Cubic(n_steps=10, end=steps / epochs)
+        strategy = Strategy(
+            allocation=allocation,
+            schedule=schedule,
+            recovery=Distill(temperature=4.0, alpha=0.9),
+        )
+        return {"estimator": net, "strategy": strategy, "fine_tune_epochs": epochs, **options}
 
     def weights(net: Any, ratio: int) -> dict[str, Any]:
-        return {
-            "estimator": net,
-            "strategy": gradual(allocation="global"),
-            "sparsity": 1 - 1 / ratio,
-        }
+        return settings(net, "global", sparsity=1 - 1 / ratio)
 
     def units(net: Any, **left: float) -> dict[str, Any]:
         allocation = {layer: 1 - fraction for layer, fraction in left.items()}
-        strategy = gradual(allocation=allocation)
-        return {"estimator": net, "strategy": strategy, "structure": "unit", "sparsity": None}
+        return settings(net, allocation, structure="unit", sparsity=None)
 
     return {
         "LeNet-300-100, weights 42x": (weights(plain, 42), 1.48),
@@ -292,7 +291,6 @@ def lines(device: str, quick: bool) -> dict[str, tuple[dict[str, Any], float]]:
 
 def fit_record(data: Data, threads: int, n_pixels: int | None = None, **params: Any) -> Any:
     """Fit a record line; where it has a number of pixels, choose those first, by pruning."""
-    params["fine_tune_epochs"] = 2 * params["estimator"].max_epochs
     X, y, X_test, y_test = data
     if n_pixels is None:
         return fit(data, threads, **params)
