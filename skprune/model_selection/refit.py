@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
 
-__all__ = ["pareto_front", "sparsest_within"]
+__all__ = ["mean_score", "pareto_front", "sparsest_within"]
 
 
 def sparsest_within(
     scoring: str = "score",
     *,
-    n_std_err: float = 1.0,
+    n_std_err: float | None = None,
     tolerance: float | None = None,
     cost: str = "macs",
 ) -> "SparsestWithin":
@@ -24,9 +26,9 @@ def sparsest_within(
     ----------
     scoring : str, default="score"
         Name of the metric that has to stay good.
-    n_std_err : float, default=1.0
+    n_std_err : float, default=None
         How many standard errors (of the best candidate's mean over the folds) a candidate may be
-        below the best.
+        below the best; 1 if neither this nor `tolerance` is given.
     tolerance : float, default=None
         How far it may be below, in the metric's own unit, in place of standard errors.
     cost : str, default="macs"
@@ -38,6 +40,11 @@ def sparsest_within(
     -------
     rule : callable
         Maps ``cv_results_`` to an index. It can be pickled.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `n_std_err` or `tolerance` is negative, or both are given.
 
     Notes
     -----
@@ -63,13 +70,27 @@ def sparsest_within(
     >>> sparsest_within("accuracy")(results)
     1
     """
+    for name, slack in {"n_std_err": n_std_err, "tolerance": tolerance}.items():
+        if slack is not None and not (isinstance(slack, Real) and slack >= 0):
+            raise InvalidParameterError(
+                f"{name} of sparsest_within must be 0 or more, or None; got {slack!r}."
+            )
+    if n_std_err is not None and tolerance is not None:
+        raise InvalidParameterError(
+            f"sparsest_within takes n_std_err={n_std_err} or tolerance={tolerance}, not both: each "
+            "says how far below the best a candidate may be."
+        )
+    if n_std_err is None and tolerance is None:
+        n_std_err = 1.0
     return SparsestWithin(scoring, n_std_err, tolerance, cost)
 
 
 class SparsestWithin:
     """The rule that :func:`sparsest_within` makes."""
 
-    def __init__(self, scoring: str, n_std_err: float, tolerance: float | None, cost: str) -> None:
+    def __init__(
+        self, scoring: str, n_std_err: float | None, tolerance: float | None, cost: str
+    ) -> None:
         self.scoring = scoring
         self.n_std_err = n_std_err
         self.tolerance = tolerance
@@ -101,15 +122,35 @@ class SparsestWithin:
         if np.isnan(score).all():
             raise ValueError(f"Every candidate's {self.scoring!r} is NaN: there is none to choose.")
         best = int(np.nanargmax(score))
-        slack = self.tolerance
-        if slack is None:
+        if self.n_std_err is None:
+            slack = self.tolerance
+        else:
             slack = self.n_std_err * _standard_error(cv_results, self.scoring, best)
         good = np.flatnonzero(score >= score[best] - slack)
         # Of equally cheap ones, the better; of equally good ones, the first.
         return int(max(good, key=lambda i: (cost[i], score[i])))
 
 
-def _mean(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
+def mean_score(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
+    """Give the mean score of each candidate.
+
+    Parameters
+    ----------
+    cv_results : mapping of str to array
+        ``cv_results_`` of a search.
+    metric : str
+        Name of the metric.
+
+    Returns
+    -------
+    score : ndarray of shape (n_candidates,)
+        The means over the folds.
+
+    Raises
+    ------
+    ValueError
+        If the search has no such metric.
+    """
     key = f"mean_test_{metric}"
     if key not in cv_results:
         known = [
@@ -124,7 +165,7 @@ def _mean(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
 
 def _score(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
     """Give the means of the candidates that can be compared, and NaN for the others."""
-    score = _mean(cv_results, metric)
+    score = mean_score(cv_results, metric)
     if "iter" in cv_results:  # the rounds of a halving search, each with more resources
         iteration = np.asarray(cv_results["iter"])
         score = np.where(iteration == iteration.max(), score, np.nan)
@@ -137,7 +178,7 @@ def _cost(cv_results: Mapping[str, Any], name: str) -> np.ndarray:
         column: Any = np.ma.asarray(cv_results[parameters[0]])
         cost = column.astype(float).filled(np.nan)
     else:
-        cost = _mean(cv_results, name)
+        cost = mean_score(cv_results, name)
     return np.where(np.isnan(cost), -np.inf, cost)  # what is not known is not cheap
 
 

@@ -85,6 +85,29 @@ def test_an_unknown_metric_is_named(options, message):
         sparsest_within(**options)(table([0.9], [-1]))
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerance": -0.1}, r"tolerance of sparsest_within must be 0 or more, .* got -0\.1"),
+        ({"tolerance": float("nan")}, "tolerance .* got nan"),
+        ({"tolerance": "0.1"}, "tolerance .* got '0.1'"),
+        ({"n_std_err": -1}, "n_std_err of sparsest_within must be 0 or more, .* got -1"),
+        ({"n_std_err": 3, "tolerance": 0.1}, "n_std_err=3 or tolerance=0.1, not both"),
+        ({"n_std_err": 1.0, "tolerance": 0.0}, "n_std_err=1.0 or tolerance=0.0, not both"),
+    ],
+)
+def test_how_far_below_the_best_is_told_once_and_not_negative(options, message):
+    with pytest.raises(ValueError, match=message):
+        sparsest_within("accuracy", **options)
+
+
+def test_a_rule_says_what_it_allows():
+    assert repr(sparsest_within()) == "sparsest_within('score', n_std_err=1.0, cost='macs')"
+    assert repr(sparsest_within("f1", n_std_err=0)) == (
+        "sparsest_within('f1', n_std_err=0, cost='macs')"
+    )
+
+
 def test_no_score_at_all():
     with pytest.raises(ValueError, match="Every candidate's 'accuracy' is NaN"):
         sparsest_within("accuracy")(table([np.nan, np.nan], [-1, -2]))
