@@ -1,6 +1,7 @@
 """A path of sparsities from one dense training."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from itertools import pairwise
 from numbers import Integral, Real
@@ -16,14 +17,28 @@ from skprune.estimators.run import Dense, PruningRun
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.structures import STRUCTURES, Structure
+from skprune.training.nets import copy_net, is_fitted_net
+from skprune.training.stage import Interrupted
 
-__all__ = ["PATHS", "Branch", "PruningPath", "branches_of", "check_path", "pruning_path", "walk"]
+__all__ = [
+    "PATHS",
+    "Branch",
+    "PruningPath",
+    "branches_of",
+    "check_path",
+    "interruptible",
+    "pruning_path",
+    "walk",
+]
 
 # How a network gets from one sparsity to the next.
 PATHS = ("restart", "chained")
 
 # Densities between which a number of sparsities is spread.
 _DENSEST, _SPARSEST = 0.5, 0.02
+
+# Beyond these digits sparsities are not told apart.
+_MOST_DIGITS = 12
 
 
 class Branch(NamedTuple):
@@ -71,21 +86,24 @@ def pruning_path(
     Parameters
     ----------
     estimator : PrunedClassifier or PrunedRegressor
-        What is fitted; its own `sparsity` does not count. It stays as it is.
+        What is fitted; its own `sparsity` does not count. It stays as it is. A net in it that has
+        weights of its own is not trained before it is pruned, as in a fit.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
         Inputs.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
     sparsities : int or sequence of float, default=8
         The sparsities, in any order; a number stands for so many whose densities fall evenly, by
-        ratio and to two digits, from 0.5 to 0.02, or to the smallest that leaves each layer an
-        element. A structure that fixes the sparsity, such as N:M, stands for its own.
+        ratio and to two digits (more where two would be equal), from 0.5 to 0.02, or to the
+        smallest that leaves each layer an element. A structure that fixes the sparsity, such as
+        N:M, stands for its own.
     strategies : str, Strategy, or list of these, default=None
         Strategies that share the dense network; the estimator's own if None.
     path : {"restart", "chained"}, default="restart"
         With ``"restart"`` each sparsity starts from the dense network, and each estimator is the
         one that a fit of its own would give. With ``"chained"`` each starts from the one before,
-        and trains for a share of the epochs; see :class:`~skprune.PrunedClassifierCV`.
+        and trains for a share of the fine-tuning epochs; see
+        :class:`~skprune.PrunedClassifierCV`.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows in the loss.
 
@@ -100,6 +118,8 @@ def pruning_path(
         If a sparsity is out of range or stands twice, or a name is unknown.
     UnreachableSparsityError
         If a sparsity that was asked for would empty a layer; before any training.
+    KeyboardInterrupt
+        If Ctrl-C ended a training.
 
     Examples
     --------
@@ -112,9 +132,19 @@ def pruning_path(
     """
     check_path(path)
     chosen = [estimator.strategy] if strategies is None else strategies
-    branches = branches_of(clone(estimator), X, y, sample_weight, chosen, sparsities)
-    dense, *estimators = walk(estimator, X, y, sample_weight, branches, path)
+    branches = branches_of(_unfitted(estimator), X, y, sample_weight, chosen, sparsities)
+    with interruptible():
+        dense, *estimators = walk(estimator, X, y, sample_weight, branches, path)
     return PruningPath(estimators, dense)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Tell of Ctrl-C as Python does: half a path is of no use."""
+    try:
+        yield
+    except Interrupted as error:
+        raise KeyboardInterrupt(f"Interrupted while {error}.") from error
 
 
 def check_path(path: str) -> None:
@@ -156,7 +186,8 @@ def branches_of(
     names = list(strategies) if isinstance(strategies, (list, tuple)) else [strategies]
     if not names:
         raise InvalidParameterError("strategies is empty: there is nothing to choose from.")
-    asked = None if isinstance(sparsities, Integral) else _checked(sparsities)
+    counted = isinstance(sparsities, Integral) and not isinstance(sparsities, bool)
+    asked = None if counted else _checked(sparsities)
     resolved = _resolved(names)
     dense, _ = estimator._prepare(X, y, sample_weight, at_init=_any_at_init(resolved))
     branches = []
@@ -199,9 +230,10 @@ def walk(
     Yields
     ------
     fitted : BasePruned
-        The fitted estimators: first that of the dense network, then branch by branch.
+        The fitted estimators: first that of the dense network, then branch by branch. No two of
+        them have a parameter in common that can be changed.
     """
-    first = clone(estimator)
+    first = _unfitted(estimator)
     resolved = _resolved([branch.strategy for branch in branches])
     at_init = _any_at_init(resolved)
     dense, target = first._prepare(X, y, sample_weight, at_init=at_init)
@@ -211,7 +243,8 @@ def walk(
     dense.train(first.memory)
 
     def fitted(run: PruningRun, **params: Any) -> BasePruned:
-        result = copy(first).set_params(**params)
+        result = copy(first).set_params(**_unfitted(estimator).get_params(deep=False))
+        result.set_params(**params)
         result._take_over(run, target)
         return result
 
@@ -223,11 +256,19 @@ def walk(
             if path == "restart" and number > 0:
                 run = _run(first, start.copy(), strategy)
             epochs = run.epochs(first.fine_tune_epochs)
-            if path == "chained":
-                epochs = _chained(epochs, run.elements.sparsity, sparsity)
+            if path == "chained" and not strategy.recovery.starts_over:
+                epochs = _chained(run, epochs, sparsity, first=number == 0)
             run.prune(run.target(sparsity), epochs, first._progress)
             point = run if path == "restart" else run.copy()
             yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
+
+
+def _unfitted(estimator: BasePruned) -> BasePruned:
+    """Copy an estimator as ``clone`` does, and the weights that its net came with as well."""
+    copied = clone(estimator)
+    if isinstance(estimator.estimator, estimator._nets) and is_fitted_net(estimator.estimator):
+        copied.estimator = copy_net(estimator.estimator)
+    return copied
 
 
 def _resolved(strategies: Sequence[Any]) -> list[ResolvedStrategy]:
@@ -243,13 +284,17 @@ def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> Pru
     return PruningRun(dense, strategy, structure, estimator.protect or (), only_named=False)
 
 
-def _chained(epochs: int, before: float, after: float) -> int:
-    """Say how many of the epochs of a restart a step of a chain trains for.
+def _chained(run: PruningRun, epochs: int, sparsity: float, *, first: bool) -> int:
+    """Say how many of the epochs of a restart a link of a chain trains for.
 
-    The share that it removes of what is left: the network has been trained at the sparsity before.
+    Of those of the fine-tuning, the share that it removes of what is left: the network has been
+    trained at the sparsity before. Where pruning comes before the training, the first link has
+    all of the latter.
     """
-    share = (after - before) / (1 - before)
-    return min(max(1, round(epochs * share)), epochs)
+    training = run.dense.trainer.net.max_epochs if run.strategy.start == "init" else 0
+    epochs -= training
+    share = (sparsity - run.elements.sparsity) / (1 - run.elements.sparsity)
+    return min(max(1, round(epochs * share)), epochs) + (training if first else 0)
 
 
 def _checked(sparsities: Any) -> list[float]:
@@ -274,15 +319,24 @@ def _spread(n_sparsities: int, least_density: float) -> list[float]:
     """Spread sparsities so that the densities fall by the same ratio, as far as they can."""
     if n_sparsities < 1:
         raise InvalidParameterError(f"sparsities must be 1 or more; got {n_sparsities}.")
-    densest, sparsest = max(_DENSEST, least_density), max(_SPARSEST, least_density)
+    sparsest = max(_SPARSEST, least_density)
     if n_sparsities == 1:
         return [1 - sparsest]
+    # Where half of a small network cannot go, half of the way that there is.
+    densest = _DENSEST if sparsest < _DENSEST else sparsest**0.5
     ratio = sparsest / densest
     densities = [densest * ratio ** (i / (n_sparsities - 1)) for i in range(n_sparsities)]
-    return sorted({round(1 - _rounded(density, least_density), 12) for density in densities})
+    for digits in range(2, _MOST_DIGITS):
+        rounded = {round(1 - _rounded(d, digits, least_density), _MOST_DIGITS) for d in densities}
+        if len(rounded) == n_sparsities:
+            return sorted(rounded)
+    raise InvalidParameterError(
+        f"There are no {n_sparsities} sparsities between {1 - densest:.6g} and "
+        f"{1 - sparsest:.6g} that differ, and sparsities={n_sparsities} asks for so many."
+    )
 
 
-def _rounded(density: float, least: float) -> float:
-    """Round to two digits, which read more easily, where that leaves enough."""
-    rounded = float(f"{density:.2g}")
+def _rounded(density: float, digits: int, least: float) -> float:
+    """Round to a few digits, which read more easily, where that leaves enough."""
+    rounded = float(f"{density:.{digits}g}")
     return rounded if rounded >= least else density

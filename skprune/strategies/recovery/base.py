@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from skprune.components import Component
 from skprune.training.distillation import Lesson
@@ -49,7 +49,16 @@ class Trainer(Protocol):
 
 
 class Recovery(Component, ABC):
-    """Restores the accuracy after a pruning step."""
+    """Restores the accuracy after a pruning step.
+
+    Attributes
+    ----------
+    starts_over : bool
+        Whether what the network has learned before a step is thrown away after it, so that each
+        step needs a whole training.
+    """
+
+    starts_over: ClassVar[bool] = False
 
     def default_epochs(self, max_epochs: int, n_steps: int) -> int:
         """Say how many epochs of training it takes, where the user does not say.

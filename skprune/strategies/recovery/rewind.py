@@ -55,6 +55,8 @@ class Rewind(Recovery):
                                        schedule='iterative'))
     """
 
+    starts_over: ClassVar[bool] = True
+
     _parameter_constraints: ClassVar[dict] = {
         "epoch": [Interval(Integral, 0, None, closed="left")],
         "lr": [None, Interval(Real, 0, None, closed="neither")],
