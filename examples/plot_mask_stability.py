@@ -39,7 +39,7 @@ search = PrunedClassifierCV(
 for strategy, stability in search.stability_.items():
     print(f"{strategy}:")
     for row in zip(
-        search.sparsities_,
+        stability["sparsity"],
         stability["mask"],
         stability["churn"],
         stability["churn_between_folds"],

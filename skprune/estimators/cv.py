@@ -1,15 +1,16 @@
 """What the cross-validated classifier and regressor share: judge a path, choose, refit."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import combinations
-from numbers import Integral
+from numbers import Integral, Number
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, Self
 from warnings import warn
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.base import clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, indexable
@@ -23,11 +24,10 @@ from skprune._sklearn import (
     safe_indexing,
 )
 from skprune.estimators.base import BasePruned, as_it_was_on_error
-from skprune.estimators.path import PATHS, Branch, branches_of, walk
-from skprune.model_selection.refit import sparsest_within
+from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, walk
+from skprune.model_selection.refit import mean_score, sparsest_within
 from skprune.model_selection.stability import mask_stability, prediction_churn, recall_change
 from skprune.strategies.strategy import Strategy
-from skprune.training.stage import Interrupted
 
 __all__ = ["BasePrunedCV"]
 
@@ -47,7 +47,7 @@ class BasePrunedCV(BasePruned):
         "sparsities": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "path": [StrOptions(set(PATHS))],
         "cv": ["cv_object"],
-        "scoring": [None, str, callable, list, tuple, dict],
+        "scoring": [None, str, callable, list, tuple, set, dict],
         "selection": [StrOptions({"best", "one_std_err"}), callable],
         "n_jobs": [Integral, None],
     }
@@ -97,14 +97,15 @@ class BasePrunedCV(BasePruned):
 
     def _judge(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
         plain = self._estimator()
-        branches = branches_of(clone(plain), X, y, sample_weight, self.strategies, self.sparsities)
-        names = [_name(branch.strategy) for branch in branches]
-        for number, name in enumerate(names):
-            if name in names[:number]:
-                raise InvalidParameterError(f"strategies has {name} twice.")
-        scorer = check_scoring(plain, self.scoring)
+        # What is wrong with the data is told in the name of this class.
+        branches = branches_of(self, X, y, sample_weight, self.strategies, self.sparsities)
+        names = _names(branches)
+        # A set has no order, and one of its metrics decides: the first by name.
+        scoring = sorted(self.scoring) if isinstance(self.scoring, set) else self.scoring
+        scorer = check_scoring(plain, scoring)
+        X, y, sample_weight, groups = _indexable(X, y, sample_weight, groups)
         splits = self._splits(X, y, groups)
-        try:
+        with interruptible():
             folds = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
                 delayed(_judge_fold)(
                     plain, X, y, sample_weight, train, test, branches, self.path, scorer
@@ -112,15 +113,15 @@ class BasePrunedCV(BasePruned):
                 for train, test in splits
             )
             results = _cv_results(branches, folds)
-            metric = next(iter(folds[0].points[0].scores))
+            metric = self._own_metric() or next(iter(folds[0].dense.scores))
             index = self._choose(results, metric)
+            owners = [branch for branch in branches for _ in branch.sparsities]
             began = perf_counter()
-            self._refit(plain, X, y, sample_weight, branches, results["params"][index])
-        except Interrupted as error:
-            raise KeyboardInterrupt(f"Interrupted while {error}.") from error
+            self._refit(plain, X, y, sample_weight, owners[index], results["params"][index])
         n_points = [len(branch.sparsities) for branch in branches]
         self.refit_time_ = perf_counter() - began
         self.cv_results_ = results
+        self.metric_ = metric
         self.best_index_ = index
         self.best_params_ = results["params"][index]
         self.best_score_ = float(results[f"mean_test_{metric}"][index])
@@ -133,9 +134,13 @@ class BasePrunedCV(BasePruned):
         }
         self.dense_fit_times_ = np.array([fold.dense.fit_time for fold in folds])
         points = np.split(np.arange(sum(n_points)), np.cumsum(n_points)[:-1])
+        classes = getattr(self, "classes_", None)
         self.stability_ = {
-            name: _stability(y, splits, folds, mine, getattr(self, "classes_", None))
-            for name, mine in zip(names, points, strict=True)
+            name: {
+                "sparsity": np.array(branch.sparsities),
+                **_stability(y, splits, folds, mine, classes),
+            }
+            for name, branch, mine in zip(names, branches, points, strict=True)
         }
 
     def _estimator(self) -> BasePruned:
@@ -150,25 +155,34 @@ class BasePrunedCV(BasePruned):
 
     def _splits(self, X: Any, y: Any, groups: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         first = next(iter(X.values())) if isinstance(X, Mapping) else X
-        first, y, groups = indexable(first, y, groups)
         cv = check_cv(self.cv, y, classifier=is_classifier(self))
-        splits = list(cv.split(first, y, groups))
+        splits = [
+            (_as_indices(train), _as_indices(test)) for train, test in cv.split(first, y, groups)
+        ]
         labels = np.asarray(y)
         if is_classifier(self) and (labels.ndim == 1 or labels.shape[1] == 1):
             classes = np.unique(labels)
             for number, (train, _) in enumerate(splits):
-                absent = np.setdiff1d(classes, labels[train])
-                if len(absent):
+                absent = np.setdiff1d(classes, labels[train]).tolist()
+                if absent:
+                    n_rows = int((labels == absent[0]).sum())
                     raise ValueError(
-                        f"Fold {number} trains without class {absent[0]!r}, which has "
-                        f"{int((labels == absent[0]).sum())} rows. Use fewer folds, or a "
+                        f"Fold {number} trains without class {absent[0]!r}, which has {n_rows} "
+                        f"row{'' if n_rows == 1 else 's'}. Use fewer folds, or a "
                         "StratifiedKFold that shuffles."
                     )
         return splits
 
+    def _own_metric(self) -> str | None:
+        """Name the metric of a rule that says which it judges by, as sparsest_within does."""
+        metric = getattr(self.selection, "scoring", None)
+        return metric if isinstance(metric, str) else None
+
     def _choose(self, results: Mapping[str, Any], metric: str) -> int:
-        mean = results[f"mean_test_{metric}"]
+        mean = mean_score(results, metric)
         failed = np.flatnonzero(np.isnan(mean))
+        if callable(self.selection) and self._own_metric() is None:
+            failed = failed[:0]  # what such a function looks at is not known
         if len(failed) == len(mean):
             raise ValueError(
                 f"The score {metric!r} is NaN at every sparsity: there is nothing to choose from."
@@ -201,11 +215,10 @@ class BasePrunedCV(BasePruned):
         X: Any,
         y: Any,
         sample_weight: Any,
-        branches: Sequence[Branch],
+        branch: Branch,
         chosen: Mapping[str, Any],
     ) -> None:
-        """Fit what was chosen on all the data, and take over what it learned."""
-        (branch,) = (b for b in branches if _name(b.strategy) == _name(chosen["strategy"]))
+        """Fit what was chosen of a branch on all the data, and take over what it learned."""
         wanted = [s for s in branch.sparsities if s <= chosen["sparsity"]]
         if self.path == "restart":
             wanted = wanted[-1:]
@@ -261,14 +274,14 @@ def _judge_fold(
     began = perf_counter()
     for fitted in steps:
         done = perf_counter()
-        scores = scorer(fitted, X_test, y_test)
+        scores = _as_numbers(scorer(fitted, X_test, y_test))
         scored = perf_counter()
         mask = np.concatenate([mask.ravel() for mask in fitted.masks_.values()])
         points.append(
             _Point(
                 done - began,
                 scored - done,
-                dict(scores) if isinstance(scores, Mapping) else {"score": scores},
+                scores,
                 np.packbits(mask),
                 len(mask),
                 fitted.predict(X) if is_classifier(fitted) else None,
@@ -284,8 +297,45 @@ def _rows(X: Any, rows: np.ndarray) -> Any:
     return safe_indexing(X, rows)
 
 
-def _name(strategy: Any) -> str:
-    return strategy if isinstance(strategy, str) else repr(strategy)
+def _indexable(X: Any, *others: Any) -> list[Any]:
+    """Make rows of data accessible by their numbers."""
+    if not isinstance(X, Mapping):
+        return indexable(X, *others)
+    values = indexable(*X.values(), *others)
+    return [dict(zip(X, values, strict=False)), *values[len(X) :]]
+
+
+def _as_indices(rows: Any) -> np.ndarray:
+    """Give the numbers of rows; a splitter may yield a mask of them."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype == bool else rows
+
+
+def _as_numbers(scores: Any) -> dict[str, float]:
+    """Check what a scorer returned, by metric, as scikit-learn does in a search."""
+    by_metric = dict(scores) if isinstance(scores, Mapping) else {"score": scores}
+    for metric, score in by_metric.items():
+        with suppress(AttributeError, TypeError, ValueError):
+            by_metric[metric] = score.item()
+        if not isinstance(by_metric[metric], Number):
+            raise ValueError(
+                f"scoring must return a number; for {metric!r} it returned {score!r}, a "
+                f"{type(score).__name__}."
+            )
+    return by_metric
+
+
+def _names(branches: Sequence[Branch]) -> list[str]:
+    """Name the strategies; those that look the same, such as by their teachers, get a number."""
+    strategies = [branch.strategy for branch in branches]
+    texts = [s if isinstance(s, str) else repr(s) for s in strategies]
+    names: list[str] = []
+    for number, text in enumerate(texts):
+        if strategies[number] in strategies[:number]:
+            raise InvalidParameterError(f"strategies has {text} twice.")
+        before = texts[:number].count(text)
+        names.append(f"{text} ({before + 1})" if before else text)
+    return names
 
 
 def _cv_results(branches: Sequence[Branch], folds: Sequence[_Fold]) -> dict[str, Any]:

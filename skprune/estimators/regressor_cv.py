@@ -25,13 +25,14 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
     ----------
     estimator : NeuralNetRegressor, default=None
         The skorch net to train and prune; see :class:`~skprune.PrunedRegressor`. One that is
-        trained has seen all the rows, so that its scores are too good.
+        trained is not trained again before it is pruned, and has seen all the rows, so that its
+        scores are too good.
     strategies : str, Strategy, or list of these, default="magnitude"
         The strategies to choose from; they share one dense network a fold.
     sparsities : int or sequence of float, default=8
         The sparsities to choose from, in any order. A number stands for so many whose densities
         fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
-        element.
+        element; of each strategy, whose allocation may have less to remove.
     structure : str or Structure, default="weight"
         What is removed together; see :class:`~skprune.PrunedRegressor`.
     path : {"restart", "chained"}, default="restart"
@@ -39,13 +40,14 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         a ``GridSearchCV`` over a :class:`~skprune.PrunedRegressor` fits, score for score. With
         ``"chained"`` each starts from the one before, and trains for as large a share of
         `fine_tune_epochs` as it removes of what is left: cheaper, and better where much is
-        removed, since the network has been through all the sparsities before. What is chosen is
-        then fitted in the same way.
+        removed, since the network has been through all the sparsities before. A strategy that
+        prunes before training trains in full at its first sparsity; one that rewinds, at each.
+        What is chosen is then fitted in the same way.
     cv : int, cross-validation splitter or iterable, default=None
         How the data are split: 5 folds if None.
-    scoring : str, callable, list, tuple or dict, default=None
-        What is measured; the estimator's own ``score`` if None. Of several metrics, the first
-        decides.
+    scoring : str, callable, list, tuple, set or dict, default=None
+        What is measured; the estimator's own ``score`` if None. Of several metrics, the one that
+        `selection` has as its ``scoring`` decides, or else the first (of a set, by name).
     selection : {"best", "one_std_err"} or callable, default="one_std_err"
         How the choice is made: the best mean score; or the greatest sparsity whose mean score is
         within one standard error of the best; or a function from ``cv_results_`` to an index, such
@@ -74,6 +76,8 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         Which candidate was chosen.
     best_params_ : dict
         Its strategy and sparsity, as they were given.
+    metric_ : str
+        Name of the metric that decided (``"score"`` if there is one).
     best_score_ : float
         Its mean score.
     strategy_ : str or Strategy
@@ -91,8 +95,9 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
     refit_time_ : float
         Seconds that the last fit, of what was chosen, took.
     stability_ : dict of str to dict of str to ndarray
-        By strategy, for each of its sparsities: ``"mask"``, the stability of the masks over the
-        folds, with ``"mask_lower"`` and ``"mask_upper"``, its confidence interval.
+        By strategy (those that look the same are numbered): ``"sparsity"``, its sparsities; for
+        each of them ``"mask"``, the stability of the masks over the folds, with ``"mask_lower"``
+        and ``"mask_upper"``, its confidence interval.
     net_, module_, masks_, report_, history_, n_features_in_, feature_names_in_
         As in :class:`~skprune.PrunedRegressor`, of the network that was fitted on all the data.
 

@@ -15,6 +15,7 @@ __all__ = [
     "group_labels",
     "last_rounds",
     "metric_of",
+    "refit_metric",
     "search_in",
     "sparsities_of",
     "split_scores",
@@ -56,8 +57,30 @@ def search_in(estimator: Any, attribute: str = "cv_results_") -> Any:
     return estimator
 
 
+def refit_metric(search: Any) -> str | None:
+    """Name the metric by which a search chose; None where it does not say.
+
+    Parameters
+    ----------
+    search : object
+        A fitted search: skprune's, which keeps the name, or another, whose ``refit`` may be the
+        name of a metric, or a rule that has one as ``scoring``.
+
+    Returns
+    -------
+    metric : str or None
+        The name.
+    """
+    refit = getattr(search, "refit", None)
+    metric = getattr(search, "metric_", getattr(refit, "scoring", refit))
+    return metric if isinstance(metric, str) else None
+
+
 def metric_of(
-    cv_results: Mapping[str, Any], scoring: str | None, refit: Any = None, cost: str | None = None
+    cv_results: Mapping[str, Any],
+    scoring: str | None,
+    refit: str | None = None,
+    cost: str | None = None,
 ) -> str:
     """Name the metric to draw.
 
@@ -67,8 +90,8 @@ def metric_of(
         ``cv_results_`` of a search.
     scoring : str or None
         What the user named. If None, the one that the search refits by or the one that is no cost.
-    refit : object, default=None
-        The search's parameter: the name of a metric, or a rule that has one as ``scoring``.
+    refit : str, default=None
+        The metric that the search refits by.
     cost : str, default=None
         A metric that is not meant, besides those that skprune's scorers measure.
 
@@ -85,8 +108,7 @@ def metric_of(
     known = [key.removeprefix("mean_test_") for key in cv_results if key.startswith("mean_test_")]
     listed = ", ".join(map(repr, known))
     if scoring is None:
-        refit = getattr(refit, "scoring", refit)
-        if isinstance(refit, str) and refit in known:
+        if refit in known:
             return refit
         scores = [name for name in known if name not in {*SCORERS, cost}]
         if len(scores) != 1:
@@ -173,9 +195,9 @@ def last_rounds(cv_results: Mapping[str, Any]) -> dict[str, Any]:
     if "iter" not in table:
         return table
     parameters = _parameters(table)
-    last: dict[tuple[str, ...], int] = {}
+    last: dict[tuple[Any, ...], int] = {}
     for row in np.argsort(table["iter"], kind="stable"):
-        last[tuple(_in_full(table[key][row]) for key in parameters)] = row
+        last[tuple(_identity(table[key][row]) for key in parameters)] = row
     return {key: [column[row] for row in sorted(last.values())] for key, column in table.items()}
 
 
@@ -194,7 +216,8 @@ def group_labels(cv_results: Mapping[str, Any], by: str | Sequence[str] | None =
     -------
     labels : list of str
         One for each candidate: the strategy, and the values of the other parameters. Equal where
-        the candidates are on one line, different where they are not.
+        the candidates are on one line, different where they are not, such as strategies that look
+        the same and have different teachers.
 
     Raises
     ------
@@ -203,18 +226,18 @@ def group_labels(cv_results: Mapping[str, Any], by: str | Sequence[str] | None =
     """
     parameters = [key for key in _parameters(cv_results) if not key.endswith("sparsity")]
     if by is None:
-        chosen = [key for key in parameters if len({_in_full(v) for v in cv_results[key]}) > 1]
+        chosen = [key for key in parameters if len({_identity(v) for v in cv_results[key]}) > 1]
         chosen = chosen or [key for key in parameters if key.endswith("strategy")]
     else:
         chosen = [_parameter(name, parameters) for name in ([by] if isinstance(by, str) else by)]
     n_candidates = max(len(column) for column in cv_results.values())
     rows = [[cv_results[key][row] for key in chosen] for row in range(n_candidates)]
-    labels: dict[tuple[str, ...], str] = {}
+    labels: dict[tuple[Any, ...], str] = {}
     for row in rows:
-        line = tuple(map(_in_full, row))
+        line = tuple(map(_identity, row))
         if line not in labels:
             labels[line] = _other_than(_label(chosen, row), set(labels.values()))
-    return [labels[tuple(map(_in_full, row))] for row in rows]
+    return [labels[tuple(map(_identity, row))] for row in rows]
 
 
 def _parameters(cv_results: Mapping[str, Any]) -> list[str]:
@@ -243,6 +266,11 @@ def _label(parameters: list[str], values: list[Any]) -> str:
         if value is not np.ma.masked:
             parts.append(_in_short(value) if name == "strategy" else f"{name}={_in_short(value)}")
     return ", ".join(parts) or "pruned"
+
+
+def _identity(value: Any) -> Any:
+    """Tell values apart: by their text, which estimators of different fits have in common."""
+    return id(value) if hasattr(value, "get_params") else _in_full(value)
 
 
 def _in_short(value: Any) -> str:

@@ -9,6 +9,7 @@ from skprune.inspection._cv_results import (
     group_labels,
     last_rounds,
     metric_of,
+    refit_metric,
     search_in,
     sparsities_of,
 )
@@ -127,8 +128,8 @@ class ParetoDisplay:
             A fitted ``PrunedClassifierCV`` or ``PrunedRegressorCV``, a search of scikit-learn, or a
             ``Pipeline`` that ends in one.
         scoring : str, default=None
-            Name of the metric that is to be good; None is the one that the search refits by, or the
-            only one beside costs.
+            Name of the metric that is to be good; None is the one that decided in the search,
+            or the only one beside costs.
         cost : str, default="macs"
             Name of the metric that is to be cheap; see :meth:`from_cv_results`.
         by : str or sequence of str, default=None
@@ -151,7 +152,7 @@ class ParetoDisplay:
         search = search_in(estimator)
         return cls.from_cv_results(
             search.cv_results_,
-            scoring=metric_of(search.cv_results_, scoring, getattr(search, "refit", None), cost),
+            scoring=metric_of(search.cv_results_, scoring, refit_metric(search), cost),
             cost=cost,
             by=by,
             best_index=getattr(search, "best_index_", None),

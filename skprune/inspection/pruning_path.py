@@ -9,6 +9,7 @@ from skprune.inspection._cv_results import (
     group_labels,
     last_rounds,
     metric_of,
+    refit_metric,
     search_in,
     sparsities_of,
     split_scores,
@@ -115,7 +116,7 @@ class PruningPathDisplay:
             A fitted ``PrunedClassifierCV`` or ``PrunedRegressorCV``, a search of scikit-learn over
             ``sparsity`` (and ``strategy`` and others), or a ``Pipeline`` that ends in one.
         scoring : str, default=None
-            Name of the metric; None is the one that the search refits by, or the only one beside
+            Name of the metric; None is the one that decided in the search, or the only one beside
             costs.
         by : str or sequence of str, default=None
             Parameters that have a line for each value; see :meth:`from_cv_results`.
@@ -137,7 +138,7 @@ class PruningPathDisplay:
             If the search varies no sparsity, or has no such metric.
         """
         search = search_in(estimator)
-        scoring = metric_of(search.cv_results_, scoring, getattr(search, "refit", None))
+        scoring = metric_of(search.cv_results_, scoring, refit_metric(search))
         return cls.from_cv_results(
             search.cv_results_,
             scoring=scoring,

@@ -33,12 +33,11 @@ class StabilityDisplay:
 
     Parameters
     ----------
-    sparsities : array-like of shape (n_sparsities,)
-        The sparsities.
     stability : dict of str to dict of str to ndarray
-        By the strategy's name: ``"mask"``, ``"mask_lower"`` and ``"mask_upper"``, the stability of
-        the masks and its confidence interval, and ``"churn"``, each of shape (n_sparsities,); of a
-        classifier also ``"recall_change"`` of shape (n_sparsities, n_classes).
+        By the strategy's name: ``"sparsity"``; ``"mask"``, ``"mask_lower"`` and ``"mask_upper"``,
+        the stability of the masks and its confidence interval; and ``"churn"``, each of shape
+        (n_sparsities,); of a classifier also ``"recall_change"`` of shape (n_sparsities,
+        n_classes).
     classes : sequence of length n_classes, default=None
         Names of the classes.
 
@@ -64,13 +63,14 @@ class StabilityDisplay:
     >>> from skprune.inspection import StabilityDisplay
     >>> stability = {
     ...     "magnitude": {
+    ...         "sparsity": [0.5, 0.9],
     ...         "mask": [0.7, 0.5],
     ...         "mask_lower": [0.6, 0.4],
     ...         "mask_upper": [0.8, 0.6],
     ...         "churn": [0.01, 0.05],
     ...     }
     ... }
-    >>> display = StabilityDisplay(sparsities=[0.5, 0.9], stability=stability)
+    >>> display = StabilityDisplay(stability=stability)
     >>> display.plot().ax_.get_xlabel()
     'Sparsity'
     """
@@ -81,11 +81,9 @@ class StabilityDisplay:
     def __init__(
         self,
         *,
-        sparsities: Any,
         stability: Mapping[str, Mapping[str, Any]],
         classes: Any = None,
     ) -> None:
-        self.sparsities = sparsities
         self.stability = stability
         self.classes = classes
 
@@ -117,7 +115,6 @@ class StabilityDisplay:
         """
         search = search_in(estimator, "stability_")
         return cls(
-            sparsities=search.sparsities_,
             stability=search.stability_,
             classes=getattr(search, "classes_", None),
         ).plot(ax, kind=kind)
@@ -156,43 +153,45 @@ class StabilityDisplay:
             )
         ax = axes_for(ax, self)
         self.ax_, self.figure_ = ax, ax.figure
-        order = np.argsort(self.sparsities)
-        x = np.asarray(self.sparsities, dtype=float)[order]
         title, lines = self._lines(kind)
         self.lines_, self.bands_ = {}, {}
-        for number, (label, y) in enumerate(lines.items()):
-            look = look_of(number)
-            self.lines_[label] = ax.plot(x, y[order], label=label, **look)[0]
+        for number, (label, (x, y)) in enumerate(lines.items()):
+            look, order = look_of(number), np.argsort(x)
+            self.lines_[label] = ax.plot(x[order], y[order], label=label, **look)[0]
             if kind == "mask":
                 lower, upper = (
                     np.asarray(self.stability[label][key], dtype=float)[order]
                     for key in ("mask_lower", "mask_upper")
                 )
                 self.bands_[label] = ax.fill_between(
-                    x, lower, upper, color=look["color"], alpha=0.25
+                    x[order], lower, upper, color=look["color"], alpha=0.25
                 )
         if kind != "churn":
             ax.axhline(0, color=foreground(), linestyle=":", linewidth=1)
-        use_sparsity_axis(ax, x)
+        use_sparsity_axis(ax, np.concatenate([x for x, _ in lines.values()]))
         worst = " (worst class)" if kind == "recall_change" and title is None else ""
         ax.set_ylabel(_KINDS[kind] + worst)
         add_legend(ax, title)
         return self
 
-    def _lines(self, kind: str) -> tuple[str | None, dict[str, np.ndarray]]:
+    def _lines(self, kind: str) -> tuple[str | None, dict[str, tuple[np.ndarray, np.ndarray]]]:
         """Give what each line shows, and a title for the legend where these are classes."""
         values = {
-            label: np.asarray(found[kind], dtype=float) for label, found in self.stability.items()
+            label: (
+                np.asarray(found["sparsity"], dtype=float),
+                np.asarray(found[kind], dtype=float),
+            )
+            for label, found in self.stability.items()
         }
         if kind != "recall_change":
             return None, values
         if len(values) > 1:
-            return None, {label: change.min(axis=1) for label, change in values.items()}
-        (change,) = values.values()
+            return None, {label: (x, change.min(axis=1)) for label, (x, change) in values.items()}
+        ((x, change),) = values.values()
         n_classes = change.shape[1]
         names = range(n_classes) if self.classes is None else self.classes
         losers = np.argsort(change.min(axis=0), kind="stable")[:_N_CLASSES]
         few = n_classes <= _N_CLASSES
         title = "class" if few else f"classes that lose most\n({_N_CLASSES} of {n_classes})"
         shown = sorted(losers) if few else losers
-        return title, {str(names[column]): change[:, column] for column in shown}
+        return title, {str(names[column]): (x, change[:, column]) for column in shown}

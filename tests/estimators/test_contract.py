@@ -10,7 +10,7 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skprune import PrunedClassifier, PrunedRegressor
+from skprune import PrunedClassifier, PrunedClassifierCV, PrunedRegressor, PrunedRegressorCV
 from tests.estimators.common import Perceptron, classifier_net, regressor_net
 
 # The default estimators as they are, and points of the space that differ in every axis. These have
@@ -34,6 +34,12 @@ VARIANTS = {
 WRAPPED = {
     "classifier": PrunedClassifier(classifier_net(module__hidden=32, max_epochs=20)),
     "regressor": PrunedRegressor(regressor_net(max_epochs=20), sparsity=0.9),
+    "classifier_cv": PrunedClassifierCV(
+        classifier_net(module__hidden=32, max_epochs=8, batch_size=32), sparsities=[0.5], cv=2
+    ),
+    "regressor_cv": PrunedRegressorCV(
+        regressor_net(max_epochs=8, batch_size=32), sparsities=[0.9], cv=2
+    ),
 }
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": (

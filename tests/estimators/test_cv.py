@@ -11,6 +11,8 @@ import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_regression
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -31,15 +33,18 @@ from skprune import (
     UnreachableSparsityError,
     pruning_path,
 )
+from skprune.estimators.path import branches_of
 from skprune.metrics import macs_scorer, sparsity_scorer
 from skprune.model_selection import mask_stability, prediction_churn, sparsest_within
-from skprune.strategies import FineTune
-from tests.estimators.common import blobs, classifier_net, net_for, regressor_net
+from skprune.network import MLP
+from skprune.strategies import Distill, FineTune
+from tests.estimators.common import Perceptron, blobs, classifier_net, net_for, regressor_net
 from tests.helpers import same_state, snapshot
 
 PLAIN = {"classifier": PrunedClassifier, "regressor": PrunedRegressor}
 CROSS_VALIDATED = {"classifier": PrunedClassifierCV, "regressor": PrunedRegressorCV}
 SPARSITIES = [0.3, 0.6, 0.9]
+SAME = Strategy()
 
 every_kind = pytest.mark.parametrize("kind", PLAIN)
 
@@ -166,6 +171,150 @@ def test_a_chain_of_one_is_a_fit_with_a_share_of_the_epochs() -> None:
     assert same_state(snapshot(chained.module_), snapshot(alone.module_))
 
 
+# How many epochs each network has had, of 4 of training and 5 of fine-tuning. Of the latter it is a
+# share, as above, unless each step throws away what was learned before.
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (Strategy(start="init"), [4 + 2, 4 + 2 + 2, 4 + 2 + 2 + 4]),
+        (Strategy(recovery="rewind"), [4 + 5, 4 + 5 + 5, 4 + 5 + 5 + 5]),
+        (Strategy(recovery="rewind", start="init"), [9, 9 + 9, 9 + 9 + 9]),
+    ],
+)
+def test_a_chain_from_early_weights_trains_them_in_full(
+    strategy: Strategy, expected: list[int]
+) -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(
+        classifier_net(max_epochs=4), strategy=strategy, fine_tune_epochs=5, random_state=0
+    )
+    path = pruning_path(plain, X, y, sparsities=SPARSITIES, path="chained")
+    assert [len(estimator.history_) for estimator in path.estimators] == expected
+    search = PrunedClassifierCV(
+        classifier_net(max_epochs=4),
+        strategies=strategy,
+        sparsities=SPARSITIES,
+        path="chained",
+        fine_tune_epochs=5,
+        selection=lambda _: 2,
+        cv=2,
+        random_state=0,
+    ).fit(X, y)
+    assert same_state(snapshot(search.module_), snapshot(path.estimators[-1].module_))
+
+
+def test_a_chain_that_rewinds_begins_with_the_fit() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(classifier_net(), strategy=Strategy(recovery="rewind"), random_state=0)
+    path = pruning_path(plain, X, y, sparsities=SPARSITIES, path="chained")
+    alone = clone(plain).set_params(sparsity=SPARSITIES[0]).fit(X, y)
+    assert same_state(snapshot(path.estimators[0].module_), snapshot(alone.module_))
+
+
+# A net with weights of its own.
+
+
+def net_with_weights(kind: str, came: str) -> tuple[Any, np.ndarray, np.ndarray]:
+    X, y = data_for(kind)
+    X = X.astype(np.float32)
+    n_outputs = 3 if kind == "classifier" else 1
+    net = net_for(kind, module__n_features=X.shape[1], module__n_outputs=n_outputs)
+    if came == "initialized":
+        return net.initialize(), X, y
+    net.fit(X, y if kind == "classifier" else y.reshape(-1, 1))
+    return FrozenEstimator(net) if came == "frozen" else net, X, y
+
+
+how_it_came = pytest.mark.parametrize("came", ["trained", "initialized", "frozen"])
+
+
+@every_kind
+@how_it_came
+@pytest.mark.parametrize("path", ["restart", "chained"])
+def test_a_path_prunes_the_weights_that_a_net_came_with(
+    kind: str, came: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, X, y = net_with_weights(kind, came)
+    params = {"fine_tune_epochs": 4, "random_state": 0}
+    alone = [PLAIN[kind](net, sparsity=s, **params).fit(X, y) for s in SPARSITIES]
+    stages = count_stages(monkeypatch)
+    found = pruning_path(PLAIN[kind](net, **params), X, y, sparsities=SPARSITIES, path=path)
+    assert "training the dense network" not in stages
+    own = {name: weight.detach() for name, weight in net.module_.named_parameters()}
+    for name, weight in found.dense.module_.named_parameters():
+        torch.testing.assert_close(weight, own[name], rtol=0, atol=0)
+    if path == "restart":
+        for one, other in zip(found.estimators, alone, strict=True):
+            assert same_state(snapshot(one.module_), snapshot(other.module_))
+
+
+@every_kind
+@how_it_came
+def test_a_search_prunes_the_weights_that_a_net_came_with(kind: str, came: str) -> None:
+    net, X, y = net_with_weights(kind, came)
+    params = {"fine_tune_epochs": 4, "random_state": 0}
+    folds = list(KFold(3, shuffle=True, random_state=0).split(X))
+    search = CROSS_VALIDATED[kind](
+        net, sparsities=SPARSITIES, selection=lambda _: 1, cv=folds, **params
+    ).fit(X, y)
+    for row, sparsity in enumerate(SPARSITIES):
+        for column, (train, test) in enumerate(folds):
+            alone = PLAIN[kind](net, sparsity=sparsity, **params).fit(X[train], y[train])
+            assert search.score_path_[row, column] == alone.score(X[test], y[test])
+    alone = PLAIN[kind](net, sparsity=SPARSITIES[1], **params).fit(X, y)
+    assert same_state(snapshot(search.module_), snapshot(alone.module_))
+
+
+def test_a_trained_net_cannot_be_pruned_before_training() -> None:
+    net, X, y = net_with_weights("classifier", "trained")
+    with pytest.raises(ValueError, match="start='init' prunes a network before it is trained"):
+        pruning_path(PrunedClassifier(net), X, y, strategies=["magnitude", "snip"])
+
+
+@pytest.mark.parametrize("came", ["trained", "not fitted"])
+def test_the_estimators_of_a_path_are_set_one_by_one(came: str) -> None:
+    net, X, y = net_with_weights("classifier", "trained")
+    net = net if came == "trained" else clone(net)
+    plain = PrunedClassifier(net, strategy=Strategy(), random_state=0)
+    (first, second), dense = pruning_path(plain, X, y, sparsities=[0.5, 0.8])
+    first.set_params(estimator__lr=0.7, strategy__importance="random")
+    for other in (dense, second, plain):
+        assert other.estimator.lr == 0.02
+        assert other.strategy.importance == "magnitude"
+
+
+def test_a_generator_is_the_same_for_each_estimator_of_a_path() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(classifier_net(), random_state=np.random.RandomState(0))
+    path = pruning_path(plain, X, y, sparsities=[0.5, 0.8])
+    for estimator in path.estimators:
+        alone = clone(estimator).fit(X, y)
+        assert same_state(snapshot(estimator.module_), snapshot(alone.module_))
+    assert plain.random_state.randint(1000) == np.random.RandomState(0).randint(1000)
+
+
+class Interrupts(Perceptron):
+    """As if Ctrl-C was pressed in the first training step."""
+
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise KeyboardInterrupt
+        return super().forward(X)
+
+
+def test_ctrl_c_ends_a_path_and_a_search() -> None:
+    X, y = blobs()
+    with pytest.raises(KeyboardInterrupt, match="Interrupted while training the dense network"):
+        pruning_path(PrunedClassifier(classifier_net(Interrupts)), X, y)
+    search = PrunedClassifierCV(classifier_net(Interrupts), cv=2)
+    with pytest.raises(KeyboardInterrupt, match="Interrupted while training the dense network"):
+        search.fit(X, y)
+    assert not hasattr(search, "net_")
+
+
+# How many sparsities there are.
+
+
 def test_a_number_of_sparsities_is_spread_by_density() -> None:
     X, y = blobs()
     plain = PrunedClassifier(classifier_net(module__hidden=64, max_epochs=0), fine_tune_epochs=0)
@@ -185,6 +334,32 @@ def test_a_number_of_sparsities_stays_within_what_can_be_reached() -> None:
     path = pruning_path(plain, X, y, sparsities=4)
     assert path.estimators[-1].sparsity == pytest.approx(1 - 1 / 8)
     assert path.estimators[-1].module_.hidden.out_features == 1
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+@pytest.mark.parametrize("hidden", [2, 3, 64])
+@pytest.mark.parametrize("n_sparsities", [1, 2, 8, 150, 500])
+def test_a_number_stands_for_so_many_sparsities(
+    structure: str, hidden: int, n_sparsities: int
+) -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(classifier_net(module__hidden=hidden), structure=structure)
+    (branch,) = branches_of(plain, X, y, None, "magnitude", n_sparsities)
+    assert len(set(branch.sparsities)) == n_sparsities
+    assert branch.sparsities == sorted(branch.sparsities)
+    largest = 1 - 1 / hidden if structure == "unit" else 1 - 2 / (hidden * (4 + 3))
+    assert branch.sparsities[-1] == pytest.approx(min(0.98, largest), abs=0.005)  # two digits
+    densities = 1 - np.array(branch.sparsities)
+    if n_sparsities > 2:  # evenly by ratio, but for the rounding to a few digits
+        ratios = densities[1:] / densities[:-1]
+        np.testing.assert_allclose(ratios, np.median(ratios), atol=0.05)
+
+
+def test_more_sparsities_than_there_are() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(classifier_net(module__hidden=1), structure="unit")
+    with pytest.raises(ValueError, match="no 8 sparsities between 0 and 0 that differ"):
+        pruning_path(plain, X, y)
 
 
 def test_a_structure_that_fixes_the_sparsity_has_a_path_of_one() -> None:
@@ -212,6 +387,7 @@ BAD_SPARSITIES = {
     "none": ([], "a list of one or more"),
     "words": (["half"], "number 0 is 'half'"),
     "nested": ([[0.5]], "a list of one or more"),
+    "yes": (True, "a number of them, or a list of one or more; got True"),
     "zero": (0, "must be 1 or more|must be an int in the range"),
 }
 
@@ -246,6 +422,7 @@ def test_what_cannot_be_reached_is_found_before_any_training(
         ({"strategies": ["random", "random"]}, "strategies has random twice"),
         ({"selection": "better"}, "selection"),
         ({"structure": "units"}, "Did you mean 'unit'"),
+        ({"strategies": [SAME, SAME]}, r"strategies has Strategy\(\) twice"),
         ({"scoring": "acuracy"}, "scoring"),
     ],
 )
@@ -381,6 +558,71 @@ def test_a_rule_of_the_refit_kind_chooses() -> None:
         clone(search).set_params(selection=sparsest_within("acuracy", cost="sparsity")).fit(X, y)
 
 
+def never(estimator: Any, X: Any, y: Any) -> float:
+    return float("nan")
+
+
+def test_the_metric_of_a_rule_decides() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(),
+        sparsities=SPARSITIES,
+        cv=3,
+        scoring={"never": never, "accuracy": "accuracy"},
+        selection=sparsest_within("accuracy", tolerance=1.0, cost="sparsity"),
+        random_state=0,
+    ).fit(X, y)
+    assert search.best_index_ == 2
+    assert search.metric_ == "accuracy"
+    assert search.best_score_ == search.cv_results_["mean_test_accuracy"][2]
+    np.testing.assert_array_equal(
+        search.score_path_.mean(axis=1), search.cv_results_["mean_test_accuracy"]
+    )
+    # Another function may look at what it likes; the scores are then those of the first metric.
+    search.set_params(selection=lambda results: int(np.argmax(results["mean_test_accuracy"])))
+    search.fit(X, y)
+    assert search.best_index_ == np.argmax(search.cv_results_["mean_test_accuracy"])
+    assert search.metric_ == "never"
+    assert np.isnan(search.best_score_)
+    with pytest.raises(ValueError, match="'never' is NaN at every sparsity"):
+        search.set_params(selection="best").fit(X, y)
+
+
+def test_a_set_of_metrics() -> None:
+    X, y = blobs()
+    params = {"sparsities": SPARSITIES, "cv": 3, "random_state": 0}
+    names = ["neg_log_loss", "accuracy", "f1_macro"]
+    search = PrunedClassifierCV(classifier_net(), scoring=set(names), **params).fit(X, y)
+    listed = PrunedClassifierCV(classifier_net(), scoring=sorted(names), **params).fit(X, y)
+    assert search.metric_ == listed.metric_ == "accuracy"
+    assert search.best_index_ == listed.best_index_
+    assert list(search.dense_scores_) == sorted(names)
+
+
+@pytest.mark.parametrize("wrong", [None, "good", np.array([0.5, 0.6]), {"a": "good"}])
+def test_a_scorer_that_returns_no_number(wrong: Any) -> None:
+    X, y = blobs()
+    calls = []
+
+    def score(estimator: Any, X: Any, y: Any) -> Any:
+        calls.append(estimator)
+        return wrong
+
+    search = PrunedClassifierCV(classifier_net(), sparsities=SPARSITIES, cv=3, scoring=score)
+    metric = "a" if isinstance(wrong, dict) else "score"
+    with pytest.raises(ValueError, match=rf"must return a number; for '{metric}' it returned"):
+        search.fit(X, y)
+    assert len(calls) == 1  # the dense network of the first fold
+
+
+def test_a_scorer_that_returns_an_array_of_one() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(), sparsities=[0.5], cv=2, scoring=lambda *_: np.array(0.5, np.float32)
+    ).fit(X, y)
+    assert search.best_score_ == 0.5
+
+
 def nan_above(limit: float) -> Any:
     def score(estimator: Any, X: Any, y: Any) -> float:
         return float("nan") if estimator.sparsity_ > limit else float(estimator.score(X, y))
@@ -405,10 +647,36 @@ def test_a_fold_that_trains_without_a_class() -> None:
     X, y = blobs()
     order = np.argsort(y)
     search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=KFold(3))
-    with pytest.raises(ValueError, match=r"Fold 0 trains without class .*0.*, which has 20 rows"):
+    with pytest.raises(ValueError, match=r"Fold 0 trains without class 0, which has 20 rows\."):
         search.fit(X[order], y[order])
     assert not hasattr(search, "net_")
     search.set_params(cv=StratifiedKFold(3)).fit(X[order], y[order])
+    labels = np.where(np.arange(len(y)) < 1, "rare", "common")
+    with pytest.raises(ValueError, match=r"Fold 0 .* class 'rare', which has 1 row\."):
+        search.set_params(cv=KFold(3)).fit(X, labels)
+
+
+def test_a_search_speaks_of_itself() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=2)
+    with pytest.raises(ValueError, match=r"PrunedClassifierCV needs samples of at least 2 classes"):
+        search.fit(X, np.zeros_like(y))
+    with pytest.raises(ValueError, match=r"estimator of PrunedRegressorCV must be a skorch"):
+        PrunedRegressorCV(classifier_net()).fit(X, y)
+
+
+def test_folds_given_as_masks() -> None:
+    X, y = blobs()
+    odd = np.arange(len(y)) % 2 == 1
+    masks = [(odd, ~odd), ((~odd).tolist(), odd.tolist())]
+    numbers = [(np.flatnonzero(train), np.flatnonzero(test)) for train, test in masks[:1]]
+    numbers.append(numbers[0][::-1])
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], random_state=0)
+    by_mask = clone(search).set_params(cv=masks).fit(X, y)
+    by_number = clone(search).set_params(cv=numbers).fit(X, y)
+    np.testing.assert_array_equal(by_mask.score_path_, by_number.score_path_)
+    for key, values in by_number.stability_["magnitude"].items():
+        np.testing.assert_array_equal(by_mask.stability_["magnitude"][key], values)
 
 
 def test_folds_in_parallel_give_the_bits_of_serial_ones() -> None:
@@ -569,7 +837,46 @@ def test_there_is_no_stability_of_one_fold_or_of_whole_networks() -> None:
 def test_a_regressor_has_the_stability_of_its_masks() -> None:
     X, y = data_for("regressor")
     search = PrunedRegressorCV(regressor_net(), sparsities=SPARSITIES, cv=3).fit(X, y)
-    assert search.stability_["magnitude"].keys() == {"mask", "mask_lower", "mask_upper"}
+    assert search.stability_["magnitude"].keys() == {"sparsity", "mask", "mask_lower", "mask_upper"}
+
+
+def test_strategies_with_sparsities_of_their_own() -> None:
+    X, y = blobs()
+    net = classifier_net(MLP, module__hidden_layer_sizes=(20, 3), max_epochs=1)
+    some = Strategy(allocation={"hidden0": None})  # leaves three units to choose from
+    search = PrunedClassifierCV(
+        net, strategies=["magnitude", some], sparsities=3, structure="unit", cv=2, random_state=0
+    ).fit(X, y)
+    one, other = search.stability_.values()
+    assert one["sparsity"].tolist() != other["sparsity"].tolist()
+    results = search.cv_results_
+    assert [*one["sparsity"], *other["sparsity"]] == results["param_sparsity"].tolist()
+    assert search.sparsities_.tolist() == sorted({*one["sparsity"], *other["sparsity"]})
+    for found in (one, other):
+        assert {len(values) for values in found.values()} == {3}
+
+
+def test_strategies_that_look_the_same() -> None:
+    X, y = blobs()
+    teachers = [LogisticRegression().fit(X, labels) for labels in (y, (y + 1) % 3)]
+    good, bad = (Strategy(recovery=Distill(teacher, alpha=1.0)) for teacher in teachers)
+    assert repr(good) == repr(bad)
+    params = {"sparsities": SPARSITIES, "fine_tune_epochs": 10, "cv": 3, "random_state": 0}
+    for strategies in ([bad, good], [good, bad]):
+        search = PrunedClassifierCV(
+            classifier_net(), strategies=strategies, selection="best", **params
+        ).fit(X, y)
+        assert search.strategy_ is good
+        assert list(search.stability_) == [f"{good!r}", f"{good!r} (2)"]
+        # What is fitted learns from the teacher that was chosen.
+        alone = PrunedClassifier(
+            classifier_net(),
+            strategy=good,
+            sparsity=search.best_params_["sparsity"],
+            fine_tune_epochs=10,
+            random_state=0,
+        ).fit(X, y)
+        assert same_state(snapshot(search.module_), snapshot(alone.module_))
 
 
 # As an estimator.

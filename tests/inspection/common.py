@@ -6,6 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_rgb
+from sklearn.datasets import load_iris
+
+from skprune import PrunedClassifierCV
+from skprune.training.nets import default_classifier_net
 
 STYLES = ["default", "dark_background"]
 STRATEGIES = [
@@ -47,6 +51,7 @@ def make_search(n_strategies: int = 2, n_classes: int = 3) -> SimpleNamespace:
     for name in STRATEGIES[:n_strategies]:
         mask = np.array([np.nan, *rng.uniform(0.1, 0.9, len(SPARSITIES) - 1)])
         stability[name] = {
+            "sparsity": np.array(SPARSITIES),
             "mask": mask,
             "mask_lower": mask - 0.1,
             "mask_upper": mask + 0.1,
@@ -57,10 +62,18 @@ def make_search(n_strategies: int = 2, n_classes: int = 3) -> SimpleNamespace:
         cv_results_=make_results(n_strategies),
         best_index_=1,
         dense_scores_={"accuracy": np.array([0.9, 0.8, 0.9, 1.0])},
-        sparsities_=np.array(SPARSITIES),
         stability_=stability,
         classes_=np.array([f"class {i}" for i in range(n_classes)]),
     )
+
+
+def fitted_search(strategies: Any = "magnitude", **params: Any) -> Any:
+    """A cross-validated estimator, fitted quickly."""
+    net = default_classifier_net().set_params(max_epochs=2)
+    search = PrunedClassifierCV(
+        net, strategies=strategies, fine_tune_epochs=1, cv=2, random_state=0
+    )
+    return search.set_params(**params).fit(*load_iris(return_X_y=True))
 
 
 def assert_readable(display: Any) -> None:

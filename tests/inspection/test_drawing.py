@@ -138,7 +138,7 @@ def test_metrics_in_words(name, words):
             scores=np.ones(1), costs=np.ones(1), labels=["a"], front=np.zeros(1, dtype=int)
         ),
         PruningPathDisplay(sparsities={"a": np.array([0.5])}, scores={"a": np.ones((1, 2))}),
-        StabilityDisplay(sparsities=[0.5], stability={"a": {"churn": [0.1], "mask": [0.1]}}),
+        StabilityDisplay(stability={"a": {"sparsity": [0.5], "mask": [0.1]}}),
     ],
     ids=lambda display: type(display).__name__,
 )

@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from skprune.inspection import ParetoDisplay
-from tests.inspection.common import STRATEGIES, STYLES, assert_readable, make_results, make_search
+from skprune.metrics import macs_scorer
+from skprune.model_selection import sparsest_within
+from tests.inspection.common import (
+    STRATEGIES,
+    STYLES,
+    assert_readable,
+    fitted_search,
+    make_results,
+    make_search,
+)
 
 
 def points(line):
@@ -92,6 +101,21 @@ def test_a_cost_or_score_that_failed_is_on_no_front():
         "mean_test_macs": [np.nan, -20.0, -5.0],
     }
     assert ParetoDisplay.from_cv_results(results).front.tolist() == [1]
+
+
+METRICS = {"acc": "accuracy", "f1": "f1_macro", "macs": macs_scorer}
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [("one_std_err", "acc"), (sparsest_within("f1"), "f1"), (lambda _: 1, "acc")],
+)
+def test_the_metric_that_decided_is_drawn(selection, expected):
+    search = fitted_search(sparsities=[0.5, 0.8], scoring=METRICS, selection=selection)
+    display = ParetoDisplay.from_estimator(search)
+    assert display.score_name == expected
+    np.testing.assert_array_equal(display.scores, search.cv_results_[f"mean_test_{expected}"])
+    np.testing.assert_array_equal(display.costs, -search.cv_results_["mean_test_macs"])
 
 
 def test_the_last_round_of_a_halving():

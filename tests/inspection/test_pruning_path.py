@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -15,6 +16,7 @@ from skprune import PrunedClassifier, Strategy
 from skprune.inspection import PruningPathDisplay
 from skprune.metrics import macs_scorer
 from skprune.model_selection import sparsest_within
+from skprune.strategies import Distill
 from skprune.training.nets import default_classifier_net
 from tests.inspection.common import (
     N_SPLITS,
@@ -22,6 +24,7 @@ from tests.inspection.common import (
     STRATEGIES,
     STYLES,
     assert_readable,
+    fitted_search,
     make_results,
     make_search,
 )
@@ -239,6 +242,41 @@ def test_searches_of_scikit_learn(kind):
             }
             row = search.cv_results_["params"].index(wanted)
             assert score == pytest.approx(search.cv_results_["mean_test_log_loss"][row])
+
+
+METRICS = {"acc": "accuracy", "f1": "f1_macro", "macs": macs_scorer}
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [("one_std_err", "acc"), (sparsest_within("f1"), "f1"), (lambda _: 1, "acc")],
+)
+def test_the_metric_that_decided_is_drawn(selection, expected):
+    search = fitted_search(sparsities=[0.5, 0.8], scoring=METRICS, selection=selection)
+    display = PruningPathDisplay.from_estimator(search)
+    assert display.score_name == expected
+    np.testing.assert_array_equal(
+        display.lines_["magnitude"].get_ydata(), search.cv_results_[f"mean_test_{expected}"]
+    )
+    assert display.chosen == (
+        search.best_params_["sparsity"],
+        search.cv_results_[f"mean_test_{expected}"][search.best_index_],
+    )
+    np.testing.assert_allclose(
+        display.dense_line_.get_ydata(), search.dense_scores_[expected].mean()
+    )
+
+
+def test_strategies_that_look_the_same_have_lines_of_their_own():
+    X, y = IRIS
+    teachers = [LogisticRegression(max_iter=500).fit(X, labels) for labels in (y, (y + 1) % 3)]
+    strategies = [Strategy(recovery=Distill(teacher)) for teacher in teachers]
+    search = fitted_search(strategies, sparsities=[0.5, 0.8])
+    display = PruningPathDisplay.from_estimator(search)
+    scores = [line.get_ydata().tolist() for line in display.lines_.values()]
+    assert scores == search.cv_results_["mean_test_score"].reshape(2, 2).tolist()
+    first, second = display.lines_
+    assert second == f"{first} (2)"
 
 
 def test_the_last_round_of_a_halving():

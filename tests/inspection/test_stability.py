@@ -7,9 +7,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from skprune import PrunedClassifier
+from skprune import PrunedClassifier, Strategy
 from skprune.inspection import StabilityDisplay
-from tests.inspection.common import SPARSITIES, STRATEGIES, STYLES, assert_readable, make_search
+from tests.inspection.common import (
+    SPARSITIES,
+    STRATEGIES,
+    STYLES,
+    assert_readable,
+    fitted_search,
+    make_search,
+)
 
 KINDS = ["mask", "churn", "recall_change"]
 
@@ -77,9 +84,33 @@ def test_recall_of_the_worst_class_of_each_strategy():
 
 
 def test_sparsities_in_any_order():
-    stability = {"a": {"mask": [3, 1, 2], "mask_lower": [3, 1, 2], "mask_upper": [3, 1, 2]}}
-    display = StabilityDisplay(sparsities=[0.9, 0.5, 0.8], stability=stability).plot()
+    mask = {"mask": [3, 1, 2], "mask_lower": [3, 1, 2], "mask_upper": [3, 1, 2]}
+    display = StabilityDisplay(stability={"a": {"sparsity": [0.9, 0.5, 0.8], **mask}}).plot()
     np.testing.assert_array_equal(display.lines_["a"].get_data(), [[0.5, 0.8, 0.9], [1, 2, 3]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_strategies_with_sparsities_of_their_own(kind):
+    some = Strategy(allocation={"hidden0": None})  # leaves three units to choose from
+    search = fitted_search(
+        ["magnitude", some],
+        sparsities=4,
+        structure="unit",
+        estimator__module__hidden_layer_sizes=(40, 3),
+    )
+    display = StabilityDisplay.from_estimator(search, kind=kind)
+    assert_readable(display)
+    results = search.cv_results_
+    drawn = [line.get_xdata().tolist() for line in display.lines_.values()]
+    assert drawn == [
+        [p["sparsity"] for p in results["params"] if p["strategy"] is strategy]
+        for strategy in ("magnitude", some)
+    ]
+    assert drawn[0] != drawn[1]
+    for name, line in display.lines_.items():
+        values = search.stability_[name][kind]
+        expected = values.min(axis=1) if kind == "recall_change" else values
+        np.testing.assert_array_equal(line.get_ydata(), expected)
 
 
 def test_what_is_unknown_is_named():
