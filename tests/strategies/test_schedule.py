@@ -50,6 +50,12 @@ def test_a_schedule_rises_to_the_target_and_uses_all_epochs(
     assert epochs == 0 or steps[-1].epochs >= 1
 
 
+def test_steps_without_an_epoch_between_them_come_at_once() -> None:
+    """As the notes of Cubic have it."""
+    steps = Cubic(n_steps=10).steps(0.9, 4)
+    assert [i for i, step in enumerate(steps, 1) if step.epochs] == [5, 9, 10]
+
+
 @given(epochs=st.integers(0, 100), n_steps=st.integers(1, 30), end=st.floats(0, 1))
 def test_epochs_are_spread_evenly_up_to_the_end(epochs: int, n_steps: int, end: float) -> None:
     spread = spread_epochs(epochs, n_steps, end)

@@ -21,6 +21,12 @@ class Cubic(Schedule):
     end : float, default=0.6
         Fraction of the epochs by which the target is reached; the rest trains at the target.
 
+    Notes
+    -----
+    Steps come between epochs. Where there are fewer epochs than steps up to `end`, several come at
+    once, with no training in between: of ten steps over four epochs, the first five, then four, and
+    the last by itself.
+
     References
     ----------
     Zhu, M., & Gupta, S. (2018). To prune, or not to prune: exploring the efficacy of pruning for
