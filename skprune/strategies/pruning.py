@@ -1,6 +1,8 @@
 """The pruning loop: score, allocate, remove, recover, and again."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from math import ceil
 from typing import Protocol
 
 import torch
@@ -19,7 +21,7 @@ from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
 
-__all__ = ["PruningTrainer", "prune", "settle", "target_sparsity"]
+__all__ = ["PruningTrainer", "check_epochs", "prune", "settle", "target_sparsity"]
 
 
 class PruningTrainer(Trainer, Protocol):
@@ -134,6 +136,38 @@ def target_sparsity(
     return sparsity
 
 
+def check_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) -> None:
+    """Raise an error if what a strategy does in training would have no training to do it in.
+
+    Parameters
+    ----------
+    strategy : ResolvedStrategy
+        How the network is pruned.
+    target : float or None
+        How much; None if the regularizer decides.
+    epochs : int
+        For how long the network is trained in all.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are too few epochs; the message says for what.
+    """
+    if target is None and epochs == 0:
+        raise InvalidParameterError(
+            f"With sparsity=None it is up to regularizer={strategy.regularizer!r} what is removed. "
+            "It finds out by training, and there is none. Set fine_tune_epochs to 1 or more, or "
+            "sparsity to a number."
+        )
+    lead = _lead_epochs(strategy, target, epochs)
+    if strategy.regrowth is not None and epochs == lead:
+        raise InvalidParameterError(
+            f"regrowth={strategy.regrowth!r} lets removed elements come back in the training that "
+            f"follows, and there is none: of {epochs} epochs, {lead} come before the pruning. Set "
+            "fine_tune_epochs to more, the share of the importance below 1, or regrowth to None."
+        )
+
+
 def prune(
     elements: Elements,
     strategy: ResolvedStrategy,
@@ -161,11 +195,17 @@ def prune(
         The source of randomness.
     progress : callable, default=iter
         Wraps the steps, to show how far it has come.
+
+    Raises
+    ------
+    InvalidParameterError
+        If what the strategy does in training has no epoch; see :func:`check_epochs`.
     """
+    check_epochs(strategy, target, epochs)
     importance, regularizer = strategy.importance, strategy.regularizer
     recover = strategy.recovery.begin(trainer)
     observer = importance.observer()
-    lead = _lead_epochs(strategy, epochs)
+    lead = _lead_epochs(strategy, target, epochs)
     if lead:
         hooks = [] if observer is None else [observer]
         if regularizer is not None:
@@ -177,13 +217,13 @@ def prune(
         elements.keep(_nonzero(elements))
         steps = [Step(elements.sparsity, epochs)]
     else:
-        steps = strategy.schedule.steps(target, epochs)
+        steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
+    regrow = None if strategy.regrowth is None else strategy.regrowth.begin(elements, generator)
     done = 0
     for step in progress(steps):
         hooks = []
-        if strategy.regrowth is not None and step.epochs:  # it sees what is about to go
-            span = Span(done / epochs, (done + step.epochs) / epochs)
-            hooks.append(strategy.regrowth.hook(elements, span, generator))
+        if regrow is not None:  # it sees what is about to go
+            hooks.append(regrow(Span(done / epochs, (done + step.epochs) / epochs)))
         _remove(elements, strategy, step, steps[-1].sparsity, trainer.samples, observer, generator)
         # After the last step there is nothing left to watch for.
         observer = None if step is steps[-1] else importance.observer()
@@ -192,11 +232,31 @@ def prune(
         done += step.epochs
 
 
-def _lead_epochs(strategy: ResolvedStrategy, epochs: int) -> int:
-    """Count the epochs of training before the first step."""
+def _lead_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) -> int:
+    """Count the epochs of training before the first step.
+
+    Unless they are to be all, one is left for what is kept: where there is one, it is for that,
+    and not for a regularizer, unless that is to decide how much goes.
+    """
     regularizer = strategy.regularizer
     share = max(strategy.importance.share, 0.0 if regularizer is None else regularizer.share)
-    return min(-int(-share * epochs // 1), epochs)
+    if share == 1 or (target is None and epochs == 1):
+        return epochs
+    return min(ceil(share * epochs), max(epochs - 1, 0))
+
+
+def _steps_to_go(elements: Elements, steps: list[Step]) -> list[Step]:
+    """Leave out the steps to what is gone already; the others share their epochs in proportion."""
+    n_gone = elements.n_elements - elements.n_kept
+    if n_gone == 0:
+        return steps
+    left = [s for s in steps if n_removed(s.sparsity, elements.n_elements) > n_gone] or steps[-1:]
+    epochs, weight = sum(step.epochs for step in steps), sum(step.epochs for step in left)
+    marks = [round(epochs * m / max(weight, 1)) for m in accumulate(step.epochs for step in left)]
+    return [
+        Step(step.sparsity, mark - before)
+        for step, before, mark in zip(left, [0, *marks], marks, strict=False)
+    ]
 
 
 def _remove(

@@ -1,16 +1,19 @@
 """The pruning loop."""
 
+from typing import Any
+
 import pytest
 import torch
 
 from skprune import Strategy, UnreachableSparsityError
 from skprune.network.network import Network
-from skprune.strategies import Cubic, FineTune, Importance
+from skprune.strategies import L1, Cubic, FineTune, Importance, Iterative, Movement
 from skprune.strategies.importance import Scoring
-from skprune.strategies.pruning import target_sparsity
+from skprune.strategies.pruning import check_epochs, prune, target_sparsity
+from skprune.strategies.schedule import Step
 from skprune.structures import STRUCTURES, Weight
-from tests.helpers import Disturb, forward, run_loop
-from tests.networks import NETWORKS
+from tests.helpers import ESTIMATORS, Disturb, forward, make_data, make_net, run_loop
+from tests.networks import NETWORKS, Example, Perceptron
 
 
 class Constant(Importance):
@@ -34,6 +37,10 @@ class Recorder(Importance):
     def scores(self, scoring: Scoring) -> dict[str, torch.Tensor]:
         self.seen.append({name: weight.clone() for name, weight in scoring.weights.items()})
         return Constant().scores(scoring)
+
+
+def disturb(example: Example) -> Disturb:
+    return Disturb(Network(example.build(), torch.from_numpy(example.inputs(8)), forward))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -83,6 +90,122 @@ def test_training_follows_each_step_that_has_epochs(monkeypatch: pytest.MonkeyPa
     assert stages == [(1, 0.01), (1, 0.01), (2, 0.01)]  # the first of four steps has none
 
 
+@pytest.mark.parametrize(
+    ("strategy", "sparsity", "before", "after"),
+    [
+        (Strategy(regularizer=L1(share=0.3)), 0.5, 3, 7),
+        (Strategy(regularizer=L1(share=0.9)), 0.5, 1, 1),
+        (Strategy(regularizer=L1(share=0.3)), 0.5, 0, 1),
+        (Strategy(regularizer=L1(share=0.3)), 0.5, 0, 0),
+        (Strategy(regularizer=L1(share=0.3)), None, 1, 0),  # it has to decide
+        (Strategy(regularizer=L1(share=0.9)), None, 1, 1),
+        (Strategy(Movement(share=0.9)), 0.5, 1, 1),
+        (Strategy(Movement(share=0.9)), 0.5, 0, 1),
+        (Strategy(Movement(share=1.0)), 0.5, 2, 0),  # it was asked for
+    ],
+)
+def test_an_epoch_is_left_for_what_is_kept(
+    strategy: Strategy, sparsity: float | None, before: int, after: int
+) -> None:
+    trainer, seen = disturb(NETWORKS["mlp"]), {False: 0, True: 0}
+    network, train = trainer.network, trainer.train
+
+    def watch(epochs: int, **options: Any) -> None:
+        seen[bool(network.masks)] += epochs
+        train(epochs, **options)
+
+    trainer.train = watch
+    elements = Weight().elements(network, ())
+    epochs = before + after
+    prune(elements, strategy.resolved(), sparsity, epochs, trainer, torch.Generator())
+    assert seen == {False: before, True: after}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sparsity", "epochs", "message"),
+    [
+        (
+            Strategy(regularizer="l1"),
+            None,
+            0,
+            r"up to regularizer=L1\(\) what .*fine_tune_epochs to 1",
+        ),
+        (Strategy(regrowth="rigl"), 0.5, 0, r"regrowth=RigL\(\) lets .*of 0 epochs, 0 come before"),
+        (
+            Strategy(Movement(share=1.0), regrowth="set"),
+            0.5,
+            4,
+            r"regrowth=SET\(\) .*of 4 epochs, 4 .*the share",
+        ),
+    ],
+)
+def test_what_works_by_training_is_given_some(
+    strategy: Strategy, sparsity: float | None, epochs: int, message: str
+) -> None:
+    example = NETWORKS["mlp"]
+    with pytest.raises(ValueError, match=message):
+        check_epochs(strategy.resolved(), sparsity, epochs)
+    with pytest.raises(ValueError, match=message):
+        run_loop(example.build(), example, strategy, "weight", sparsity, epochs=epochs)
+
+
+@pytest.mark.parametrize("kind", ESTIMATORS)
+@pytest.mark.parametrize(
+    ("strategy", "sparsity"), [(Strategy(regularizer="l1"), None), (Strategy(regrowth="set"), 0.5)]
+)
+def test_no_epochs_for_what_works_by_training_are_an_error(
+    kind: str, strategy: Strategy, sparsity: float | None
+) -> None:
+    X, y = make_data(kind, NETWORKS["mlp"])
+    net = make_net(kind, Perceptron)
+    pruned = ESTIMATORS[kind](net, strategy=strategy, sparsity=sparsity, fine_tune_epochs=0)
+    with pytest.raises(ValueError, match=r"there is none.*Set fine_tune_epochs to"):
+        pruned.fit(X, y)
+
+
+# What is gone already.
+
+
+def go_on(
+    schedule: str | Cubic | Iterative, sparsity: float, epochs: int
+) -> tuple[Any, list[Step]]:
+    """Prune half of the weights, and then some more along a schedule."""
+    trainer, steps = disturb(NETWORKS["mlp"]), []
+    elements = Weight().elements(trainer.network, ())
+    prune(elements, Strategy().resolved(), 0.5, 0, trainer, torch.Generator())
+    strategy = Strategy(schedule=schedule).resolved()
+    prune(
+        elements,
+        strategy,
+        sparsity,
+        epochs,
+        trainer,
+        torch.Generator(),
+        lambda s: steps.extend(s) or s,
+    )
+    return elements, steps
+
+
+@pytest.mark.parametrize("schedule", ["one_shot", "iterative", "cubic", Iterative(100, end=0.0)])
+@pytest.mark.parametrize("epochs", [0, 1, 7, 40])
+def test_steps_to_what_is_gone_already_are_left_out(schedule: str | Iterative, epochs: int) -> None:
+    elements, steps = go_on(schedule, 0.75, epochs)
+    whole = Strategy(schedule=schedule).resolved().schedule.steps(0.75, epochs)
+    left = [step for step in whole if int(step.sparsity * 136 + 0.5) > 68]
+    assert [step.sparsity for step in steps] == [step.sparsity for step in left]
+    assert elements.n_kept == 34
+    assert sum(step.epochs for step in steps) == epochs
+    total = sum(step.epochs for step in left)
+    for mine, its in zip(steps, left, strict=True):
+        assert abs(mine.epochs - its.epochs * epochs / max(total, 1)) <= 1
+
+
+def test_a_target_that_is_reached_already_is_one_step() -> None:
+    elements, steps = go_on("cubic", 0.5, 7)
+    assert steps == [Step(0.5, 7)]
+    assert elements.n_kept == 68
+
+
 @pytest.mark.parametrize("structure", [name for name in STRUCTURES if name != "2:4"])
 def test_nothing_is_removed_at_sparsity_zero(structure: str) -> None:
     example = NETWORKS["residual"]
@@ -104,6 +227,14 @@ def test_equal_scores_keep_the_first() -> None:
 def test_fine_tuning_checks_its_rate() -> None:
     with pytest.raises(ValueError, match="The 'lr' parameter of FineTune must be"):
         Strategy(recovery=FineTune(lr=0.0)).resolved()
+
+
+def test_an_error_names_all_that_can_say_how_much_to_prune() -> None:
+    example = NETWORKS["mlp"]
+    with pytest.raises(ValueError, match=r"sparsity=None needs .*regularizer .*'l1'.*'2:4'.*ERK"):
+        run_loop(example.build(), example, "magnitude", "weight", None)
+    for strategy, structure in ((Strategy(regularizer="l1"), "weight"), ("magnitude", "2:4")):
+        run_loop(example.build(), example, strategy, structure, None)
 
 
 def test_the_largest_sparsity_that_an_error_names_can_be_reached() -> None:

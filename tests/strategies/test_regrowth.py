@@ -111,7 +111,7 @@ def test_rigl_by_hand() -> None:
     )
     optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
     stage = Stage(
-        RigL(0.5, interval=5, stop=1.0).hook(elements, ALL, generator()),
+        RigL(0.5, interval=5, stop=1.0).begin(elements, generator())(ALL),
         elements,
         optimizer,
         n_steps=10,
@@ -136,7 +136,7 @@ def test_the_drop_fraction_falls_along_a_cosine() -> None:
     elements = elements_of(module, n)
     elements.keep({"weight": torch.arange(n) < n_kept})
     optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
-    hook = RigL(0.4, interval=10, stop=0.8).hook(elements, ALL, generator())
+    hook = RigL(0.4, interval=10, stop=0.8).begin(elements, generator())(ALL)
     stage, changed = Stage(hook, elements, optimizer, n_steps=100), {}
     for step in range(1, 101):
         before = elements.kept["weight"]
@@ -152,7 +152,7 @@ def test_the_drop_fraction_falls_along_a_cosine() -> None:
 def test_what_was_dropped_may_come_back_as_it_was() -> None:
     module, elements = one_layer([5.0, 0.25, -1.0, 0.0], [1, 1, 1, 0])
     optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
-    hook = RigL(0.9, interval=1, stop=1.0).hook(elements, ALL, generator())
+    hook = RigL(0.9, interval=1, stop=1.0).begin(elements, generator())(ALL)
     stage = Stage(hook, elements, optimizer, n_steps=4)
     slopes = torch.tensor([0.0, 2.0, 3.0, 1.0]).double()
     stage.step(lambda: (module.weight[0] * slopes).sum())
@@ -175,7 +175,7 @@ def test_what_was_dropped_may_come_back_as_it_was() -> None:
 def test_the_optimizer_forgets_weights_that_come_back(optimizer: Any) -> None:
     module, elements = one_layer([5.0, 4.0, -3.0, 0.1, 0.0, 0.0], [1, 1, 1, 1, 0, 0])
     optimizer = optimizer(module.parameters())
-    hook = RigL(0.9, interval=3, stop=1.0).hook(elements, ALL, generator())
+    hook = RigL(0.9, interval=3, stop=1.0).begin(elements, generator())(ALL)
     stage = Stage(hook, elements, optimizer, n_steps=7)
     slopes = torch.tensor([0.1, 0.1, 0.1, 0.1, 2.0, 1.0]).double()
     for _ in range(3):
@@ -196,7 +196,7 @@ def test_set_grows_at_random() -> None:
     for seed in range(300):
         module, elements = one_layer([9.0, -8.0, 0.2, 0.1] + [0.0] * 8, [1] * 4 + [0] * 8)
         optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
-        hook = SET(0.99, interval=1, stop=1.0).hook(elements, Span(0.0, 1.0), generator(seed))
+        hook = SET(0.99, interval=1, stop=1.0).begin(elements, generator(seed))(Span(0.0, 1.0))
         stage = Stage(hook, elements, optimizer, n_steps=2)
         stage.step(lambda module=module: module.weight.sum())  # half way: one of four goes
         kept = elements.kept["weight"]
@@ -210,15 +210,15 @@ def test_set_grows_at_random() -> None:
     np.testing.assert_allclose(share, 1 / (n - 3), atol=4 * np.sqrt(1 / 9 * 8 / 9 / 300))
 
 
-@pytest.mark.parametrize("name", ["set", "rigl"])
+@every_regrowth
 def test_elements_of_frozen_weights_stay_as_they_are(name: str) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
     module[0].weight.requires_grad_(False)
     elements = elements_of(module, 4)
+    hook = REGROWTHS[name](interval=1, stop=1.0).begin(elements, generator())(ALL)
     before = {layer: torch.arange(size) % 2 == 0 for layer, size in elements.sizes.items()}
     elements.keep(before)
-    hook = REGROWTHS[name](0.9, interval=1, stop=1.0).hook(elements, ALL, generator())
     stage = Stage(hook, elements, torch.optim.SGD(module.parameters(), lr=0.1), n_steps=4)
     stage.step(lambda: module(torch.ones(3, 4)).square().sum())
     assert torch.equal(elements.kept["0"], before["0"])
@@ -228,30 +228,63 @@ def test_elements_of_frozen_weights_stay_as_they_are(name: str) -> None:
 # Splicing.
 
 
-def test_splicing_is_dynamic_network_surgery() -> None:
-    """An explicit loop with dense weights, masks, and gradients at the masked weights."""
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_splicing_is_dynamic_network_surgery(decay: float) -> None:
+    """An explicit loop with dense weights, masks, and gradients at the masked weights.
+
+    Five weights are left, then three, and in between four without training.
+    """
+    rng = np.random.default_rng(2)
     inputs, targets = rng.standard_normal((20, 8)), rng.standard_normal(20)
     dense = rng.standard_normal(8)
     module = nn.Linear(8, 1, bias=False).double()
     with torch.no_grad():
         module.weight.copy_(torch.from_numpy(dense[None]))
     elements = elements_of(module, 8)
-    hook = Splicing(interval=3, stop=0.7).hook(elements, ALL, generator())  # sees what goes
-    mask = np.argsort(np.argsort(-np.abs(dense))) < 3
-    elements.keep({"weight": torch.from_numpy(mask)})
-    stage = Stage(hook, elements, torch.optim.SGD(module.parameters(), lr=0.05), n_steps=30)
+    regrow = Splicing(interval=3, stop=0.7).begin(elements, generator())
     X, y = torch.from_numpy(inputs), torch.from_numpy(targets)
-    changes = 0
-    for step in range(1, 31):
-        stage.step(lambda: (module(X)[:, 0] - y).square().mean() / 2)
-        dense = dense - 0.05 * inputs.T @ (inputs @ (dense * mask) - targets) / 20
-        if step % 3 == 0 and step < 21:
-            before, mask = mask, np.argsort(np.argsort(-np.abs(dense))) < 3
-            changes += int((before != mask).any())
-        np.testing.assert_allclose(module.weight.detach().numpy()[0], dense * mask, atol=1e-12)
-        assert (elements.kept["weight"].numpy() == mask).all()
+    mask = np.ones(8, dtype=bool)
+
+    def largest(n: int) -> np.ndarray:
+        return np.argsort(np.argsort(-np.abs(dense))) < n
+
+    def remove(n: int) -> None:
+        left = np.abs(dense * mask)
+        mask[:] = np.argsort(np.argsort(-left)) < n
+        elements.keep({"weight": torch.from_numpy(mask.copy())})
+
+    changes, returns = 0, 0
+    for begin, end, n_kept in ((0, 10, 5), (10, 10, 4), (10, 30, 3)):
+        hook = regrow(Span(begin / 30, end / 30))  # sees what goes
+        gone = ~mask
+        remove(n_kept)
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.05, weight_decay=decay)
+        stage = Stage(hook, elements, optimizer, n_steps=end - begin) if end > begin else None
+        for step in range(begin + 1, end + 1):
+            stage.step(lambda: (module(X)[:, 0] - y).square().mean() / 2)
+            slopes = inputs.T @ (inputs @ (dense * mask) - targets) / 20
+            dense = dense - 0.05 * (slopes + decay * dense)
+            if step % 3 == 0 and step < 21:
+                before, mask = mask, largest(n_kept)
+                changes += int((before != mask).any())
+                returns += int((mask & gone).any())
+            np.testing.assert_allclose(module.weight.detach().numpy()[0], dense * mask, atol=1e-12)
+            assert (elements.kept["weight"].numpy() == mask).all()
     assert changes >= 2
+    assert returns >= 1  # what the first stage removed came back in the second
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_weights_beneath_the_mask_decay_as_the_others_do(optimizer: Any) -> None:
+    """Nothing pulls at any weight: the smaller one does not displace the larger."""
+    module, elements = one_layer([5.0, 4.0, 1.0, 0.9], [1, 1, 1, 1])
+    hook = Splicing(interval=5, stop=1.0).begin(elements, generator())(ALL)
+    elements.keep({"weight": torch.tensor([True, True, True, False])})
+    stage = Stage(hook, elements, optimizer(module.parameters(), 0.1, weight_decay=0.5), 40)
+    for _ in range(39):
+        stage.step(lambda: (module.weight * 0).sum())
+    assert elements.kept["weight"].tolist() == [1, 1, 1, 0]
+    assert 0 < module.weight[0, 2] < 0.2
 
 
 def test_splicing_sees_the_weights_before_they_are_removed() -> None:
@@ -261,12 +294,12 @@ def test_splicing_sees_the_weights_before_they_are_removed() -> None:
     seen = []
 
     class Look(Splicing):
-        def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> Any:
-            seen.append(super().hook(elements, span, generator))
-            return seen[-1]
+        def begin(self, elements: Elements, generator: torch.Generator) -> Any:
+            regrow = super().begin(elements, generator)
+            return lambda span: seen.append(regrow(span)) or seen[-1]
 
     run_loop(module, example, Strategy(regrowth=Look()), "weight", 0.5, epochs=1)
-    dense = seen[0]._dense["hidden0.weight"]
+    dense = seen[0]._beneath["hidden0.weight"]
     assert (dense != 0).all()
     assert (dense - before).abs().max() < 0.2
 

@@ -114,8 +114,10 @@ class Allocation(Component, ABC):
             If the allocation spreads whatever it is given.
         """
         raise ValueError(
-            f"sparsity=None needs an allocation that says how much to prune: a sparsity for each "
-            f"layer by name. {self!r} spreads whatever it is given; set sparsity in [0, 1)."
+            "sparsity=None needs an allocation that says how much to prune (a sparsity for each "
+            "layer by name), a regularizer that decides ('l1', 'group_lasso', 'l0'), or a "
+            f"structure that fixes it ('2:4'). {self!r} spreads whatever it is given; set sparsity "
+            "in [0, 1)."
         )
 
 

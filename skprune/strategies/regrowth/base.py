@@ -1,6 +1,7 @@
 """What every regrowth is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from skprune.components import Component
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
 
-__all__ = ["Regrowth", "Span"]
+__all__ = ["Regrow", "Regrowth", "Span"]
 
 
 class Span(NamedTuple):
@@ -19,6 +20,10 @@ class Span(NamedTuple):
     end: float
 
 
+# Makes what takes part in the stage of training after a step of pruning.
+Regrow = Callable[[Span], TrainingHook]
+
+
 class Regrowth(Component, ABC):
     """Lets removed elements come back while the network trains, and others go for them.
 
@@ -26,20 +31,19 @@ class Regrowth(Component, ABC):
     """
 
     @abstractmethod
-    def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
-        """Make what takes part in the training.
+    def begin(self, elements: Elements, generator: torch.Generator) -> Regrow:
+        """Get ready, before the first step of pruning.
 
         Parameters
         ----------
         elements : Elements
-            What is pruned; the hook changes what is kept of it.
-        span : Span
-            Where the stage lies in the training.
+            What is pruned; the hooks change what is kept of it.
         generator : torch.Generator
             The source of randomness.
 
         Returns
         -------
-        hook : TrainingHook
-            For one stage of training.
+        regrow : callable
+            Makes the hook of a stage, given where that lies in the training: ``regrow(span)``. It
+            is called before each step removes anything, also where no training follows the step.
         """

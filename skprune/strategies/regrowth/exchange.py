@@ -10,6 +10,7 @@ from torch import Tensor
 
 from skprune._sklearn import Interval
 from skprune.strategies.regrowth.base import Regrowth, Span
+from skprune.strategies.regrowth.frozen import frozen_layers
 from skprune.strategies.regrowth.updates import Updates
 from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
@@ -97,15 +98,13 @@ class Exchange(TrainingHook, ABC):
             return
         fraction = self._drop_fraction / 2 * (1 + cos(pi * self.updates.progress(step)))
         elements, growth = self.elements, self.growth()
-        weights = elements.network.weights
+        weights, frozen = elements.network.weights, frozen_layers(elements)
         squares = {name: weight.detach().square() for name, weight in weights.items()}
-        trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
-        is_trained = {layer: total.any() for layer, total in elements.total(trained).items()}
         kept = {}
         for layer, size in elements.total(squares).items():
             alive = elements.kept[layer]
             n_kept = int(alive.sum())
-            n_dropped = int(fraction * n_kept) if is_trained[layer] else 0
+            n_dropped = 0 if layer in frozen else int(fraction * n_kept)
             stays = keep_best(size.cpu().masked_fill(~alive, -torch.inf), n_kept - n_dropped)
             candidates = growth[layer].cpu().masked_fill(stays, -torch.inf)
             kept[layer] = stays | keep_best(candidates, n_dropped)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skprune.strategies.regrowth.base import Span
+from skprune.strategies.regrowth.base import Regrow, Span
 from skprune.strategies.regrowth.exchange import Exchange, ExchangeRegrowth
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
@@ -41,9 +41,13 @@ class RigL(ExchangeRegrowth):
                                        start='init'))
     """
 
-    def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
-        """Make what takes part in the training; see :class:`Regrowth`."""
-        return _ByGradient(elements, span, self.drop_fraction, self.interval, self.stop)
+    def begin(self, elements: Elements, generator: torch.Generator) -> Regrow:
+        """Get ready; see :class:`Regrowth`."""
+
+        def regrow(span: Span) -> TrainingHook:
+            return _ByGradient(elements, span, self.drop_fraction, self.interval, self.stop)
+
+        return regrow
 
 
 class _ByGradient(Exchange):

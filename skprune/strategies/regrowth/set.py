@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skprune.strategies.regrowth.base import Span
+from skprune.strategies.regrowth.base import Regrow, Span
 from skprune.strategies.regrowth.exchange import Exchange, ExchangeRegrowth
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
@@ -30,6 +30,11 @@ class SET(ExchangeRegrowth):
     stop : float, default=0.75
         Fraction of the training after which the masks stay; in (0, 1].
 
+    Notes
+    -----
+    The paper exchanges a fixed fraction, once after each epoch. Here the fraction falls along a
+    cosine, and the updates are a fortieth of the training apart, as in :class:`RigL`.
+
     References
     ----------
     Mocanu, D. C., Mocanu, E., Stone, P., Nguyen, P. H., Gibescu, M., & Liotta, A. (2018). Scalable
@@ -44,11 +49,15 @@ class SET(ExchangeRegrowth):
                                        start='init'))
     """
 
-    def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
-        """Make what takes part in the training; see :class:`Regrowth`."""
-        return _AtRandom(
-            elements, span, self.drop_fraction, self.interval, self.stop, generator=generator
-        )
+    def begin(self, elements: Elements, generator: torch.Generator) -> Regrow:
+        """Get ready; see :class:`Regrowth`."""
+
+        def regrow(span: Span) -> TrainingHook:
+            return _AtRandom(
+                elements, span, self.drop_fraction, self.interval, self.stop, generator=generator
+            )
+
+        return regrow
 
 
 class _AtRandom(Exchange):

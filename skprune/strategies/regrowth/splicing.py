@@ -4,9 +4,12 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.regrowth.base import Regrowth, Span
+from skprune.network.network import Network
+from skprune.strategies.regrowth.base import Regrow, Regrowth, Span
+from skprune.strategies.regrowth.frozen import frozen_layers
 from skprune.strategies.regrowth.updates import Updates
 from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
@@ -18,10 +21,11 @@ __all__ = ["Splicing"]
 class Splicing(Regrowth):
     """Keeps training what is masked, and keeps the largest of each layer at intervals.
 
-    Beneath its mask, a weight goes on from where it was when it was removed, by the gradient that
-    it would have were it there at zero. It comes back, with the value that it has reached, when it
+    Beneath its mask, a weight goes on from where it was when it was removed, over all steps of the
+    schedule: by the gradient that it would have were it there at zero, and by the optimizer's
+    weight decay, which sees it as it is. It comes back, with the value that it has reached, when it
     has outgrown one that is kept. The paper has thresholds decide; here the largest stay, so that
-    each layer keeps as many as it did.
+    each layer keeps as many as it did. Frozen layers stay as they are.
 
     Parameters
     ----------
@@ -51,38 +55,79 @@ class Splicing(Regrowth):
         self.interval = interval
         self.stop = stop
 
-    def hook(self, elements: Elements, span: Span, generator: torch.Generator) -> TrainingHook:
-        """Make what takes part in the training; see :class:`Regrowth`."""
-        return _Surgery(elements, span, self.interval, self.stop)
+    def begin(self, elements: Elements, generator: torch.Generator) -> Regrow:
+        """Get ready; see :class:`Regrowth`."""
+        beneath: dict[str, Tensor] = {}
+
+        def regrow(span: Span) -> TrainingHook:
+            _look(elements.network, beneath)
+            return _Surgery(elements, beneath, span, self.interval, self.stop)
+
+        return regrow
+
+
+def _look(network: Network, beneath: dict[str, Tensor]) -> None:
+    """Note the weights that are there; what is masked stays noted as it is."""
+    masks = network.masks
+    for name, weight in network.weights.items():
+        now = weight.detach()
+        if name in masks and name in beneath:
+            beneath[name] = torch.where(masks[name], now, beneath[name])
+        else:
+            beneath[name] = now.clone()
 
 
 class _Surgery(TrainingHook):
-    def __init__(self, elements: Elements, span: Span, interval: int | None, stop: float) -> None:
+    """Shows the loss the masked weights, and the optimizer all of them."""
+
+    def __init__(
+        self,
+        elements: Elements,
+        beneath: dict[str, Tensor],
+        span: Span,
+        interval: int | None,
+        stop: float,
+    ) -> None:
         self._elements = elements
+        self._beneath = beneath
         self._span = span
         self._interval = interval
         self._stop = stop
-        weights = elements.network.weights
-        self._dense = {name: weight.detach().clone() for name, weight in weights.items()}
 
     def begin(self, run: TrainingRun) -> None:
         self._run = run
         self._updates = Updates(run, self._span, self._interval, self._stop)
+        self._uncovered = False
 
-    def after_step(self) -> None:
+    def before_forward(self) -> None:
+        if self._uncovered:  # an optimizer that looks several times has moved them meanwhile
+            self._note()
+            network = self._elements.network
+            network.set_masks(network.masks)
+
+    def after_backward(self) -> None:
         network = self._elements.network
         weights = network.weights
         for name, mask in network.masks.items():
-            # The optimizer has moved what is masked away from zero, by as much as it trains it.
-            moved = weights[name].detach()
-            self._dense[name] = torch.where(mask, moved, self._dense[name] + moved)
+            weight = weights[name].data
+            weight.copy_(torch.where(mask, weight, self._beneath[name]))
+        self._uncovered = True
+
+    def after_step(self) -> None:
+        self._note()
+        self._uncovered = False
         if self._updates.is_due(self._run.step):
-            squares = {name: weight.square() for name, weight in self._dense.items()}
-            kept = {
-                layer: keep_best(size.cpu(), int(self._elements.kept[layer].sum()))
-                for layer, size in self._elements.total(squares).items()
-            }
-            for name in network.masks:
-                weights[name].data.copy_(self._dense[name])
-            self._elements.keep(kept)
+            elements, frozen = self._elements, frozen_layers(self._elements)
+            squares = {name: w.detach().square() for name, w in elements.network.weights.items()}
+            kept = dict(elements.kept)
+            for layer, size in elements.total(squares).items():
+                if layer not in frozen:
+                    kept[layer] = keep_best(size.cpu(), int(kept[layer].sum()))
+            elements.keep(kept)
             self._run.start_afresh()
+
+    def _note(self) -> None:
+        network = self._elements.network
+        weights = network.weights
+        for name in network.masks:
+            self._beneath[name] = weights[name].detach().clone()

@@ -34,7 +34,8 @@ class ADMM(Regularizer):
     interval : int, default=None
         Number of training steps between projections; a tenth of the stage's if None.
     share : float, default=0.3
-        Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
+        Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
+        left for after it.
 
     References
     ----------

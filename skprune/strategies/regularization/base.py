@@ -22,7 +22,8 @@ class Regularizer(Component, ABC):
     Parameters
     ----------
     share : float
-        Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
+        Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
+        left for after it: a single one goes there, unless ``sparsity=None``.
     """
 
     share: float

@@ -37,7 +37,8 @@ class GroupLasso(Regularizer):
         With ``sparsity=None`` it decides how much is removed, which may be nothing. None stands
         for 1 where there is a target sparsity, and for 5 where there is none.
     share : float, default=0.3
-        Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
+        Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
+        left for after it: a single one goes there, unless ``sparsity=None``.
 
     References
     ----------

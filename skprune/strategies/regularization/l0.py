@@ -52,7 +52,8 @@ class L0(Regularizer):
         respect to `log_alpha`. It thus means the same for any loss. With ``sparsity=None`` it
         decides how much is removed.
     share : float, default=0.3
-        Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
+        Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
+        left for after it: a single one goes there, unless ``sparsity=None``.
 
     References
     ----------

@@ -34,7 +34,8 @@ class L1(Regularizer):
         ``sparsity=None`` it decides how much is removed, which may be nothing. None stands for 2
         where there is a target sparsity, and for 10 where there is none.
     share : float, default=0.3
-        Fraction of the epochs of fine-tuning that go to this training; in (0, 1).
+        Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
+        left for after it: a single one goes there, unless ``sparsity=None``.
 
     References
     ----------
