@@ -14,6 +14,7 @@ from skprune.components import resolve
 from skprune.network.network import Network
 from skprune.strategies import OBD, OBS, APoZ, Importance, LayerOBS, Strategy, Wanda
 from skprune.strategies.importance import Judgement, Scoring
+from skprune.strategies.importance.row_gradients import RowGradients
 from skprune.strategies.pruning import settle
 from skprune.strategies.selection import keep_best
 from skprune.structures import NM, STRUCTURES, Block, Elements, Structure
@@ -198,6 +199,35 @@ def test_obs_by_blocks_is_written_out_with_loops(size: int | None, n_rows: int) 
     after = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
     torch.testing.assert_close(after[stay], (weights + change)[stay])
     assert all(torch.equal(b, module[i].bias.data) for b, i in zip(biases, (0, 2), strict=True))
+
+
+@pytest.mark.parametrize("block_size", [1, 4, None])
+@pytest.mark.parametrize("n_rows", [3, 17])
+@pytest.mark.parametrize("curvature", ["fisher", "gauss_newton"])
+def test_chunks_bound_what_is_held_and_change_nothing(
+    block_size: int | None, n_rows: int, curvature: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    compute = RowGradients.__call__
+
+    def watch(self: RowGradients, weights: Any, batch: Batch) -> Any:
+        held.append(len(batch.targets))
+        return compute(self, weights, batch)
+
+    monkeypatch.setattr(RowGradients, "__call__", watch)
+    found = {}
+    for size in (1, 2, 100):
+        module, rows = perceptron()
+        rows = Rows(rows.X[:n_rows], rows.y[:n_rows], cross_entropy)
+        elements = elements_of(module, rows.X)
+        held.clear()
+        judgement = judge(OBS(block_size, 1000, 0.1, curvature, size), elements, rows)
+        assert max(held) == min(size, 5, n_rows)
+        judgement.compensate(everything_but(elements, {"0": [0, 5, 9], "2": [1, 5]}))
+        found[size] = [*judgement.scores.values(), *(p.data for p in module.parameters())]
+    for size in (1, 2):
+        for some, whole in zip(found[size], found[100], strict=True):
+            torch.testing.assert_close(some, whole, rtol=1e-9, atol=1e-12)
 
 
 def test_obs_leaves_out_weights_that_are_gone() -> None:

@@ -9,9 +9,6 @@ from torch.nn.functional import pad
 
 __all__ = ["CurvatureBlocks", "CurvatureSum"]
 
-# Numbers of the part of the matrices that is worked on at once, in double precision.
-_CHUNK = 2**22
-
 
 class CurvatureSum:
     """Adds up outer products of vectors, as far as they lie in blocks on the diagonal.
@@ -22,10 +19,12 @@ class CurvatureSum:
         Length of the vectors.
     block_size : int
         Size of a block.
+    chunk_size : int
+        How many numbers of each weight are worked on at a time, in double precision.
     """
 
-    def __init__(self, n_weights: int, block_size: int) -> None:
-        self._n_weights, self._size = n_weights, block_size
+    def __init__(self, n_weights: int, block_size: int, chunk_size: int) -> None:
+        self._n_weights, self._size, self._chunk_size = n_weights, block_size, chunk_size
         self._vectors: list[Tensor] = []
         self._matrices: Tensor | None = None
         self._total = 0.0
@@ -79,7 +78,7 @@ class CurvatureSum:
             trace = float(blocks.norm()) ** 2
         # Where all gradients vanish, as in a network that is cut off, weights rank by their size.
         mean = trace / self._n_weights if trace else 1.0
-        return made(blocks, self._n_weights, damping * mean, layer_at)
+        return made(blocks, self._n_weights, damping * mean, layer_at, self._chunk_size)
 
 
 class CurvatureBlocks(ABC):
@@ -95,14 +94,22 @@ class CurvatureBlocks(ABC):
         What is added to the diagonal.
     layer_at : callable
         Names the layer of a weight, for messages.
+    chunk_size : int
+        How many numbers of each weight are worked on at a time, in double precision.
     """
 
     def __init__(
-        self, blocks: Tensor, n_weights: int, added: float, layer_at: Callable[[int], str]
+        self,
+        blocks: Tensor,
+        n_weights: int,
+        added: float,
+        layer_at: Callable[[int], str],
+        chunk_size: int,
     ) -> None:
         self._blocks, self._n_weights, self._added = blocks, n_weights, added
         self._size = blocks.shape[-1]
         self._layer_at = layer_at
+        self._numbers = chunk_size * n_weights
 
     def inverse_diagonal(self) -> Tensor:
         """Compute the diagonal of the inverse.
@@ -185,7 +192,7 @@ class _Matrices(CurvatureBlocks):
         return factors.masked_fill(info[:, None, None] > 0, torch.nan)
 
     def _parts(self, *others: Tensor):
-        n_blocks = max(1, _CHUNK // self._size**2)
+        n_blocks = max(1, self._numbers // self._size**2)
         return zip(*(tensor.split(n_blocks) for tensor in (self._blocks, *others)), strict=True)
 
 
@@ -228,7 +235,7 @@ class _OuterProducts(CurvatureBlocks):
         return factors.masked_fill(info[:, None, None] > 0, torch.nan)
 
     def _columns(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        return tensor.split(max(1, _CHUNK // self._blocks[:, :, 0].numel()), dim=-1)
+        return tensor.split(max(1, self._numbers // self._blocks[:, :, 0].numel()), dim=-1)
 
 
 def _cut(values: Tensor, size: int) -> Tensor:

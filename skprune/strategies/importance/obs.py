@@ -45,6 +45,9 @@ class OBS(Importance):
         What is taken for `F`: the empirical Fisher matrix, the mean outer product of the rows'
         gradients; or the Gauss-Newton matrix, which is the better one and takes as many backward
         passes as the network has outputs.
+    chunk_size : int, default=64
+        How many rows' gradients, each as large as the network, are computed at a time; work on the
+        blocks takes as many numbers a weight at a time. It does not change the scores.
 
     References
     ----------
@@ -69,6 +72,7 @@ class OBS(Importance):
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "damping": [Interval(Real, 0, None, closed="left")],
         "curvature": [StrOptions(set(CURVATURES))],
+        "chunk_size": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -77,11 +81,13 @@ class OBS(Importance):
         n_samples: int = 1000,
         damping: float = 0.03,
         curvature: str = "fisher",
+        chunk_size: int = 64,
     ) -> None:
         self.block_size = block_size
         self.n_samples = n_samples
         self.damping = damping
         self.curvature = curvature
+        self.chunk_size = chunk_size
 
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
@@ -92,9 +98,10 @@ class OBS(Importance):
         elements, network = scoring.elements, scoring.elements.network
         left = _Left({name: kept > 0 for name, kept in elements.spread(elements.kept).items()})
         size = min(self.block_size or len(left), len(left))
-        curvature = CurvatureSum(len(left), size)
+        curvature = CurvatureSum(len(left), size, self.chunk_size)
         seen = scoring if self.curvature == "fisher" else gauss_newton(scoring)
-        for weight, vectors in curvature_vectors(seen, left.names, self.n_samples):
+        vectors_of_rows = curvature_vectors(seen, left.names, self.n_samples, self.chunk_size)
+        for weight, vectors in vectors_of_rows:
             curvature.add(left.take(vectors), weight)
         blocks = curvature.damped(self.damping, left.layer_at)
         weights = left.gather(scoring.weights).double()

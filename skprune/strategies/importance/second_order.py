@@ -18,12 +18,9 @@ __all__ = ["CURVATURES", "curvature_vectors", "gauss_newton"]
 
 CURVATURES = ("fisher", "gauss_newton")
 
-# Numbers that the vectors of some rows hold, at the most.
-_CHUNK = 2**24
-
 
 def curvature_vectors(
-    scoring: Scoring, names: Sequence[str], n_samples: int
+    scoring: Scoring, names: Sequence[str], n_samples: int, chunk_size: int
 ) -> Iterator[tuple[float, Tensor]]:
     """Compute the gradients of rows, whose outer products add up to the empirical Fisher matrix.
 
@@ -36,6 +33,8 @@ def curvature_vectors(
         The weights with respect to which it is taken, one parameter after another.
     n_samples : int
         How many rows, at the most.
+    chunk_size : int
+        How many rows' gradients are computed and held at a time.
 
     Yields
     ------
@@ -46,11 +45,10 @@ def curvature_vectors(
     """
     module = scoring.elements.network.module
     weights = {name: scoring.elements.network.weights[name] for name in names}
-    size = max(1, _CHUNK // sum(weight.numel() for weight in weights.values()))
     per_row = RowGradients(module, scoring.samples)
     with differentiable(module, weights):
         for batch in scoring.samples.batches(n_samples, scoring.generator):
-            for chunk in chunks(batch, size):
+            for chunk in chunks(batch, chunk_size):
                 parts = [rows.flatten(1) for rows in per_row(weights, chunk).values()]
                 vectors = torch.cat(parts, 1)
                 if chunk.weights is not None:
