@@ -24,11 +24,11 @@ class APoZ(Importance):
     """Scores units by how often they are active: one minus the average percentage of zeros.
 
     The zeros are counted where a unit is read, after the activation function and what else comes
-    between, on some rows and at all places of a feature map; it tells units apart where activations
-    can be zero, as those of a rectifier. A single weight scores as often as what it is multiplied
-    with is not zero, and other groups of weights score the mean: weights that read the same unit
-    are equal, and the allocation ``"global"`` is an error where anything but units goes. A unit
-    that is read by neither a linear layer nor a convolution is an error that
+    between, on some rows and at all places of a feature map, its padding left out; it tells units
+    apart where activations can be zero, as those of a rectifier. A single weight scores as often as
+    the unit that it reads is not zero, and other groups of weights score the mean: weights that
+    read the same unit are equal, and the allocation ``"global"`` is an error where anything but
+    units goes. A unit that is read by neither a linear layer nor a convolution is an error that
     names the layer.
 
     Parameters
@@ -68,7 +68,9 @@ class APoZ(Importance):
         elements, module = scoring.elements, scoring.elements.network.module
         inputs = InputRows(module, scoring.samples, elements_of_columns(elements), "APoZ")
         with differentiable(module, {}):
-            active = mean_of_inputs(inputs, scoring, self.n_samples, lambda rows: rows != 0)
+            active = mean_of_inputs(
+                inputs, scoring, self.n_samples, lambda rows: rows != 0, padded=False
+            )
         totals = total_of_readers(elements, active)
         counts = total_of_readers(
             elements, {name: torch.ones_like(some) for name, some in active.items()}

@@ -78,7 +78,12 @@ def total_of_readers(elements: Elements, scores: Mapping[str, Tensor]) -> dict[s
 
 
 def mean_of_inputs(
-    inputs: "InputRows", scoring: Scoring, n_samples: int, function: Callable[[Tensor], Tensor]
+    inputs: "InputRows",
+    scoring: Scoring,
+    n_samples: int,
+    function: Callable[[Tensor], Tensor],
+    *,
+    padded: bool = True,
 ) -> dict[str, Tensor]:
     """Average a function of what weights are multiplied with.
 
@@ -92,6 +97,9 @@ def mean_of_inputs(
         How many rows, at the most.
     function : callable
         Applied to the rows, number by number.
+    padded : bool, default=True
+        Whether a weight of a convolution is multiplied with what its kernel meets, padding
+        included, or counts as reading each place of a channel once.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def mean_of_inputs(
     counts: dict[str, float] = {}
     for batch in scoring.samples.batches(n_samples, scoring.generator):
         for name, given in inputs.given(inputs.layers, batch.inputs).items():
-            for rows, weights in inputs.rows(name, given, batch.weights):
+            for rows, weights in inputs.rows(name, given, batch.weights, padded=padded):
                 part = (function(rows) * weights[:, None]).sum(1)
                 sums[name] = sums[name] + part if name in sums else part
                 counts[name] = counts.get(name, 0.0) + float(weights.sum())
@@ -110,7 +118,8 @@ def mean_of_inputs(
     for name, total in sums.items():
         shape = inputs.weight(name).shape
         repeated = (total / counts[name]).repeat_interleave(shape[0] // len(total), 0)
-        means[name] = repeated.view(shape)
+        # One number of a channel is that of all weights that read it.
+        means[name] = repeated.repeat_interleave(shape[1:].numel() // total.shape[1], 1).view(shape)
     return means
 
 
@@ -226,7 +235,12 @@ class InputRows:
         return found
 
     def rows(
-        self, name: str, inputs: Sequence[Tensor], weights: Tensor | None
+        self,
+        name: str,
+        inputs: Sequence[Tensor],
+        weights: Tensor | None,
+        *,
+        padded: bool = True,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Arrange inputs as the rows that a weight is multiplied with.
 
@@ -238,24 +252,28 @@ class InputRows:
             What its layers are given for some rows of data.
         weights : Tensor of shape (n_rows,) or None
             Weights of these rows of data.
+        padded : bool, default=True
+            Whether a convolution's are what its kernel meets, padding included, or the places of
+            its channels, each of them once.
 
         Yields
         ------
         rows : Tensor of shape (n_groups, n, n_columns), in double precision
-            For each group of a convolution.
+            For each group of a convolution; with a column for each channel where not `padded`.
         weights : Tensor of shape (n,), in double precision
             The weight of each row; ones where there are none.
         """
         layer = self.layers[name][0]
+        arrange = _as_rows if padded else _as_places
         for given in inputs:
             if isinstance(layer, _ConvNd) and given.dim() == len(layer.kernel_size) + 1:
                 given = given[None]
             if weights is None or len(weights) != len(given):
                 weights = torch.ones(len(given))
-            size = max(1, _CHUNK // max(1, _as_rows(layer, given[:1]).numel()))
+            size = max(1, _CHUNK // max(1, arrange(layer, given[:1]).numel()))
             for start in range(0, len(given), size):
                 part = slice(start, start + size)
-                rows = _as_rows(layer, given[part]).double()
+                rows = arrange(layer, given[part]).double()
                 times = rows.shape[1] // len(weights[part])
                 yield rows, weights[part].to(rows).repeat_interleave(times)
 
@@ -273,3 +291,11 @@ def _as_rows(layer: nn.Module, given: Tensor) -> Tensor:
     # Rows, channels, places, and places in the kernel; the channels come group by group.
     patches = patches.unflatten(1, (layer.groups, -1)).movedim(2, 2 + n_dims)
     return patches.movedim(1, 0).flatten(2 + n_dims).flatten(1, 1 + n_dims)
+
+
+def _as_places(layer: nn.Module, given: Tensor) -> Tensor:
+    if not isinstance(layer, _ConvNd):
+        return _as_rows(layer, given)
+    # Rows, groups, channels of a group, and places.
+    channels = given.flatten(2).unflatten(1, (layer.groups, -1))
+    return channels.permute(1, 0, 3, 2).flatten(1, 2)
