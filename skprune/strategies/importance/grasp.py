@@ -35,6 +35,12 @@ class GraSP(Importance):
     n_samples : int or None, default=1000
         How many rows are looked at, drawn at random; all if None. They are held in memory.
 
+    Notes
+    -----
+    The authors' code divides the logits by a temperature of 200 and draws as many rows of each
+    class. Here the loss is the net's own, on rows that are drawn from all alike; other weights are
+    kept than with that temperature.
+
     References
     ----------
     Wang, C., Zhang, G., & Grosse, R. (2020). Picking winning tickets before training by preserving

@@ -30,6 +30,12 @@ class Movement(Importance):
     n_samples : int or None, default=1000
         How many rows, drawn at random, are looked at where there was no training; all if None.
 
+    Notes
+    -----
+    The paper goes on summing over the whole training, for removed weights too, whose gradients are
+    passed straight through the mask, so that they may come back. Here the sums begin anew after
+    each step, and what is removed stays removed.
+
     References
     ----------
     Sanh, V., Wolf, T., & Rush, A. M. (2020). Movement pruning: adaptive sparsity by fine-tuning.

@@ -23,8 +23,8 @@ class Taylor(Importance):
 
     The change is the product of a weight and its gradient. A unit sums it over all the weights
     that go with it. With the defaults this is the criterion of [1]_ for single weights and their
-    sums; ``signed=True`` makes it that for gates. ``Taylor(p=1, per="row", signed=True)`` comes
-    to the criterion of [2]_, which looks at activations.
+    sums; ``signed=True`` makes it that for gates. ``Taylor(p=1, per="row", signed=True)`` is near
+    to the criterion of [2]_, which looks at activations; see the Notes.
 
     Parameters
     ----------
@@ -43,6 +43,14 @@ class Taylor(Importance):
     chunk_size : int, default=32
         With ``per="row"``: how many rows' gradients, each as large as the network, are held at a
         time. It does not change the scores.
+
+    Notes
+    -----
+    For units of fully connected layers with a rectifier and without a bias,
+    ``Taylor(p=1, per="row", signed=True)`` is twice the criterion of [2]_: the weights that enter a
+    unit and those that leave it each add up to the product of its activation and the gradient of
+    that. Biases take no part in the sums here, and with other activation functions the two sides
+    differ, so that there it is another criterion. The paper's norm over each layer is left out.
 
     References
     ----------

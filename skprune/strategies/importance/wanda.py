@@ -34,6 +34,12 @@ class Wanda(Importance):
     n_samples : int, default=1000
         Number of rows, drawn at random, at the most.
 
+    Notes
+    -----
+    The paper compares the weights of each output among themselves, so that all outputs keep equally
+    many. Here the weights of a layer compete, as they do for every importance, and an output may
+    keep more than another, or none. Within an output the order is the paper's.
+
     References
     ----------
     Sun, M., Liu, Z., Bair, A., & Kolter, J. Z. (2024). A simple and effective pruning approach for

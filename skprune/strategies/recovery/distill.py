@@ -31,7 +31,10 @@ class Distill(Recovery):
 
     Soft targets are computed once, for all rows, unless the net makes other rows of them in each
     epoch: with a dataset, a loader or a training step of its own. Then the teacher is asked about
-    each batch, as the network's inputs. A later ``partial_fit`` goes on without the teacher.
+    each batch, as the network's inputs. What changes the rows later on, in ``infer`` or in the
+    module, goes unnoticed: the network then learns from changed rows what the teacher says of
+    others. Let the dataset change them, so that both see the same. A later ``partial_fit`` goes on
+    without the teacher.
 
     Parameters
     ----------
@@ -43,7 +46,10 @@ class Distill(Recovery):
         share the fitted teacher; it is neither cloned nor fitted again. Where a search is to
         choose between teachers, put them into a ``FrozenEstimator``.
         A teacher that was fitted on the same rows until it made no mistake, such as a forest of
-        full-grown trees, has little more to say of them than the targets do.
+        full-grown trees, has little more to say of them than the targets do. In a cross-validation,
+        one that was fitted on all rows has seen those held out, and what it says of the others may
+        carry over: the scores are then too good. Fit it on other rows.
+        A net that is initialized counts as fitted, since its weights may have been loaded.
     temperature : float, default=1.0
         What logits are divided by: the higher, the more the teacher's small probabilities count,
         which helps where it is all too sure of itself. An estimator's probabilities are taken to
@@ -59,6 +65,11 @@ class Distill(Recovery):
     hint_weight : float, default=1.0
         How much the hints count in the loss: the factor of the squared differences, relative to
         the teacher's mean square, summed over the layers.
+
+    Notes
+    -----
+    FitNets trains a network up to the hint first, and then all of it on soft targets. Here hints
+    and targets are learned together, in every step.
 
     References
     ----------
