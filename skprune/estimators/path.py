@@ -15,6 +15,7 @@ from skprune.components import near_match, resolve
 from skprune.estimators.base import BasePruned
 from skprune.estimators.run import Dense, PruningRun
 from skprune.strategies.named import STRATEGIES
+from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.nets import copy_net, is_fitted_net
@@ -237,8 +238,18 @@ def walk(
     resolved = _resolved([branch.strategy for branch in branches])
     at_init = _any_at_init(resolved)
     dense, target = first._prepare(X, y, sample_weight, at_init=at_init)
-    for strategy in resolved:  # what cannot be pruned is found before anything is trained
-        _run(first, dense, strategy)
+
+    def epochs_of(run: PruningRun, number: int, sparsity: float) -> int:
+        epochs = run.epochs(first.fine_tune_epochs)
+        if path == "chained" and not run.strategy.recovery.starts_over:
+            return _chained(run, epochs, sparsity, first=number == 0)
+        return epochs
+
+    # What cannot be pruned is found before anything is trained.
+    for branch, strategy in zip(branches, resolved, strict=True):
+        run = _run(first, dense, strategy)
+        for number, sparsity in enumerate(branch.sparsities):
+            check_epochs(strategy, sparsity, epochs_of(run, number, sparsity))
     untrained = dense.copy() if at_init else dense
     dense.train(first.memory)
 
@@ -255,9 +266,7 @@ def walk(
         for number, sparsity in enumerate(branch.sparsities):
             if path == "restart" and number > 0:
                 run = _run(first, start.copy(), strategy)
-            epochs = run.epochs(first.fine_tune_epochs)
-            if path == "chained" and not strategy.recovery.starts_over:
-                epochs = _chained(run, epochs, sparsity, first=number == 0)
+            epochs = epochs_of(run, number, sparsity)
             run.prune(run.target(sparsity), epochs, first._progress)
             point = run if path == "restart" else run.copy()
             yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)

@@ -414,6 +414,21 @@ def test_what_cannot_be_reached_is_found_before_any_training(
 
 
 @pytest.mark.parametrize(
+    ("start", "path"), [("trained", "restart"), ("trained", "chained"), ("init", "chained")]
+)
+def test_what_has_no_training_to_regrow_in_is_found_before_any(
+    start: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = blobs()
+    stages = count_stages(monkeypatch)
+    strategy = Strategy(start=start, regrowth="set")
+    plain = PrunedClassifier(classifier_net(), strategy=strategy, fine_tune_epochs=0)
+    with pytest.raises(ValueError, match=r"regrowth=SET\(\) lets"):
+        pruning_path(plain, X, y, sparsities=[0.5, 0.8], path=path)
+    assert stages == []
+
+
+@pytest.mark.parametrize(
     ("params", "message"),
     [
         ({"path": "chain"}, "path"),
