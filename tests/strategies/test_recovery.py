@@ -356,10 +356,17 @@ def test_the_classes_of_a_teacher_are_put_in_order() -> None:
     assert same_state(*states)
 
 
+def seeded_net() -> NeuralNetClassifier:
+    """A teacher that is the same whatever was drawn before."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make_net().fit(X, y)
+
+
 TEACHERS = {
     "forest": FOREST,
     "pipeline": make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y),
-    "net": make_net().fit(X, y),
+    "net": seeded_net(),
     "pruned": PrunedClassifier(random_state=0, sparsity=0.2).fit(X, y),
     "frozen": FrozenEstimator(LogisticRegression().fit(X, y)),
 }
