@@ -7,6 +7,7 @@ import pickle
 import random
 import re
 from collections.abc import Collection
+from copy import copy as shallow
 from copy import deepcopy
 from dataclasses import replace
 from itertools import combinations, product
@@ -728,7 +729,7 @@ def test_a_copy_is_the_same_estimator(kind: str, strategy: str, structure: str) 
         protect=["hidden1"],
         random_state=5,
     )
-    copies = [clone(estimator), round_trip(estimator), deepcopy(estimator)]
+    copies = [clone(estimator), round_trip(estimator), shallow(estimator), deepcopy(estimator)]
     expected = bits(estimator.fit(X, y), kind, X)
     for copy in copies:
         assert repr(copy) == repr(estimator)
@@ -797,6 +798,7 @@ def test_a_fitted_estimator_survives(
     joblib.dump(estimator, tmp_path / "estimator.joblib")
     others = [
         round_trip(estimator),
+        shallow(estimator),
         deepcopy(estimator),
         joblib.load(tmp_path / "estimator.joblib"),
     ]

@@ -30,6 +30,7 @@ from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.network import Network
 from skprune.strategies.named import STRATEGIES
+from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.nets import (
@@ -39,6 +40,7 @@ from skprune.training.nets import (
     copy_net,
     fill_in,
     initialize,
+    is_fitted_net,
     rows_on_device,
     working_copy,
 )
@@ -152,6 +154,7 @@ class BasePruned(NamesComponents, ABC):
         )
         sparsity = run.target(self.sparsity)
         epochs = run.epochs(self.fine_tune_epochs)
+        check_epochs(strategy, sparsity, epochs)
         interrupted = None
         try:
             if not at_init:
@@ -305,9 +308,19 @@ class BasePruned(NamesComponents, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
-        if "net_" in state and torch.device(state["net_"].device or "cpu").type == "cpu":
-            state = {**state, "net_": _PlainNet(state["net_"])}
-        return state
+        plain = {
+            name: _PlainNet(state[name])
+            for name in ("net_", "estimator")
+            if isinstance(state.get(name), NeuralNet)
+            and is_fitted_net(state[name])
+            and torch.device(state[name].device or "cpu").type == "cpu"
+        }
+        return {**state, **plain}
+
+    def __copy__(self) -> Self:
+        result = object.__new__(type(self))
+        vars(result).update(vars(self))
+        return result
 
 
 class _PlainNet:

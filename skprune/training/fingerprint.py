@@ -27,14 +27,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import skprune
-
 __all__ = ["Uncacheable", "fingerprint", "origin"]
 
 # Where installed packages lie, and Python's own.
 _SITES = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
 _STANDARD = Path(sysconfig.get_path("stdlib"))
-_OWN = Path(skprune.__file__).parent
+_OWN = Path(__file__).parents[1]
 
 
 class Uncacheable(ValueError):
@@ -99,7 +97,8 @@ def origin(file: str | None) -> str | None:
     Returns
     -------
     package : str or None
-        None for what is not installed: a user's own code.
+        None for what is not installed: a user's own code. skprune, which need not be installed,
+        and Python go by their names alone.
     """
     if file is None:
         return None
@@ -111,7 +110,7 @@ def origin(file: str | None) -> str | None:
             name = path.relative_to(site).parts[0].partition(".")[0]
             return " ".join([name, *(version(d) for d in _distributions().get(name, []))])
     if path.is_relative_to(_OWN):
-        return f"skprune {skprune.__version__}"
+        return "skprune"
     return "python" if path.is_relative_to(_STANDARD) else None
 
 
