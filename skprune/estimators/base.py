@@ -311,15 +311,14 @@ class BasePruned(NamesComponents, ABC):
         plain = {
             name: _PlainNet(state[name])
             for name in ("net_", "estimator")
-            if isinstance(state.get(name), NeuralNet)
-            and is_fitted_net(state[name])
+            if is_fitted_net(state.get(name))
             and torch.device(state[name].device or "cpu").type == "cpu"
         }
         return {**state, **plain}
 
     def __copy__(self) -> Self:
         result = object.__new__(type(self))
-        vars(result).update(vars(self))
+        result.__dict__.update(vars(self))
         return result
 
 

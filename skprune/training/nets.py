@@ -139,9 +139,9 @@ def unwrapped(estimator: Any) -> Any:
     return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
 
 
-def is_fitted_net(net: NeuralNet) -> bool:
-    """Whether a net has been initialized, and so has weights that are the user's."""
-    return bool(net.initialized_)
+def is_fitted_net(estimator: Any) -> bool:
+    """Whether an estimator is a net that is initialized, and so has weights of its own."""
+    return isinstance(estimator, NeuralNet) and bool(estimator.initialized_)
 
 
 def is_binary(net: NeuralNet) -> bool:
