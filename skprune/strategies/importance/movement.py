@@ -26,7 +26,8 @@ class Movement(Importance):
     Parameters
     ----------
     share : float, default=0.3
-        Fraction of the epochs of fine-tuning, in (0, 1], that go before the first step.
+        Fraction of the epochs of fine-tuning, in (0, 1], that go before the first step. Below 1,
+        at least one epoch is left for after it.
     n_samples : int or None, default=1000
         How many rows, drawn at random, are looked at where there was no training; all if None.
 
