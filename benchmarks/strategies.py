@@ -155,8 +155,8 @@ def draw(rows: list[Row], path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    figure = Figure(figsize=(15, 6.5), layout="constrained")
-    axes = figure.subplots(1, len(POINTS))
+    figure = Figure(figsize=(14, 10), layout="constrained")
+    *axes, last = figure.subplots(2, 4).flat
     for ax, (structure, sparsity) in zip(axes, POINTS, strict=True):
         mine = [r for r in rows if (r["structure"], r["sparsity"]) == (structure, sparsity)]
         mine.sort(key=lambda row: -row["error %"])
@@ -173,15 +173,17 @@ def draw(rows: list[Row], path: Path) -> None:
         ax.set(
             title=f"{sparsity:.0%} of {structure}s",
             xscale="log",
+            xlim=(1.5, max(3.3, *(1.1 * (row["error %"] + row["± sd"]) for row in mine))),
             yticks=range(len(mine)),
             yticklabels=names,
         )
-        ax.tick_params(axis="y", labelsize=7)
-        ax.xaxis.set_major_locator(FixedLocator([1.5, 2, 2.5, 3, 4, 5, 10, 20, 50, 90]))
+        ax.tick_params(axis="y", labelsize=8)
+        ax.xaxis.set_major_locator(FixedLocator([1.5, 2, 3, 5, 10, 20, 50]))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter("{x:g}")
         ax.grid(axis="x", alpha=0.3)
-    axes[0].legend(loc="lower left", fontsize=7)
+    last.set_axis_off()
+    last.legend(*axes[0].get_legend_handles_labels(), loc="center")
     figure.supxlabel("error on the test images (%), mean and standard deviation of 3 seeds")
     figure.savefig(path, dpi=110)
 
