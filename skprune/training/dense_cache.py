@@ -18,7 +18,7 @@ from skorch.callbacks import LoadInitState
 from torch import nn
 
 from skprune.exceptions import UncachedWarning
-from skprune.training.fingerprint import Uncacheable, fingerprint, origin
+from skprune.training.fingerprint import Uncacheable, fingerprint, package_of
 
 __all__ = ["train_once"]
 
@@ -68,31 +68,28 @@ def train_once(
             raise Uncacheable(f"training changes {changed[0]}")
         return _pack(net)
 
-    def warn_of(reason: Exception) -> None:
-        warn(
-            f"The dense network is not kept in memory: {reason}. It is trained anew by every fit.",
-            UncachedWarning,
-            stacklevel=3,
-        )
-
-    try:
-        key = fingerprint(
-            _versions(), type(net), _parameters(net), _trained_modules(net), data, seed
-        )
-        _check_callbacks(net)
-        cached = check_memory(memory).cache(_dense_stage, ignore=["compute"])
-        packed = cached(key, compute)
-    except (Uncacheable, OSError) as reason:
-        if training:  # what the training itself could not read or write is the user's
-            raise
-        warn_of(reason)
+    def packed(*, again: bool) -> np.ndarray | None:
+        try:
+            stage = check_memory(memory).cache(_dense_stage, ignore=["compute"])
+            return (stage.call if again else stage)(_key(net, data, seed), compute)
+        except (Uncacheable, OSError) as reason:
+            if training:  # what the training itself could not read or write is the user's
+                raise
+            warn(
+                f"The dense network is not kept in memory: {reason}. It is trained anew by every "
+                "fit.",
+                UncachedWarning,
+                stacklevel=3,
+            )
         if not trained:
             train()
-        return False
-    if trained:
+        return None
+
+    found = packed(again=False)
+    if found is None or trained:
         return False
     try:
-        _unpack(packed, net)
+        _unpack(found, net)
     except Exception as reason:  # whatever a damaged entry may lead to
         warn(
             f"What is kept in memory of the dense network is damaged ({reason}). It is trained "
@@ -100,12 +97,7 @@ def train_once(
             UncachedWarning,
             stacklevel=2,
         )
-        try:
-            cached.call(key, compute)
-        except (Uncacheable, OSError) as unkept:
-            if training:
-                raise
-            warn_of(unkept)
+        packed(again=True)
         return False
     return True
 
@@ -114,11 +106,15 @@ def _dense_stage(key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
     return compute()
 
 
-def _versions() -> list[str]:
+def _key(net: NeuralNet, data: Any, seed: int) -> str:
     from skprune import __version__
 
-    packages = [__version__, torch.__version__, skorch.__version__, sklearn.__version__]
-    return [*packages, np.__version__, sys.version]
+    for name, callback in net.callbacks_:
+        if isinstance(callback, LoadInitState):
+            raise Uncacheable(f"callback {name!r} loads what is in a file")
+    packages = (__version__, torch.__version__, skorch.__version__, sklearn.__version__)
+    versions = (*packages, np.__version__, sys.version)
+    return fingerprint(versions, type(net), _parameters(net), _trained_modules(net), data, seed)
 
 
 def _parameters(net: NeuralNet) -> dict[str, Any]:
@@ -128,12 +124,6 @@ def _parameters(net: NeuralNet) -> dict[str, Any]:
         for name, value in sorted(vars(net).items())
         if not name.endswith("_") and name not in ("verbose", "_kwargs", "_params_to_validate")
     }
-
-
-def _check_callbacks(net: NeuralNet) -> None:
-    for name, callback in net.callbacks_:
-        if isinstance(callback, LoadInitState):
-            raise Uncacheable(f"callback {name!r} loads what is in a file")
 
 
 def _beside_tensors(net: NeuralNet) -> dict[str, str]:
@@ -149,9 +139,18 @@ def _beside_tensors(net: NeuralNet) -> dict[str, str]:
     )
     for name, callback in net.callbacks_:
         # skorch's own begin each stage anew; others go on from what they were, initialized.
-        if origin(sys.modules[type(callback).__module__].__file__) is None:
-            states[f"callback {name!r}"] = fingerprint(deepcopy(callback).initialize())
+        if package_of(type(callback)) is None:
+            states[f"callback {name!r}"] = fingerprint(_initialized(callback))
     return states
+
+
+def _initialized(callback: Any) -> Any:
+    try:
+        copy = deepcopy(callback)
+        copy.initialize()
+    except Exception as error:  # whatever a user's callback may raise
+        raise Uncacheable(f"{callback!r} cannot be copied and initialized ({error})") from error
+    return copy
 
 
 def _restored(net: NeuralNet) -> set[str]:

@@ -2,13 +2,13 @@
 
 import dis
 import hashlib
-import importlib
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
+from importlib import import_module
 from importlib.metadata import packages_distributions, version
-from importlib.util import resolve_name
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import (
     BuiltinFunctionType,
@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Uncacheable", "fingerprint", "origin"]
+__all__ = ["Uncacheable", "fingerprint", "package_of"]
 
 # Where installed packages lie, and Python's own.
 _SITES = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
@@ -85,14 +85,13 @@ def fingerprint(*objects: Any) -> str:
     return hasher.digest.hexdigest()
 
 
-@cache
-def origin(file: str | None) -> str | None:
-    """Name the installed package that a file belongs to, and its version.
+def package_of(item: ModuleType | type) -> str | None:
+    """Name the installed package that a module or a class belongs to, and its version.
 
     Parameters
     ----------
-    file : str or None
-        Its path; None, or a name in angle brackets, for what has none.
+    item : module or type
+        A class belongs to its module only if it is found there, whatever it calls itself.
 
     Returns
     -------
@@ -100,6 +99,17 @@ def origin(file: str | None) -> str | None:
         None for what is not installed: a user's own code. skprune, which need not be installed,
         and Python go by their names alone.
     """
+    if isinstance(item, ModuleType):
+        file = getattr(item, "__file__", None)
+        return "python" if item.__name__ in sys.builtin_module_names else _package_at(file)
+    module = found = sys.modules.get(item.__module__)
+    for name in item.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return package_of(module) if module is not None and found is item else None
+
+
+@cache
+def _package_at(file: str | None) -> str | None:
     if file is None:
         return None
     if file.startswith("<frozen "):
@@ -124,6 +134,7 @@ class _Hasher:
         self.digest = hashlib.blake2b(digest_size=20)
         self.seen: dict[int, int] = {}
         self.alive: list[Any] = []  # ids are only unique among objects that live
+        self.entered: set[tuple[Any, ...]] = set()
 
     def text(self, *words: Any) -> None:
         self.digest.update(("\0".join(map(str, words)) + "\1").encode())
@@ -171,7 +182,7 @@ class _Hasher:
         self.text(type(item).__qualname__, *sorted(fingerprint(value) for value in item))
 
     def function(self, item: FunctionType) -> None:
-        package = origin(item.__code__.co_filename)
+        package = _package_at(item.__code__.co_filename)
         self.text("function", item.__module__, item.__qualname__, package)
         if package is not None:
             return
@@ -186,19 +197,22 @@ class _Hasher:
                 self.text("global", name)
                 self.global_(item.__globals__[name], names)
         for name in _imports(item.__code__, item.__globals__.get("__package__") or ""):
-            self.global_(importlib.import_module(name), names)
+            self.text("import", name)
+            if (module := _imported(name)) is not None:
+                self.global_(module, names)
 
-    def global_(self, item: Any, names: Iterable[str]) -> None:
+    def global_(self, item: Any, names: Sequence[str]) -> None:
         """Add what a function uses of its surroundings: of a module, what the code names."""
-        if not isinstance(item, ModuleType):
-            self.add(item)
-            return
         self.add(item)
-        if _package_of(item) is None:
-            for name in names:
-                if name in vars(item) and vars(item)[name] is not item:
-                    self.text("of", item.__name__, name)
-                    self.global_(vars(item)[name], names)
+        if not isinstance(item, ModuleType) or package_of(item) is not None:
+            return
+        if (id(item), *names) in self.entered:  # modules may name each other
+            return
+        self.entered.add((id(item), *names))
+        for name in names:
+            if name in vars(item):
+                self.text("of", item.__name__, name)
+                self.global_(vars(item)[name], names)
 
     def code(self, item: CodeType) -> None:
         self.text("code", item.co_names, item.co_varnames, item.co_freevars, item.co_cellvars)
@@ -220,14 +234,14 @@ class _Hasher:
         self.text(type(item).__name__, getattr(item, "__module__", None), item.__name__)
 
     def module(self, item: ModuleType) -> None:
-        package = _package_of(item)
+        package = package_of(item)
         self.text("module", item.__name__, package)
         file = getattr(item, "__file__", None)
         if package is None and file is not None:
             self.digest.update(Path(file).read_bytes())
 
     def cls(self, item: type) -> None:
-        package = _package_of_class(item)
+        package = package_of(item)
         self.text("class", item.__module__, item.__qualname__, package)
         if package is not None:
             return
@@ -281,33 +295,29 @@ def _names(code: CodeType) -> list[str]:
 
 
 def _imports(code: CodeType, package: str) -> Iterator[str]:
-    """List the modules that code imports as it runs."""
-    constants: list[Any] = []
+    """List the modules that code may import as it runs."""
+    loaded: list[Any] = [0, None]
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":
-            level = constants[-2] if len(constants) > 1 else 0
-            yield resolve_name("." * level + instruction.argval, package)
-        if instruction.opname.startswith("LOAD_"):
-            constants.append(instruction.argval)
+            level, names = loaded[-2:]
+            module = resolve_name("." * level + instruction.argval, package)
+            yield module
+            yield from (f"{module}.{name}" for name in names or ())  # modules themselves, perhaps
+        elif instruction.opname.startswith("LOAD_"):
+            loaded.append(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _imports(constant, package)
 
 
-def _package_of(module: ModuleType) -> str | None:
-    """Say which installed package a module is of; None for a user's own."""
-    file = getattr(module, "__file__", None)
-    if file is None and module.__name__ in sys.builtin_module_names:
-        return "python"
-    return origin(file)
-
-
-def _package_of_class(cls: type) -> str | None:
-    """Say which installed package a class is of; None for a user's own, whatever its name."""
-    module = found = sys.modules.get(cls.__module__)
-    for name in cls.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return _package_of(module) if module is not None and found is cls else None
+def _imported(name: str) -> ModuleType | None:
+    """Give a module; None if there is none of that name, as of a package that is not installed."""
+    try:
+        if name not in sys.modules and find_spec(name) is None:
+            return None
+    except ModuleNotFoundError:  # it would lie in something that is no package
+        return None
+    return import_module(name)
 
 
 _OF_C_TYPES = (

@@ -252,6 +252,32 @@ class Falling(Callback):
         net.optimizer_.param_groups[0]["lr"] = self.rate
 
 
+def notebook_callback():
+    """Make a callback as a notebook does: its module has no file, or is none at all."""
+    scope = {"Callback": Callback, "__name__": "notebook"}
+    exec("class Quiet(Callback): pass", scope)
+    return scope["Quiet"]()
+
+
+def test_a_callback_of_a_notebook_is_no_obstacle(tmp_path, dense_trainings):
+    for _ in range(2):
+        pruned(net(callbacks=[notebook_callback()]), memory=str(tmp_path)).fit(X, y)
+    assert len(dense_trainings) == 1
+
+
+class Locked(Callback):
+    def initialize(self):
+        self.lock_ = threading.Lock()
+        return self
+
+
+def test_a_callback_that_cannot_be_copied_is_no_obstacle(tmp_path, dense_trainings):
+    for _ in range(2):
+        with pytest.warns(UncachedWarning, match="cannot be copied and initialized"):
+            pruned(net(callbacks=[Locked]), memory=str(tmp_path), structure="unit").fit(X, y)
+    assert len(dense_trainings) == 2
+
+
 @pytest.mark.parametrize(
     ("estimator", "match"),
     [

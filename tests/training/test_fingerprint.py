@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 import skprune
-from skprune.training.fingerprint import Uncacheable, fingerprint, origin
+from skprune.training.fingerprint import Uncacheable, fingerprint, package_of
 
 
 def made(source, name="thing", **scope):
@@ -165,6 +165,43 @@ def test_what_code_uses_of_a_module_of_the_users_counts(tmp_path, monkeypatch):
         assert first == again != changed
 
 
+@pytest.mark.parametrize("imported_before", [False, True])
+def test_a_module_of_a_package_counts_whether_it_is_imported_yet_or_not(
+    imported_before, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    code = "def thing(x):\n  from helpers import ops\n  return ops.act(x)"
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers" / "__init__.py").touch()
+    found = []
+    for factor in (1, 1, 2):
+        (tmp_path / "helpers" / "ops.py").write_text(f"def act(x): return {factor} * x\n")
+        for name in ("helpers", "helpers.ops"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        if imported_before:
+            importlib.import_module("helpers.ops")
+        found.append(fingerprint(made(code)))
+    assert found[0] == found[1] != found[2]
+
+
+def test_code_that_imports_what_is_not_installed_can_be_told_apart():
+    code = "def thing(x):\n  try:\n    import no_such_package.part\n  except ImportError: {}\n"
+    assert fingerprint(made(code.format("pass"))) == fingerprint(made(code.format("pass")))
+    assert fingerprint(made(code.format("pass"))) != fingerprint(made(code.format("return x")))
+
+
+def test_modules_that_name_each_other_end():
+    first, second = types.ModuleType("first"), types.ModuleType("second")
+    first.second, second.first, second.scale = second, first, 1
+    source = "def thing(x): return first.second.first.second.scale * x"
+    before = fingerprint(made(source, first=first))
+    assert before == fingerprint(made(source, first=first))
+    second.scale = 2
+    assert before != fingerprint(made(source, first=first))
+
+
 def test_a_setting_of_a_module_counts(monkeypatch):
     helpers = types.ModuleType("helpers")
     helpers.scale = 1
@@ -193,10 +230,13 @@ def test_code_counts_by_what_it_is_and_not_by_what_it_calls_itself():
 
 
 def test_installed_packages_count_by_their_versions():
-    assert origin(torch.__file__) == f"torch {version('torch')}"
-    assert origin(skprune.__file__) == "skprune"
-    assert origin(functools.__file__) == "python"
-    assert origin(__file__) is None
+    assert package_of(torch) == package_of(nn.Linear) == f"torch {version('torch')}"
+    assert package_of(skprune) == "skprune"
+    assert package_of(functools) == package_of(sys) == package_of(dict) == "python"
+    assert package_of(sys.modules[__name__]) is package_of(Slotted) is None
+    # As a class of a notebook, whose module has no file, or of none that is there.
+    assert package_of(made("class thing: pass")) is None
+    assert package_of(type("Linear", (), {"__module__": "torch.nn"})) is None
 
 
 def test_whatever_an_object_raises_is_an_error_of_its_content():

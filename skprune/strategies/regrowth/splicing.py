@@ -130,4 +130,4 @@ class _Surgery(TrainingHook):
         network = self._elements.network
         weights = network.weights
         for name in network.masks:
-            self._beneath[name] = weights[name].detach().clone()
+            self._beneath[name].copy_(weights[name].detach())
