@@ -9,6 +9,8 @@ from matplotlib.colors import to_rgb
 from sklearn.datasets import load_iris
 
 from skprune import PrunedClassifierCV
+from skprune.metrics import macs_scorer
+from skprune.model_selection import sparsest_within
 from skprune.training.nets import default_classifier_net
 
 STYLES = ["default", "dark_background"]
@@ -22,6 +24,9 @@ STRATEGIES = [
     "distillation",
     "sparse_optimization",
 ]
+METRICS = {"acc": "accuracy", "f1": "f1_macro", "macs": macs_scorer}
+# Ways for a search to choose by several metrics, and which of them decides.
+SELECTIONS = [("one_std_err", "acc"), (sparsest_within("f1"), "f1"), (lambda _: 1, "acc")]
 SPARSITIES = [0.0, 0.5, 0.8, 0.9, 0.95, 0.98]
 N_SPLITS = 4
 

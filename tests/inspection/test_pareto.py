@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from skprune.inspection import ParetoDisplay
-from skprune.metrics import macs_scorer
-from skprune.model_selection import sparsest_within
 from tests.inspection.common import (
+    METRICS,
+    SELECTIONS,
     STRATEGIES,
     STYLES,
     assert_readable,
@@ -103,13 +103,7 @@ def test_a_cost_or_score_that_failed_is_on_no_front():
     assert ParetoDisplay.from_cv_results(results).front.tolist() == [1]
 
 
-METRICS = {"acc": "accuracy", "f1": "f1_macro", "macs": macs_scorer}
-
-
-@pytest.mark.parametrize(
-    ("selection", "expected"),
-    [("one_std_err", "acc"), (sparsest_within("f1"), "f1"), (lambda _: 1, "acc")],
-)
+@pytest.mark.parametrize(("selection", "expected"), SELECTIONS)
 def test_the_metric_that_decided_is_drawn(selection, expected):
     search = fitted_search(sparsities=[0.5, 0.8], scoring=METRICS, selection=selection)
     display = ParetoDisplay.from_estimator(search)

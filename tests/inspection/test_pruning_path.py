@@ -19,7 +19,9 @@ from skprune.model_selection import sparsest_within
 from skprune.strategies import Distill
 from skprune.training.nets import default_classifier_net
 from tests.inspection.common import (
+    METRICS,
     N_SPLITS,
+    SELECTIONS,
     SPARSITIES,
     STRATEGIES,
     STYLES,
@@ -244,13 +246,7 @@ def test_searches_of_scikit_learn(kind):
             assert score == pytest.approx(search.cv_results_["mean_test_log_loss"][row])
 
 
-METRICS = {"acc": "accuracy", "f1": "f1_macro", "macs": macs_scorer}
-
-
-@pytest.mark.parametrize(
-    ("selection", "expected"),
-    [("one_std_err", "acc"), (sparsest_within("f1"), "f1"), (lambda _: 1, "acc")],
-)
+@pytest.mark.parametrize(("selection", "expected"), SELECTIONS)
 def test_the_metric_that_decided_is_drawn(selection, expected):
     search = fitted_search(sparsities=[0.5, 0.8], scoring=METRICS, selection=selection)
     display = PruningPathDisplay.from_estimator(search)
