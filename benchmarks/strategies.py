@@ -207,32 +207,29 @@ def shifted(X: Tensor) -> Tensor:
 class LeNet5(nn.Module):
     """LeNet-5 of Caffe: 20 and 50 channels, 500 hidden units."""
 
-    def __init__(self, augment: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 20, 5)
         self.conv2 = nn.Conv2d(20, 50, 5)
         self.hidden = nn.Linear(800, 500)
         self.output = nn.Linear(500, 10)
-        self.augment = augment
 
     def forward(self, X: Tensor) -> Tensor:
-        if self.augment and self.training:
-            X = shifted(X)
         images = X.view(-1, 1, 28, 28)
         images = nn.functional.max_pool2d(self.conv1(images).relu(), 2)
         images = nn.functional.max_pool2d(self.conv2(images).relu(), 2)
         return self.output(self.hidden(images.flatten(1)).relu())
 
 
-def decayed(module: Any, epochs: int, last: int, device: str, **options: Any) -> Any:
-    """A net whose learning rate falls along a cosine, in the dense and in the last stage."""
+def decayed(module: Any, epochs: int, device: str, **options: Any) -> Any:
+    """A net whose learning rate falls along a cosine, in the dense and in a last stage as long."""
     policy = torch.optim.lr_scheduler.CosineAnnealingLR
     return make_net(
         module,
         epochs,
         device,
         **{
-            "callbacks": [("lr", LRScheduler(policy=policy, T_max=last))],
+            "callbacks": [("lr", LRScheduler(policy=policy, T_max=epochs))],
             "optimizer": torch.optim.SGD,
             "optimizer__momentum": 0.9,
             "optimizer__nesterov": True,
@@ -252,9 +249,9 @@ def lines(device: str, quick: bool) -> dict[str, tuple[dict[str, Any], float]]:
     """
     dense, dense_conv = (2, 2) if quick else (30, 20)
     sizes = {"module__hidden_layer_sizes": (300, 100)}
-    plain = decayed(MLP, dense, dense, device, **sizes)
-    shifts = decayed(Shifted, dense, dense, device, **sizes)
-    conv = decayed(LeNet5, dense_conv, dense_conv, device)
+    plain = decayed(MLP, dense, device, **sizes)
+    shifts = decayed(Shifted, dense, device, **sizes)
+    conv = decayed(LeNet5, dense_conv, device)
 
     def settings(net: Any, allocation: Any, **options: Any) -> dict[str, Any]:
         steps = dense if net is not conv else dense_conv // 2
