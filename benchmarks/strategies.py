@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from common import Row, parser, publish
 from joblib import Parallel, delayed
+from sklearn.base import clone
 from skorch import NeuralNetClassifier
 from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
@@ -204,6 +205,17 @@ def shifted(X: Tensor) -> Tensor:
     return padded.flatten(1).gather(1, (30 * rows + columns).flatten(1)).view(X.shape)
 
 
+class ChosenPixels(MLP):
+    """LeNet-300-100 that looks at some of the pixels."""
+
+    def __init__(self, pixels: list[int], hidden_layer_sizes: tuple[int, ...]) -> None:
+        super().__init__(len(pixels), 10, hidden_layer_sizes)
+        self.pixels = pixels
+
+    def forward(self, X: Tensor) -> Tensor:
+        return super().forward(X[:, self.pixels])
+
+
 class LeNet5(nn.Module):
     """LeNet-5 of Caffe: 20 and 50 channels, 500 hidden units."""
 
@@ -241,11 +253,14 @@ def decayed(module: Any, epochs: int, device: str, **options: Any) -> Any:
     )
 
 
-def lines(device: str, quick: bool) -> dict[str, tuple[dict[str, Any], float]]:
+def lines(
+    teacher: PrunedClassifier, device: str, quick: bool
+) -> dict[str, tuple[dict[str, Any], float]]:
     """Settings of each record line, and the error to reach.
 
-    Ten steps of pruning are followed by as many epochs as the dense training had, in which the
-    learning rate falls along a cosine again.
+    What follows the dense training is as long again for the steps of pruning, ten, and as long
+    again after them; the learning rate falls along a cosine. The teacher of each LeNet-300-100 is
+    a dense LeNet-5, that of LeNet-5 itself. Where pixels go too, they go first.
     """
     dense, dense_conv = (2, 2) if quick else (30, 20)
     sizes = {"module__hidden_layer_sizes": (300, 100)}
@@ -253,34 +268,35 @@ def lines(device: str, quick: bool) -> dict[str, tuple[dict[str, Any], float]]:
     shifts = decayed(Shifted, dense, device, **sizes)
     conv = decayed(LeNet5, dense_conv, device)
 
-    def settings(net: Any, allocation: Any, **options: Any) -> dict[str, Any]:
-        steps = dense if net is not conv else dense_conv // 2
-        epochs = steps + net.max_epochs
-        schedule = Cubic(n_steps=10, end=steps / epochs)
+    def settings(net: Any, importance: str, allocation: Any, **options: Any) -> dict[str, Any]:
+        who, lr = (None, 0.01) if net is conv else (teacher, 0.02)
         strategy = Strategy(
-            allocation=allocation,
-            schedule=schedule,
-            recovery=Distill(temperature=4.0, alpha=0.9),
+            importance,
+            allocation,
+            Cubic(n_steps=10, end=0.5),
+            recovery=Distill(who, temperature=4.0, alpha=0.9, lr=lr),
         )
+        epochs = 2 * net.max_epochs
         return {"estimator": net, "strategy": strategy, "fine_tune_epochs": epochs, **options}
 
-    def weights(net: Any, ratio: int) -> dict[str, Any]:
-        return settings(net, "global", sparsity=1 - 1 / ratio)
+    def weights(net: Any, ratio: int, importance: str = "magnitude") -> dict[str, Any]:
+        return settings(net, importance, "global", sparsity=1 - 1 / ratio)
 
     def units(net: Any, **left: float) -> dict[str, Any]:
         allocation = {layer: 1 - fraction for layer, fraction in left.items()}
-        return settings(net, allocation, structure="unit", sparsity=None)
+        return settings(net, "magnitude", allocation, structure="unit", sparsity=None)
 
+    pixels = settings(plain, "magnitude", "global", structure="feature", sparsity=1 - 98 / 784)
     return {
         "LeNet-300-100, weights 42x": (weights(plain, 42), 1.48),
         "LeNet-300-100, weights 87x": (weights(plain, 87), 1.69),
         "LeNet-300-100, shifts, weights 42x": (weights(shifts, 42), 1.25),
         "LeNet-300-100, shifts, weights 87x": (weights(shifts, 87), 1.55),
         "LeNet-300-100, units, 98-70-32": (
-            {"n_pixels": 98, **units(plain, hidden0=70 / 300, hidden1=32 / 100)},
+            {"pixels": pixels, **units(plain, hidden0=70 / 300, hidden1=32 / 100)},
             1.6,
         ),
-        "LeNet-5-Caffe, weights 280x": (weights(conv, 280), 0.75),
+        "LeNet-5-Caffe, weights 280x": (weights(conv, 280, "lamp"), 0.75),
         "LeNet-5-Caffe, units, 5-8-11": (
             units(conv, conv1=5 / 20, conv2=8 / 50, hidden=11 / 500),
             1.0,
@@ -288,49 +304,54 @@ def lines(device: str, quick: bool) -> dict[str, tuple[dict[str, Any], float]]:
     }
 
 
-def fit_record(data: Data, threads: int, n_pixels: int | None = None, **params: Any) -> Any:
-    """Fit a record line; where it has a number of pixels, choose those first, by pruning."""
-    X, y, X_test, y_test = data
-    if n_pixels is None:
+def fit_record(
+    data: Data, threads: int, pixels: dict[str, Any] | None = None, **params: Any
+) -> dict[str, Any]:
+    """Fit a record line; where pixels go too, those first, and train anew without them."""
+    if pixels is None:
         return fit(data, threads, **params)
-    chosen = {
-        "strategy": "magnitude",
-        "structure": "feature",
-        "sparsity": 1 - n_pixels / X.shape[1],
-    }
     torch.set_num_threads(threads)
-    selection = PrunedClassifier(**{**params, **chosen}).fit(X, y)
-    pixels = selection.masks_["hidden0.weight"].any(axis=0)
-    run = fit((X[:, pixels], y, X_test[:, pixels], y_test), threads, **params)
-    return {**run, "weights": run["weights"] * _weights(X.shape[1]) / _weights(n_pixels)}
-
-
-def _weights(n_inputs: int) -> int:
-    return n_inputs * 300 + 300 * 100 + 100 * 10
+    selection = PrunedClassifier(**{**params, **pixels}).fit(*data[:2])
+    left = np.flatnonzero(selection.masks_["hidden0.weight"].any(axis=0))
+    net = clone(params.pop("estimator"))
+    net.set_params(module=ChosenPixels, module__pixels=left.tolist())
+    run = fit(data, threads, estimator=net, **params)
+    before, after = selection.report_.total_before, selection.report_.total_after
+    return {**run, "weights": run["weights"] * before.weights / after.weights}
 
 
 def records(arguments: argparse.Namespace, data: Data, folder: str) -> list[Row]:
-    chosen = {
-        name: line
-        for name, line in lines(arguments.device, arguments.quick).items()
-        if name in (arguments.only or [name])
-    }
+    device, quick, threads = arguments.device, arguments.quick, arguments.threads
+    parallel = Parallel(n_jobs=arguments.n_jobs, verbose=1)
     seeds = range(arguments.seeds)
-    runs = Parallel(n_jobs=arguments.n_jobs, verbose=1)(
-        delayed(fit_record)(data, arguments.threads, **params, memory=folder, random_state=seed)
-        for params, _ in chosen.values()
+    conv = decayed(LeNet5, 2 if quick else 20, device)
+    unpruned = PrunedClassifier(conv, sparsity=0.0, fine_tune_epochs=0, memory=folder)
+    teachers = parallel(
+        delayed(_trained)(clone(unpruned).set_params(random_state=seed), data, threads)
+        for seed in seeds
+    )
+    known = [lines(teacher, device, quick) for teacher in teachers]
+    chosen = arguments.only or list(known[0])
+    runs = parallel(
+        delayed(fit_record)(data, threads, **known[seed][name][0], memory=folder, random_state=seed)
+        for name in chosen
         for seed in seeds
     )
     rows = []
-    for number, (name, (_, to_reach)) in enumerate(chosen.items()):
+    for number, name in enumerate(chosen):
         mine = runs[number * len(seeds) : (number + 1) * len(seeds)]
         row = summary(mine)
         rows.append(
             {"line": name, "error %": row["error %"], "± sd": row["± sd"]}
             | {"weights x": round(float(np.mean([run["weights"] for run in mine])), 1)}
-            | {"error to reach %": to_reach, "fit s": row["fit s"]}
+            | {"error to reach %": known[0][name][1], "fit s": row["fit s"]}
         )
     return rows
+
+
+def _trained(unpruned: PrunedClassifier, data: Data, threads: int) -> PrunedClassifier:
+    torch.set_num_threads(threads)
+    return unpruned.fit(*data[:2])
 
 
 def main() -> None:
