@@ -27,7 +27,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
     estimator : NeuralNetRegressor, default=None
         The skorch net to train and prune, or an already trained one (fitted, or in a
         ``FrozenEstimator``, or initialized with weights of its own), which is not trained again
-        before it is pruned. It is never modified.
+        before it is pruned. It is never modified. Zeros of a net that was pruned before are
+        weights like others, which training fills again.
         None stands for a multi-layer perceptron with one hidden layer of 100 units.
     strategy : str or Strategy, default="magnitude"
         How to prune: by name, or a :class:`~skprune.Strategy`. The names are ``"random"``,

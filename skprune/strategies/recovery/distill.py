@@ -53,7 +53,9 @@ class Distill(Recovery):
     temperature : float, default=1.0
         What logits are divided by: the higher, the more the teacher's small probabilities count,
         which helps where it is all too sure of itself. An estimator's probabilities are taken to
-        the power of its inverse and normalized.
+        the power of its inverse and normalized. Where network and teacher are far apart, the
+        gradients are up to `temperature` times those of targets: where a training is worse than
+        without a teacher, or diverges, lower `lr`.
     alpha : float, default=0.5
         The part of the loss that is the teacher's, from 0 to 1.
     lr : float, default=None
