@@ -254,7 +254,7 @@ def decayed(module: Any, epochs: int, device: str, **options: Any) -> Any:
 
 
 def lines(
-    teacher: PrunedClassifier, device: str, quick: bool
+    teacher: PrunedClassifier, conv: NeuralNetClassifier, device: str, quick: bool
 ) -> dict[str, tuple[dict[str, Any], float]]:
     """Settings of each record line, and the error to reach.
 
@@ -262,14 +262,15 @@ def lines(
     dense network had, in which the learning rate falls along a cosine again. The teacher of each
     LeNet-300-100 is a dense LeNet-5, that of LeNet-5 itself. Where pixels go too, they go first.
     """
-    dense, dense_conv = (2, 2) if quick else (30, 20)
+    dense = 2 if quick else 30
     sizes = {"module__hidden_layer_sizes": (300, 100)}
     plain = decayed(MLP, dense, device, **sizes)
     shifts = decayed(Shifted, dense, device, **sizes)
-    conv = decayed(LeNet5, dense_conv, device)
 
     def settings(net: Any, importance: str, allocation: Any, **options: Any) -> dict[str, Any]:
-        who, lr, steps = (None, 0.01, dense_conv // 2) if net is conv else (teacher, 0.02, dense)
+        who, lr, steps = (
+            (None, 0.01, net.max_epochs // 2) if net is conv else (teacher, 0.02, net.max_epochs)
+        )
         epochs = steps + net.max_epochs
         strategy = Strategy(
             importance,
@@ -330,7 +331,7 @@ def records(arguments: argparse.Namespace, data: Data, folder: str) -> list[Row]
         delayed(_trained)(clone(unpruned).set_params(random_state=seed), data, threads)
         for seed in seeds
     )
-    known = [lines(teacher, device, quick) for teacher in teachers]
+    known = [lines(teacher, conv, device, quick) for teacher in teachers]
     chosen = arguments.only or list(known[0])
     runs = parallel(
         delayed(fit_record)(data, threads, **known[seed][name][0], memory=folder, random_state=seed)
