@@ -26,7 +26,7 @@ RANKS = {
     "training": 4,
     "network": 5,
     "deployment": 5,
-    "metrics": 5,
+    "metrics": 4,
     "components": 6,
     "exceptions": 7,
     "_sklearn": 7,

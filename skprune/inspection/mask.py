@@ -11,7 +11,7 @@ from torch import nn
 from skprune.components import near_match
 from skprune.inspection._drawing import axes_for, two_tones
 from skprune.metrics.scorers import pruned_part
-from skprune.network.layers import channel_axes, layer_of
+from skprune.network.layers import layer_for, layer_of
 
 __all__ = ["MaskDisplay"]
 
@@ -171,7 +171,7 @@ class MaskDisplay:
 def _outputs_first(module: nn.Module, parameter: str, mask: np.ndarray) -> np.ndarray:
     """Bring the outputs to the front: transposed convolutions and embeddings have inputs there."""
     layer, _, tensor = parameter.rpartition(".")
-    axes = channel_axes(module.get_submodule(layer), "out")
+    axes = layer_for(module.get_submodule(layer)).axes("out")
     dim = next((axis.dim for axis in axes if axis.tensor == tensor), 0)
     return np.moveaxis(mask, dim, 0)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+
+from skprune.network.layers import layer_for
 
 __all__ = ["count_macs", "count_parameters", "count_units", "layers", "size_in_bytes"]
 
@@ -28,7 +29,7 @@ def layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     inside = {
         id(child)
         for layer in module.modules()
-        if isinstance(layer, nn.MultiheadAttention)
+        if layer_for(layer).is_one_part
         for child in layer.modules()
         if child is not layer
     }
@@ -38,7 +39,7 @@ def layers(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _tensors(layer: nn.Module, *, buffers: bool = True) -> Iterator[tuple[str, Tensor]]:
-    recurse = isinstance(layer, nn.MultiheadAttention)
+    recurse = layer_for(layer).is_one_part
     yield from layer.named_parameters(recurse=recurse)
     if buffers:
         yield from layer.named_buffers(recurse=recurse)
@@ -185,7 +186,7 @@ def _rows(inputs: Any) -> int:
 def _counter(name: str, macs: dict[str, int], masks: Mapping[str, Tensor] | None) -> Callable:
     def count(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         first = args[0] if args else next(iter(kwargs.values()), None)
-        positions = _positions(layer, first, output)
+        positions = layer_for(layer).n_applications(first, output)
         if positions:
             weights = [(key, p) for key, p in _tensors(layer, buffers=False) if p.dim() >= 2]
             # A layer under weight_norm or the like has no weight among its own parameters.
@@ -195,19 +196,3 @@ def _counter(name: str, macs: dict[str, int], masks: Mapping[str, Tensor] | None
             )
 
     return count
-
-
-def _positions(layer: nn.Module, inputs: Any, output: Any) -> int:
-    """How often a layer's weights were applied."""
-    if isinstance(layer, nn.Linear):
-        return output.numel() // layer.out_features
-    if isinstance(layer, _ConvNd):
-        if layer.transposed:
-            return inputs.numel() // layer.in_channels
-        return output.numel() // layer.out_channels
-    if isinstance(layer, nn.RNNBase):
-        data = inputs.data if isinstance(inputs, nn.utils.rnn.PackedSequence) else inputs
-        return data.numel() // layer.input_size
-    if isinstance(layer, nn.MultiheadAttention):
-        return inputs.numel() // layer.embed_dim
-    return 0

@@ -17,21 +17,12 @@ import torch_pruning
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 from torch.overrides import TorchFunctionMode
 from torch_pruning._helpers import _HybridIndex
 from torch_pruning.dependency.index_mapping import _ConcatIndexMapping, _FlattenIndexMapping
 
 from skprune.exceptions import UntraceableError
-from skprune.network.layers import (
-    PRODUCERS,
-    Side,
-    channel_count,
-    channels_per_bundle,
-    has_computed_tensors,
-    is_channelwise,
-)
+from skprune.network.layers import Side, layer_for
 
 __all__ = ["Coupling", "Slot", "trace_units"]
 
@@ -112,7 +103,7 @@ def trace_units(
         If the graph cannot be followed.
     """
     for name, layer in module.named_modules():
-        if has_computed_tensors(layer):
+        if layer_for(layer).has_computed_tensors:
             raise UntraceableError(
                 f"The weight of layer {name!r} is computed from other parameters (by weight_norm, "
                 "spectral_norm or the like), so that its units cannot be removed. Use "
@@ -138,7 +129,7 @@ def _reason(module: nn.Module) -> str:
     recurrent = [
         f"{name!r} ({type(layer).__name__})"
         for name, layer in module.named_modules()
-        if isinstance(layer, nn.RNNBase)
+        if layer_for(layer).is_recurrent
     ]
     return f", perhaps because of the recurrent layer {', '.join(recurrent)}" if recurrent else ""
 
@@ -163,19 +154,14 @@ def _trace(
 
 def _roots(module: nn.Module) -> Iterator[tuple[Slot, Any]]:
     """List the layers that make channels, with what the graph knows them by."""
-    for name, layer in module.named_modules():
-        if isinstance(layer, PRODUCERS) and not passes_on(layer):
-            # The graph sees the table of an EmbeddingBag, and not the layer.
-            yield Slot(name, "out"), layer.weight if isinstance(layer, nn.EmbeddingBag) else layer
+    for name, part in module.named_modules():
+        layer = layer_for(part)
+        if layer.makes_units:
+            yield Slot(name, "out"), part.weight if layer.traced_by_weight else part
 
 
 def _owner(parameter: str) -> str:
     return parameter.rpartition(".")[0]
-
-
-def passes_on(layer: nn.Module) -> bool:
-    """Whether a layer passes on the units of others and makes none of its own."""
-    return is_channelwise(layer) and not isinstance(layer, (nn.Embedding, nn.EmbeddingBag))
 
 
 def _tied_layers(module: nn.Module) -> set[str]:
@@ -229,16 +215,16 @@ class _Edges:
             return
         if isinstance(target, nn.Parameter):
             owner = self.modules[_owner(name)]
-            if isinstance(owner, nn.EmbeddingBag):
-                slot, width = Slot(_owner(name), "out"), owner.embedding_dim
+            if layer_for(owner).traced_by_weight:
+                slot, width = Slot(_owner(name), "out"), _width(owner, "out")
             else:
                 slot, width = Slot(name, "out"), target.shape[node.pruning_dim]
                 self.dims[name] = node.pruning_dim % target.dim()
         else:
             out = graph.is_out_channel_pruning_fn(dependency.handler)
-            side: Side = "out" if out or is_channelwise(target) else "in"
+            side: Side = "out" if out or layer_for(target).passes_on else "in"
             slot = Slot(name, side)
-            count = channel_count(target, side)
+            count = layer_for(target).n_channels(side)
             if count is None:
                 # A lone number (PReLU) acts on every channel alike; anything else is opaque, and
                 # its inside cannot lose channels.
@@ -263,9 +249,9 @@ class _Edges:
         for slot, offset in self.offsets.items():
             if slot.layer in self.dims:
                 continue
-            layer = self.modules[slot.layer]
+            layer = layer_for(self.modules[slot.layer])
             channels = np.arange(self.widths[slot])
-            yield offset + channels, offset + channels % channels_per_bundle(layer, slot.side)
+            yield offset + channels, offset + channels % layer.channels_per_group(slot.side)
 
     def coupling(self) -> Coupling:
         """Join everything; number the units that may go, group by group."""
@@ -291,7 +277,7 @@ class _Edges:
         group: dict[int, str] = {}
         for name, layer in self.modules.items():
             slot = Slot(name, "out")
-            if slot not in self.offsets or not isinstance(layer, PRODUCERS) or passes_on(layer):
+            if slot not in self.offsets or not layer_for(layer).makes_units:
                 continue
             offset = self.offsets[slot]
             mine = dict.fromkeys(component[offset : offset + self.widths[slot]].tolist())
@@ -311,7 +297,7 @@ class _Edges:
 
 
 def _width(layer: nn.Module, side: Side) -> int:
-    width = channel_count(layer, side)
+    width = layer_for(layer).n_channels(side)
     assert width is not None
     return width
 
@@ -319,7 +305,7 @@ def _width(layer: nn.Module, side: Side) -> int:
 class _Graph(torch_pruning.DependencyGraph):
     def get_pruner_of_module(self, module: nn.Module) -> Any:
         # Otherwise a convolution with one output per group passes for a depthwise one.
-        if isinstance(module, _ConvNd) and not is_channelwise(module):
+        if (layer := layer_for(module)).makes_units and layer.n_groups > 1:
             return self.REGISTERED_PRUNERS[self.ops.OPTYPE.CONV]
         return super().get_pruner_of_module(module)
 
@@ -330,7 +316,11 @@ def _dependency_graph(
     bare: list[tuple[Tensor, int]] = [
         (module.get_parameter(name), dim) for name, dim in parameter_dims.items()
     ]
-    bare += [(layer.weight, 1) for layer in module.modules() if isinstance(layer, nn.EmbeddingBag)]
+    bare += [
+        (part.get_parameter("weight"), 1)
+        for part in module.modules()
+        if layer_for(part).traced_by_weight
+    ]
     graph, concatenations = _Graph(), _Concatenations()
     with torch.enable_grad(), warnings.catch_warnings(), concatenations:
         # What the tracer is not sure of is tried out later.
@@ -342,11 +332,44 @@ def _dependency_graph(
             # The operation after the network marks what reaches its output.
             output_transform=lambda outputs: [output * 1 for output in _tensors(outputs)],
             unwrapped_parameters=bare,
+            customized_pruners=_of_registered(module),
             verbose=False,
         )
     _map_flattened_channels(graph)
     _map_concatenations(graph, concatenations.widths)
     return graph
+
+
+class _Making(torch_pruning.BasePruningFunc):
+    """Tells the graph how many channels a layer has that it does not know, but skprune does."""
+
+    def get_out_channels(self, layer: nn.Module) -> int | None:
+        return layer_for(layer).n_channels("out")
+
+    def get_in_channels(self, layer: nn.Module) -> int | None:
+        return layer_for(layer).n_channels("in")
+
+    def prune_out_channels(self, layer: nn.Module, idxs: Any) -> None:
+        """Stand for the output side; the graph itself removes nothing."""
+
+    def prune_in_channels(self, layer: nn.Module, idxs: Any) -> None:
+        """Stand for the input side."""
+
+
+class _Passing(_Making):
+    """The same for a layer that passes its channels on: its two sides are one."""
+
+    prune_in_channels = _Making.prune_out_channels
+
+
+def _of_registered(module: nn.Module) -> dict[type[nn.Module], Any]:
+    """Describe the types of layers in a network that only skprune knows, as users register them."""
+    unknown = torch_pruning.ops.OPTYPE.ELEMENTWISE
+    return {
+        type(part): _Passing() if layer_for(part).passes_on else _Making()
+        for part in module.modules()
+        if layer_for(part).out_axes and torch_pruning.ops.module2type(part) == unknown
+    }
 
 
 def _tensors(outputs: Any) -> list[Tensor]:
@@ -362,8 +385,10 @@ def _map_flattened_channels(graph: Any) -> None:
         sizes = getattr(node.grad_fn, "_saved_self_sym_sizes", None)
         if node.type != graph.ops.OPTYPE.RESHAPE or sizes is None or len(sizes) not in (3, 4, 5):
             continue
-        followers = [n for n in node.outputs if isinstance(n.module, nn.Linear)]
-        if not followers or any(n.module.in_features != np.prod(sizes[1:]) for n in followers):
+        read = [layer_for(n.module) for n in node.outputs]
+        followers = [layer for layer in read if layer.makes_units and layer.channels_last]
+        width = np.prod(sizes[1:])
+        if not followers or any(layer.n_channels("in") != width for layer in followers):
             continue
         mapping: Any = partial(_FlattenIndexMapping, stride=int(np.prod(sizes[2:])))
         if _channels_are_last(node):
@@ -378,9 +403,10 @@ def _channels_are_last(node: Any) -> bool:
     queue, seen = list(node.inputs), set()
     while queue:
         source = queue.pop(0)
-        if isinstance(source.module, (nn.Embedding, nn.Linear, nn.LayerNorm)):
+        last = layer_for(source.module).channels_last
+        if last:
             return True
-        if isinstance(source.module, (_ConvNd, _BatchNorm, nn.GroupNorm)) or source in seen:
+        if last is False or source in seen:
             continue
         seen.add(source)
         queue += source.inputs

@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from skprune.exceptions import UntraceableError
-from skprune.network.coupling import Coupling, Slot
-from skprune.network.layers import PRODUCERS, channel_axes, channel_count
+from skprune.network.coupling import Coupling
+from skprune.network.layers import Layer, layer_for
 from skprune.network.network import Network
 from skprune.network.verification import (
     check_units,
@@ -141,25 +140,17 @@ def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
     leaves = torch.zeros(n_units, dtype=torch.bool)
     foldable = torch.full((n_units,), fold)
     for slot, ids in coupling.units.items():
-        layer = modules.get(slot.layer)
-        if layer is None:  # a bare parameter adds to the unit whatever its weights are
+        module = modules.get(slot.layer)
+        if module is None:  # a bare parameter adds to the unit whatever its weights are
             foldable[ids[ids >= 0]] = False
-        elif isinstance(layer, PRODUCERS):
+        elif (layer := layer_for(module)).has_weights:
             alive = enters if slot.side == "out" else leaves
-            alive[ids[(ids >= 0) & _has_weights(layer, slot)]] = True
+            alive[ids[(ids >= 0) & layer.has_weight(slot.side)]] = True
     removable = torch.zeros(n_units, dtype=torch.bool)
     mixed = mixing_groups(coupling, network.module)
     for name, units in coupling.groups.items():
         removable[units] = name not in mixed
     return torch.where(leaves, _CONSTANT * (~enters & foldable), _IDLE) * removable
-
-
-def _has_weights(layer: nn.Module, slot: Slot) -> Tensor:
-    axis = next(axis for axis in channel_axes(layer, slot.side) if axis.tensor == "weight")
-    weight = layer.get_parameter("weight").detach()
-    alive = weight.movedim(axis.dim, 0).flatten(1).ne(0).any(1).cpu()
-    channels = torch.arange(channel_count(layer, slot.side) or 0)
-    return alive[channels % axis.period]
 
 
 def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[Any]) -> Tensor:
@@ -181,14 +172,14 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[A
             continue
         lowest, highest = value[0][channels], value[1][channels]
         steady = torch.isclose(lowest, highest, rtol=1e-4, atol=1e-6)
-        if not _passes_constants(modules[name]):
+        if not layer_for(modules[name]).passes_constants:
             steady &= (lowest == 0) & (highest == 0)
         folded[ids[channels[~steady]]] = False
     for name, ids in consumers.items():
         value = values[name]
         if value is not None:
             channels = ((ids >= 0) & folded[ids.clamp(min=0)]).nonzero().flatten()
-            _add_to_bias(modules[name], channels, value[0])
+            _add_to_bias(layer_for(modules[name]), channels, value[0])
     return folded
 
 
@@ -199,10 +190,7 @@ def _incoming(
     seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in layers}
 
     def look(name: str, layer: nn.Module, arguments: tuple[Any, ...]) -> None:
-        value = arguments[0].detach()
-        if isinstance(layer, _ConvNd):
-            value = value.movedim(1, -1)
-        value = value.flatten(0, -2).cpu()
+        value = layer_for(layer).channel_values(arguments[0].detach()).cpu()
         seen[name].append((value.amin(0), value.amax(0)))
 
     hooks = [layer.register_forward_pre_hook(partial(look, name)) for name, layer in layers.items()]
@@ -221,32 +209,14 @@ def _range(ranges: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.stack(lowest).amin(0), torch.stack(highest).amax(0)
 
 
-def _passes_constants(layer: nn.Module) -> bool:
-    """Whether a constant channel changes the layer's output by the same amount everywhere."""
-    if not isinstance(layer, _ConvNd):
-        return True
-    if layer.transposed:
-        return False
-    padded = layer.padding == "same" or (
-        not isinstance(layer.padding, str) and any(size > 0 for size in layer.padding)
-    )
-    return layer.padding_mode != "zeros" or not padded
-
-
-def _add_to_bias(layer: Any, channels: Tensor, value: Tensor) -> None:
+def _add_to_bias(layer: Layer, channels: Tensor, value: Tensor) -> None:
     inputs = torch.zeros_like(value)
     inputs[channels] = value[channels]
     if not inputs.any():
         return
-    weight = layer.weight.detach()
-    inputs = inputs.to(weight)
-    if isinstance(layer, _ConvNd):
-        total = weight.flatten(2).sum(2).unflatten(0, (layer.groups, -1))
-        shift = torch.einsum("goi,gi->go", total, inputs.unflatten(0, (layer.groups, -1))).flatten()
-    else:
-        shift = weight @ inputs
-    bias = layer.bias
-    layer.bias = nn.Parameter(
+    module = layer.module
+    shift, bias = layer.shift(inputs.to(module.weight)), module.bias
+    module.bias = nn.Parameter(
         shift if bias is None else bias.detach() + shift,
-        requires_grad=(layer.weight if bias is None else bias).requires_grad,
+        requires_grad=(module.weight if bias is None else bias).requires_grad,
     )

@@ -1,7 +1,8 @@
 """Weights of any layer as matrices of outputs and inputs."""
 
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+
+from skprune.network.layers import layer_for
 
 __all__ = ["as_matrices"]
 
@@ -36,10 +37,4 @@ def as_matrices(module: nn.Module, parameter: str, values: Tensor) -> Tensor:
     """
     # A weight that is computed from parameters lies below its layer.
     owner = parameter.rpartition(".")[0].partition("parametrizations")[0].rstrip(".")
-    layer = module.get_submodule(owner)
-    if not isinstance(layer, _ConvNd):
-        return values.reshape(-1, *values.shape[-2:])
-    if layer.transposed:  # inputs x outputs, and the groups split the inputs
-        grouped = values.unflatten(0, (layer.groups, -1)).flatten(3)
-        return grouped.permute(0, 3, 2, 1).flatten(0, 1)
-    return values.flatten(2).permute(2, 0, 1)
+    return layer_for(module.get_submodule(owner)).matrices(values)

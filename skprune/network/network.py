@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skprune.network.coupling import Coupling, Forward, Slot, trace_units
-from skprune.network.layers import channel_axes, keep_channels, weight_parameters
+from skprune.network.layers import layer_for, weight_parameters
 
 __all__ = ["Network", "all_tensors", "apply_masks", "spread_over_weights", "sum_over_units"]
 
@@ -152,7 +152,7 @@ class Network:
             if slot.layer in coupling.parameter_dims:
                 self._slice_parameter(slot, coupling.parameter_dims[slot.layer], keep, modules)
             else:
-                for tensor, dim, index in keep_channels(modules[slot.layer], slot.side, keep):
+                for tensor, dim, index in layer_for(modules[slot.layer]).keep(slot.side, keep):
                     self._record(f"{slot.layer}.{tensor}" if slot.layer else tensor, dim, index)
 
     def _slice_parameter(
@@ -268,6 +268,6 @@ def _axes_of_units(coupling: Coupling, module: nn.Module) -> Iterator[tuple[str,
         if slot.layer in coupling.parameter_dims:
             yield slot.layer, coupling.parameter_dims[slot.layer], ids
         else:
-            for axis in channel_axes(modules[slot.layer], slot.side):
+            for axis in layer_for(modules[slot.layer]).axes(slot.side):
                 name = f"{slot.layer}.{axis.tensor}" if slot.layer else axis.tensor
                 yield name, axis.dim, ids[: axis.period]

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from skprune.exceptions import UntraceableError
+from skprune.network.layers import Layer, layer_for
 from skprune.network.network import Network
 from skprune.network.verification import outputs_of, same_outputs
 
@@ -25,7 +25,7 @@ class _Call(NamedTuple):
     """What a layer is given, at one of its calls."""
 
     name: str
-    layer: nn.Module
+    layer: Layer
     given: Tensor
 
 
@@ -110,14 +110,14 @@ class _Trial:
             def hook(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                 given = args[0] if args else next(iter(kwargs.values()), None)
                 if isinstance(given, Tensor):
-                    calls.append(_Call(name, layer, given.detach().clone()))
+                    calls.append(_Call(name, layer_for(layer), given.detach().clone()))
 
             return hook
 
         handles = [
             layer.register_forward_pre_hook(note(name), with_kwargs=True)
             for name, layer in self._network.module.named_modules()
-            if isinstance(layer, (nn.Linear, nn.RNNBase, _ConvNd))
+            if layer_for(layer).reads_features
         ]
         try:
             outputs_of(self._network, inputs)
@@ -144,7 +144,7 @@ class _Trial:
         ]
         features = {}
         for name in dict.fromkeys(readers):
-            for weight, feature in _read_by(self._original.get_submodule(name)):
+            for weight, feature in layer_for(self._original.get_submodule(name)).features():
                 if id(weight) in self._names:
                     features[self._names[id(weight)]] = feature
         return features if features and self._suffice(view, features) else None
@@ -182,29 +182,5 @@ def _halves(n_features: int) -> Iterator[Tensor]:
 
 def _view(call: _Call, inputs: Tensor) -> _View | None:
     """How a layer sees the input, if it may be the input that it is given."""
-    layer, given = call.layer, call.given
-    shape = tuple(given.shape)
-    if isinstance(layer, _ConvNd):
-        batched = given.dim() == len(layer.kernel_size) + 2
-        return _View(shape, 1) if batched and given.shape == inputs.shape else None
-    flat = isinstance(layer, nn.Linear) and shape == (len(inputs), inputs[0].numel())
-    return _View(shape, given.dim() - 1) if flat or given.shape == inputs.shape else None
-
-
-def _read_by(layer: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the weights of a layer that meet its input, and the channel that each of them reads."""
-    if isinstance(layer, nn.RNNBase):
-        names = ["weight_ih_l0", "weight_ih_l0_reverse"][: 1 + layer.bidirectional]
-    else:
-        names = ["weight"]
-    for name in names:
-        weight = getattr(layer, name)
-        n_outputs, n_inputs = weight.shape[:2]
-        output, channel = (torch.arange(n, device=weight.device) for n in (n_outputs, n_inputs))
-        if isinstance(layer, _ConvNd) and layer.transposed:
-            index = output[:, None]
-        elif isinstance(layer, _ConvNd):  # the outputs of each group read channels of their own
-            index = output[:, None] // (n_outputs // layer.groups) * n_inputs + channel
-        else:
-            index = channel[None]
-        yield weight, index.view(*index.shape, *[1] * (weight.dim() - 2)).expand(weight.shape)
+    dim = call.layer.feature_dim(call.given, inputs)
+    return None if dim is None else _View(tuple(call.given.shape), dim)

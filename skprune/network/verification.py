@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
-from skprune.network.layers import NORMS, zero_channels
+from skprune.network.layers import layer_for
 from skprune.network.network import Network
 
 __all__ = ["check_units", "misread_groups", "mixing_groups", "outputs_of", "same_outputs"]
@@ -23,7 +23,7 @@ def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
         unit
         for slot, ids in coupling.units.items()
         if slot.layer not in coupling.parameter_dims
-        and isinstance(module.get_submodule(slot.layer), (nn.LayerNorm, nn.GroupNorm))
+        and layer_for(module.get_submodule(slot.layer)).mixes_units
         for unit in ids.tolist()
     }
     return {name for name, units in coupling.groups.items() if mixed & set(units.tolist())}
@@ -89,13 +89,11 @@ def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> 
     masked = network.copy()
     for slot, ids in coupling.units.items():
         channels = torch.isin(ids, gone).nonzero().flatten()
-        layer = (
-            masked.module.get_submodule(slot.layer)
-            if slot.layer not in coupling.parameter_dims
-            else None
-        )
-        if layer is not None and len(channels) and not isinstance(layer, NORMS):
-            zero_channels(layer, slot.side, channels)
+        if slot.layer in coupling.parameter_dims or not len(channels):
+            continue
+        layer = layer_for(masked.module.get_submodule(slot.layer))
+        if not layer.normalizes:
+            layer.zero(slot.side, channels)
     return same_outputs(without, outputs_of(masked))
 
 

@@ -16,6 +16,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
+from skprune.network.layers import layer_for
 from skprune.network.mlp import MLP
 from skprune.training.loading import takes_rows_as_they_are
 
@@ -339,7 +340,7 @@ _NUMPY_DTYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.flo
 
 
 def _has_embedding(module: nn.Module) -> bool:
-    return any(isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) for layer in module.modules())
+    return any(layer_for(layer).reads_codes for layer in module.modules())
 
 
 def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:

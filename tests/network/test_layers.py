@@ -4,14 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from skprune.network.layers import (
-    channel_axes,
-    channel_count,
-    is_channelwise,
-    keep_channels,
-    layer_of,
-    weight_parameters,
-)
+from skprune.network.layers import layer_for, layer_of, weight_parameters
 
 
 def test_weights_have_two_or_more_dimensions_and_belong_to_no_norm() -> None:
@@ -61,7 +54,7 @@ def test_a_layer_goes_by_its_own_name(parameter: str, layer: str) -> None:
         (nn.LayerNorm(5), 5, 5),
         (nn.GroupNorm(2, 6), 6, 6),
         (nn.PReLU(5), 5, 5),
-        (nn.Embedding(9, 5), 5, 5),
+        (nn.Embedding(9, 5), 5, None),
         (nn.LayerNorm((3, 5)), None, None),
         (nn.PReLU(), None, None),
         (nn.ReLU(), None, None),
@@ -70,23 +63,23 @@ def test_a_layer_goes_by_its_own_name(parameter: str, layer: str) -> None:
     ids=str,
 )
 def test_channels_are_counted(layer: nn.Module, out: int | None, into: int | None) -> None:
-    assert channel_count(layer, "out") == out
-    assert channel_count(layer, "in") == into
+    assert layer_for(layer).n_channels("out") == out
+    assert layer_for(layer).n_channels("in") == into
 
 
 def test_a_depthwise_convolution_passes_channels_on() -> None:
-    assert is_channelwise(nn.Conv2d(4, 4, 3, groups=4))
-    assert not is_channelwise(nn.Conv2d(1, 1, 3))
-    assert not is_channelwise(nn.Conv2d(4, 8, 3, groups=4))
-    assert not is_channelwise(nn.Linear(4, 4))
+    assert layer_for(nn.Conv2d(4, 4, 3, groups=4)).passes_on
+    assert not layer_for(nn.Conv2d(1, 1, 3)).passes_on
+    assert not layer_for(nn.Conv2d(4, 8, 3, groups=4)).passes_on
+    assert not layer_for(nn.Linear(4, 4)).passes_on
 
 
 def test_channels_lie_where_torch_has_them() -> None:
-    axes = {axis.tensor: (axis.dim, axis.period) for axis in channel_axes(nn.Linear(3, 5), "out")}
+    axes = {axis.tensor: (axis.dim, axis.period) for axis in layer_for(nn.Linear(3, 5)).axes("out")}
     assert axes == {"weight": (0, 5), "bias": (0, 5)}
     layer = nn.Conv2d(8, 6, 3, groups=2, bias=False)
-    assert list(channel_axes(layer, "in")) == [("weight", 1, 4)]
-    assert list(channel_axes(nn.BatchNorm1d(5, affine=False), "out")) == [
+    assert list(layer_for(layer).axes("in")) == [("weight", 1, 4)]
+    assert list(layer_for(nn.BatchNorm1d(5, affine=False)).axes("out")) == [
         ("running_mean", 0, 5),
         ("running_var", 0, 5),
     ]
@@ -95,7 +88,7 @@ def test_channels_lie_where_torch_has_them() -> None:
 def test_kept_channels_are_told_for_every_tensor() -> None:
     layer = nn.BatchNorm1d(4)
     layer.running_mean = torch.arange(4.0)
-    slices = keep_channels(layer, "out", torch.tensor([True, False, True, True]))
+    slices = layer_for(layer).keep("out", torch.tensor([True, False, True, True]))
     assert {name for name, _, _ in slices} == {"weight", "bias", "running_mean", "running_var"}
     assert all(index.tolist() == [0, 2, 3] for _, _, index in slices)
     assert layer.num_features == 3

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from skprune.network.layers import layer_for
 from skprune.network.network import Network
 from skprune.strategies.importance.base import Scoring
 from skprune.structures.base import Elements
@@ -43,7 +44,7 @@ def differentiable(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator
     modes = [(part, part.training) for part in module.modules()]
     frozen = [weight for weight in weights.values() if not weight.requires_grad]
     with ExitStack() as stack:
-        if any(isinstance(part, nn.RNNBase) for part in module.modules()):
+        if any(layer_for(part).is_recurrent for part in module.modules()):
             # cuDNN's recurrent layers have a gradient in training mode only.
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         try:

@@ -7,11 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
-from torch.nn.modules.conv import _ConvNd
 
 from skprune._sklearn import InvalidParameterError
-from skprune.network.layers import layer_of
+from skprune.network.layers import layer_for, layer_of
 from skprune.strategies.importance.base import Samples, Scoring
 from skprune.structures.base import Elements
 
@@ -154,8 +152,7 @@ class InputRows:
             self.layers[name] = [
                 layer
                 for layer in module.modules()
-                if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
-                and layer.weight is parameters[name]
+                if layer_for(layer).has_input_rows and layer.weight is parameters[name]
             ]
             if not self.layers[name]:
                 self._refuse(name, "is not the weight of a linear layer or a convolution")
@@ -263,39 +260,14 @@ class InputRows:
         weights : Tensor of shape (n,), in double precision
             The weight of each row; ones where there are none.
         """
-        layer = self.layers[name][0]
-        arrange = _as_rows if padded else _as_places
-        for given in inputs:
-            if isinstance(layer, _ConvNd) and given.dim() == len(layer.kernel_size) + 1:
-                given = given[None]
+        layer = layer_for(self.layers[name][0])
+        arrange = layer.input_rows if padded else layer.input_places
+        for given in map(layer.batched, inputs):
             if weights is None or len(weights) != len(given):
                 weights = torch.ones(len(given))
-            size = max(1, _CHUNK // max(1, arrange(layer, given[:1]).numel()))
+            size = max(1, _CHUNK // max(1, arrange(given[:1]).numel()))
             for start in range(0, len(given), size):
                 part = slice(start, start + size)
-                rows = arrange(layer, given[part]).double()
+                rows = arrange(given[part]).double()
                 times = rows.shape[1] // len(weights[part])
                 yield rows, weights[part].to(rows).repeat_interleave(times)
-
-
-def _as_rows(layer: nn.Module, given: Tensor) -> Tensor:
-    if not isinstance(layer, _ConvNd):
-        return given.reshape(1, -1, given.shape[-1])
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    patches = pad(given, layer._reversed_padding_repeated_twice, mode=mode)
-    n_dims = len(layer.kernel_size)
-    for dim, (size, step, gap) in enumerate(
-        zip(layer.kernel_size, layer.stride, layer.dilation, strict=True), start=2
-    ):
-        patches = patches.unfold(dim, gap * (size - 1) + 1, step)[..., ::gap]
-    # Rows, channels, places, and places in the kernel; the channels come group by group.
-    patches = patches.unflatten(1, (layer.groups, -1)).movedim(2, 2 + n_dims)
-    return patches.movedim(1, 0).flatten(2 + n_dims).flatten(1, 1 + n_dims)
-
-
-def _as_places(layer: nn.Module, given: Tensor) -> Tensor:
-    if not isinstance(layer, _ConvNd):
-        return _as_rows(layer, given)
-    # Rows, groups, channels of a group, and places.
-    channels = given.flatten(2).unflatten(1, (layer.groups, -1))
-    return channels.permute(1, 0, 3, 2).flatten(1, 2)

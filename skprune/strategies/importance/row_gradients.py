@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map
 
+from skprune.network.layers import layer_for
 from skprune.strategies.importance.base import Samples, Scoring
 from skprune.strategies.importance.gradients import (
     Tensors,
@@ -180,7 +180,7 @@ class RowGradients:
 
     def __init__(self, module: nn.Module, samples: Samples) -> None:
         for name, part in module.named_modules():
-            if isinstance(part, _BatchNorm) and part.running_mean is None:
+            if layer_for(part).uses_batch_statistics:
                 raise ValueError(
                     f"Layer {name!r} normalizes by the statistics of the batch, which has no "
                     "running ones to use instead, so that a row has no gradient of its own. Set "
@@ -237,7 +237,7 @@ def _linear_factors(
     handles = [
         layer.register_forward_hook(partial(note, names[id(layer.weight)]))
         for layer in module.modules()
-        if isinstance(layer, nn.Linear) and id(layer.weight) in names
+        if layer_for(layer).multiplies_rows and id(layer.weight) in names
     ]
     try:
         loss = samples.losses(module, batch).sum()

@@ -5,11 +5,10 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from skprune.network.layers import NORMS, weight_parameters
+from skprune.network.layers import layer_for, weight_parameters
 from skprune.strategies.importance.base import Importance, Scoring
 from skprune.strategies.importance.gradients import differentiable, gradient, require_gradients
 
@@ -79,30 +78,12 @@ def _make_positive(module: nn.Module) -> None:
         elif tensor.is_floating_point():
             tensor.data.abs_()
     for layer in module.modules():
-        if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)):
-            layer.register_forward_hook(_all_rows)
-        elif isinstance(layer, nn.LayerNorm):
-            layer.register_forward_hook(_scaled)
-        elif isinstance(layer, NORMS) and not _has_statistics(layer):
-            layer.register_forward_hook(_scaled_channels)
+        if layer_for(layer).normalizes or layer_for(layer).reads_codes:
+            layer.register_forward_hook(_linearized)
 
 
-def _has_statistics(layer: nn.Module) -> bool:
-    return isinstance(layer, _BatchNorm) and layer.running_mean is not None
-
-
-def _all_rows(layer: Any, arguments: Any, output: Tensor) -> Tensor:
-    return layer.weight.sum(0).expand_as(output)
-
-
-def _scaled(layer: Any, arguments: Any, output: Tensor) -> Tensor:
-    return arguments[0] if layer.weight is None else arguments[0] * layer.weight
-
-
-def _scaled_channels(layer: Any, arguments: Any, output: Tensor) -> Tensor:
-    if layer.weight is None:
-        return arguments[0]
-    return arguments[0] * layer.weight.view(-1, *[1] * (output.dim() - 2))
+def _linearized(layer: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor | None:
+    return layer_for(layer).linearized(arguments, output)
 
 
 class _Linear(TorchFunctionMode):

@@ -1,0 +1,24 @@
+"""What skprune knows of layers: a class for each type, registered; users can add their own."""
+
+from skprune.network.layers import (  # noqa: F401  each registers the types that it is about
+    activation,
+    attention,
+    convolution,
+    embedding,
+    linear,
+    norm,
+    recurrent,
+)
+from skprune.network.layers.base import ChannelAxis, Layer, Side, layer_for, register_layer
+from skprune.network.layers.parameters import layer_of, weight_normed, weight_parameters
+
+__all__ = [
+    "ChannelAxis",
+    "Layer",
+    "Side",
+    "layer_for",
+    "layer_of",
+    "register_layer",
+    "weight_normed",
+    "weight_parameters",
+]

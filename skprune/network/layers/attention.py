@@ -1,0 +1,20 @@
+"""Attention."""
+
+from typing import Any
+
+from torch import nn
+
+from skprune.network.layers.base import Layer, register_layer
+
+__all__ = ["Attention"]
+
+
+@register_layer(nn.MultiheadAttention)
+class Attention(Layer):
+    """Attention, its projections included, whose units stay."""
+
+    is_one_part = True
+
+    def n_applications(self, inputs: Any, output: Any) -> int:
+        """Count the positions of the query."""
+        return inputs.numel() // self.module.embed_dim
