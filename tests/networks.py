@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skprune.network.layers import Layer, register_layer
+
 N_OUTPUTS = 3
 
 
@@ -298,6 +300,61 @@ class BareParameter(nn.Module):
         return self.output((self.hidden(x).relu() + self.shift).sigmoid())
 
 
+class Gained(nn.Module):
+    """A layer that is nobody's but these tests': a product, and a gain for each output."""
+
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        self.n_inputs, self.n_outputs = n_inputs, n_outputs
+        self.table = nn.Parameter(torch.randn(n_inputs, n_outputs) / n_inputs**0.5)
+        self.gain = nn.Parameter(torch.ones(n_outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.table * self.gain
+
+
+class Scaled(nn.Module):
+    """A scale for each channel, which it passes on."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+@register_layer(Gained)
+class GainedLayer(Layer):
+    out_axes, out_widths = {"table": 1, "gain": 0}, ("n_outputs",)
+    in_axes, in_widths = {"table": 0}, ("n_inputs",)
+    has_weights = True
+    channels_last = True
+    reads_features = True
+
+
+@register_layer(Scaled)
+class ScaledLayer(Layer):
+    out_axes, out_widths = {"scale": 0}, ("width",)
+
+
+class OwnLayers(nn.Module):
+    """Layers of a user's own, before and after layers of torch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter = Gained(6, 8)
+        self.scaled = Scaled(8)
+        self.middle = nn.Linear(8, 5)
+        self.again = Gained(5, 7)
+        self.output = nn.Linear(7, N_OUTPUTS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.middle(self.scaled(self.enter(x).relu())).relu()
+        return self.output(self.again(x).relu())
+
+
 @dataclass(frozen=True)
 class Example:
     module: type[nn.Module]
@@ -350,6 +407,7 @@ NETWORKS = {
     "reached_twice": Example(ReachedTwice, (6,), {"enter": 8}),
     "tied_weights": Example(TiedWeights, (6,), {"hidden": 5}),
     "bare_parameter": Example(BareParameter, (6,), {"hidden": 8}),
+    "own_layers": Example(OwnLayers, (6,), {"enter": 8, "middle": 5, "again": 7}),
     "gru": Example(GatedRecurrent, (5, 4)),
     "lstm": Example(LongShortTerm, (5, 4), {"hidden": 5}),
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from torch import nn
 
 import skprune
 
@@ -143,6 +144,39 @@ def test_private_names_are_imported_in_one_file_each(path: Path) -> None:
 def test_torch_pruning_is_imported_in_one_file(path: Path) -> None:
     found = any(i.module.partition(".")[0] == "torch_pruning" for i in imports_of(path))
     assert found == (path.relative_to(PACKAGE).as_posix() == "network/coupling.py")
+
+
+def layer_types(tree: ast.AST) -> Iterator[str]:
+    """Types of torch's layers that code asks after by isinstance or issubclass."""
+    private = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch.nn.modules")
+        for alias in node.names
+    }
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ASKING:
+            for node in ast.walk(call.args[1]):
+                name = getattr(node, "attr", getattr(node, "id", ""))
+                kind = getattr(nn, name, None)
+                if name in private or (isinstance(kind, type) and issubclass(kind, nn.Module)):
+                    yield name
+
+
+# Criteria are modules as well, and a module may be any of them.
+ASKING = {"isinstance", "issubclass"}
+NO_LAYERS = {"Module", *(name for name in dir(nn) if name.endswith("Loss"))}
+
+
+@every_file
+def test_what_a_layer_is_is_asked_in_one_place(path: Path) -> None:
+    found = set(layer_types(ast.parse(path.read_text()))) - NO_LAYERS
+    assert not found or path.parent == PACKAGE / "network" / "layers"
+
+
+def test_the_search_for_types_of_layers_finds_them() -> None:
+    code = "from torch.nn.modules.conv import _ConvNd\nisinstance(x, (nn.Linear, _ConvNd, str))"
+    assert set(layer_types(ast.parse(code))) == {"Linear", "_ConvNd"}
 
 
 def test_what_a_file_imports_at_its_top_is_required() -> None:

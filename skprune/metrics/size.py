@@ -93,11 +93,7 @@ def count_units(module: nn.Module) -> dict[str, int]:
     counts : dict of str to int
         Number of units by the layer's name; 0 for a layer that makes none of its own.
     """
-    sizes = ("out_features", "out_channels", "embedding_dim", "hidden_size", "embed_dim")
-    return {
-        name: next((getattr(layer, size) for size in sizes if hasattr(layer, size)), 0)
-        for name, layer in layers(module)
-    }
+    return {name: layer_for(layer).n_units for name, layer in layers(module)}
 
 
 def size_in_bytes(module: nn.Module) -> dict[str, int]:
@@ -186,13 +182,14 @@ def _rows(inputs: Any) -> int:
 def _counter(name: str, macs: dict[str, int], masks: Mapping[str, Tensor] | None) -> Callable:
     def count(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         first = args[0] if args else next(iter(kwargs.values()), None)
-        positions = layer_for(layer).n_applications(first, output)
+        known = layer_for(layer)
+        positions = known.n_applications(first, output)
         if positions:
             weights = [(key, p) for key, p in _tensors(layer, buffers=False) if p.dim() >= 2]
             # A layer under weight_norm or the like has no weight among its own parameters.
             macs[name] += positions * sum(
                 _kept(f"{name}.{tensor}" if name else tensor, parameter, masks)
-                for tensor, parameter in weights or [("weight", layer.weight)]
+                for tensor, parameter in weights or [("weight", known.weight)]
             )
 
     return count

@@ -1,5 +1,6 @@
 """Everything that operates on modules: layers, units, masks, compaction."""
 
+from skprune.network.layers import Layer, register_layer
 from skprune.network.mlp import MLP
 
-__all__ = ["MLP"]
+__all__ = ["MLP", "Layer", "register_layer"]

@@ -366,9 +366,11 @@ def _of_registered(module: nn.Module) -> dict[type[nn.Module], Any]:
     """Describe the types of layers in a network that only skprune knows, as users register them."""
     unknown = torch_pruning.ops.OPTYPE.ELEMENTWISE
     return {
-        type(part): _Passing() if layer_for(part).passes_on else _Making()
+        type(part): _Passing() if layer.passes_on else _Making()
         for part in module.modules()
-        if layer_for(part).out_axes and torch_pruning.ops.module2type(part) == unknown
+        if (layer := layer_for(part)).out_axes
+        and not layer.traced_by_weight
+        and torch_pruning.ops.module2type(part) == unknown
     }
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skprune.network.layers import layer_for
+
 __all__ = ["ACTIVATIONS", "MLP"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -101,10 +103,10 @@ class MLP(nn.Sequential):
             layers["rescale"] = _Rescale(output_shift, output_scale, n_outputs, dtype)
         super().__init__(layers)
         for layer in self.children():
-            if isinstance(layer, nn.Linear):
-                bound = sqrt(6 / (layer.in_features + layer.out_features))
-                nn.init.uniform_(layer.weight, -bound, bound)
-                nn.init.uniform_(layer.bias, -bound, bound)
+            if layer_for(layer).makes_units:
+                bound = sqrt(6 / sum(layer.get_parameter("weight").shape))
+                nn.init.uniform_(layer.get_parameter("weight"), -bound, bound)
+                nn.init.uniform_(layer.get_parameter("bias"), -bound, bound)
         self.output_activation = output_activation
 
     def forward(self, X: Tensor) -> Tensor:

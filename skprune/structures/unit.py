@@ -7,6 +7,7 @@ from torch import Tensor
 
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
+from skprune.network.layers import layer_for
 from skprune.network.network import Network, spread_over_weights, sum_over_units
 from skprune.network.verification import check_units
 from skprune.structures.base import Elements, Structure
@@ -55,7 +56,7 @@ class _Units(Elements):
         self._units = dict(coupling.groups)
         self._coupling = coupling
         shapes = {
-            name: tuple(network.module.get_submodule(name).get_parameter("weight").shape)
+            name: tuple(layer_for(network.module.get_submodule(name)).weight.shape)
             for name in coupling.groups
         }
         sizes = {name: len(units) for name, units in coupling.groups.items()}

@@ -15,6 +15,11 @@ class Attention(Layer):
 
     is_one_part = True
 
+    @property
+    def n_units(self) -> int:
+        """Number of dimensions of its output."""
+        return self.module.embed_dim
+
     def n_applications(self, inputs: Any, output: Any) -> int:
         """Count the positions of the query."""
         return inputs.numel() // self.module.embed_dim

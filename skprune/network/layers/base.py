@@ -109,10 +109,26 @@ class Layer:
         """Whether a row's output depends on the other rows of the batch, in evaluation too."""
         return False
 
+    @property
+    def n_units(self) -> int:
+        """Number of units that it puts out, for the report; 0 if it makes none of its own."""
+        return (self.n_channels("out") or 0) if self.has_weights else 0
+
     # Its channels.
 
     def n_channels(self, side: Side) -> int | None:
-        """Count the channels on a side; None for a layer that has none to speak of."""
+        """Count the channels on a side.
+
+        Parameters
+        ----------
+        side : {"out", "in"}
+            Which of its channels.
+
+        Returns
+        -------
+        n_channels : int or None
+            None for a layer that has none to speak of.
+        """
         widths = self._of_side(side, self.out_widths, self.in_widths)
         if not widths:
             return None
@@ -123,13 +139,34 @@ class Layer:
         """Count the channels after which a grouped layer repeats; all if it has no groups.
 
         The groups keep equal widths, so channels at equal places in each can only go together.
+
+        Parameters
+        ----------
+        side : {"out", "in"}
+            Which of its channels.
+
+        Returns
+        -------
+        n_channels : int
+            At least one.
         """
         count = self.n_channels(side)
         assert count is not None
         return count // self.n_groups
 
     def axes(self, side: Side) -> Iterator[ChannelAxis]:
-        """Say where the channels on a side lie in the tensors that the layer has."""
+        """Say where the channels on a side lie in the tensors that the layer has.
+
+        Parameters
+        ----------
+        side : {"out", "in"}
+            Which of its channels.
+
+        Yields
+        ------
+        axis : ChannelAxis
+            One for each tensor.
+        """
         for name, dim in self._of_side(side, self.out_axes, self.in_axes or {}).items():
             tensor = getattr(self.module, name, None)
             if tensor is not None:
@@ -172,7 +209,15 @@ class Layer:
         setattr(self.module, tensor, new)
 
     def zero(self, side: Side, channels: Tensor) -> None:
-        """Set the parameters of some channels to zero, in place."""
+        """Set the parameters of some channels to zero, in place.
+
+        Parameters
+        ----------
+        side : {"out", "in"}
+            Which of its channels.
+        channels : Tensor of int
+            Their numbers.
+        """
         with torch.no_grad():
             for name, dim, period in self.axes(side):
                 tensor = getattr(self.module, name)
@@ -181,7 +226,18 @@ class Layer:
                     tensor.index_fill_(dim, index.to(tensor.device), 0.0)
 
     def has_weight(self, side: Side) -> Tensor:
-        """Say of each channel on a side whether a weight of it is not zero."""
+        """Say of each channel on a side whether a weight of it is not zero.
+
+        Parameters
+        ----------
+        side : {"out", "in"}
+            Which of its channels.
+
+        Returns
+        -------
+        has_weight : Tensor of bool of shape (n_channels,)
+            On the CPU.
+        """
         channels = torch.arange(self.n_channels(side) or 0)
         found = torch.zeros(len(channels), dtype=torch.bool)
         for name, dim, period in self.axes(side):
@@ -197,6 +253,12 @@ class Layer:
         return any(axis.tensor not in own for axis in self.axes("out"))
 
     # Its weights.
+
+    @property
+    def weight(self) -> Tensor:
+        """Its weight: of the tensors with its output channels, the first of several dimensions."""
+        tensors = (getattr(self.module, axis.tensor) for axis in self.axes("out"))
+        return next(tensor for tensor in tensors if tensor.dim() >= 2)
 
     def matrices(self, values: Tensor) -> Tensor:
         """Arrange what belongs to a weight by output and input: for N:M and blocks.
@@ -234,7 +296,18 @@ class Layer:
     # What its weights are multiplied with: for importances that look at inputs.
 
     def batched(self, inputs: Tensor) -> Tensor:
-        """Give inputs with a dimension of rows, where the layer takes them without."""
+        """Give inputs with a dimension of rows, where the layer takes them without.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            What the layer is given.
+
+        Returns
+        -------
+        inputs : Tensor
+            The same, as one row where there was no such dimension.
+        """
         return inputs
 
     def input_rows(self, inputs: Tensor) -> Tensor:
@@ -253,7 +326,18 @@ class Layer:
         raise NotImplementedError
 
     def input_places(self, inputs: Tensor) -> Tensor:
-        """Arrange inputs by channel, each place once; see :meth:`input_rows`."""
+        """Arrange inputs by channel, each place once.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            The layer's input, with a dimension of rows.
+
+        Returns
+        -------
+        rows : Tensor of shape (n_groups, n, n_channels)
+            As :meth:`input_rows`, with a column for each channel and without padding.
+        """
         return self.input_rows(inputs)
 
     # How it reads the features of the network's input: for structure="feature".
@@ -276,10 +360,20 @@ class Layer:
         return given.dim() - 1 if given.shape == inputs.shape else None
 
     def features(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the weights that meet the input, and the input channel that each of them reads."""
-        weight = self.module.weight
-        channel = torch.arange(weight.shape[1], device=weight.device)[None]
-        yield weight, channel.expand(weight.shape)
+        """Give the weights that meet the input, and the input channel that each of them reads.
+
+        Yields
+        ------
+        weight : Tensor
+            The weight.
+        channel : Tensor of int
+            In the shape of the weight.
+        """
+        ((name, dim, period),) = self.axes("in")
+        weight = getattr(self.module, name)
+        channel = torch.arange(period, device=weight.device)
+        shape = [-1 if axis == dim else 1 for axis in range(weight.dim())]
+        yield weight, channel.view(shape).expand(weight.shape)
 
     # What it does to a constant: for units that weight pruning has left dead.
 
@@ -289,7 +383,18 @@ class Layer:
         return False
 
     def channel_values(self, inputs: Tensor) -> Tensor:
-        """Arrange inputs by channel, as a tensor of shape (n, n_channels)."""
+        """Arrange inputs by channel.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            What the layer is given.
+
+        Returns
+        -------
+        values : Tensor of shape (n, n_channels)
+            All positions of all rows.
+        """
         return (inputs.movedim(1, -1) if self.channels_last is False else inputs).flatten(0, -2)
 
     def shift(self, inputs: Tensor) -> Tensor:
@@ -357,7 +462,8 @@ def register_layer(*types: type[nn.Module]) -> Callable[[_Maker], _Maker]:
 
     >>> import torch
     >>> from torch import nn
-    >>> from skprune.network.layers import Layer, layer_for, register_layer
+    >>> from skprune.network import Layer, register_layer
+    >>> from skprune.network.layers import layer_for
     >>> class Gained(nn.Module):
     ...     def __init__(self, n_inputs, n_outputs):
     ...         super().__init__()

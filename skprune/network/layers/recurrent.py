@@ -18,6 +18,11 @@ class Recurrent(Layer):
     is_recurrent = True
     reads_features = True
 
+    @property
+    def n_units(self) -> int:
+        """Number of hidden units."""
+        return self.module.hidden_size
+
     def n_applications(self, inputs: Any, output: Any) -> int:
         """Count the steps."""
         data = inputs.data if isinstance(inputs, nn.utils.rnn.PackedSequence) else inputs
