@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
-from skprune.network.layers import Layer, layer_for
+from skprune.network.layers import layer_for
 from skprune.network.network import Network
 from skprune.network.verification import (
     check_units,
@@ -179,7 +179,7 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[A
         value = values[name]
         if value is not None:
             channels = ((ids >= 0) & folded[ids.clamp(min=0)]).nonzero().flatten()
-            _add_to_bias(layer_for(modules[name]), channels, value[0])
+            _add_to_bias(network, name, channels, value[0])
     return folded
 
 
@@ -209,13 +209,16 @@ def _range(ranges: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.stack(lowest).amin(0), torch.stack(highest).amax(0)
 
 
-def _add_to_bias(layer: Layer, channels: Tensor, value: Tensor) -> None:
+def _add_to_bias(network: Network, name: str, channels: Tensor, value: Tensor) -> None:
     inputs = torch.zeros_like(value)
     inputs[channels] = value[channels]
     if not inputs.any():
         return
+    layer = layer_for(network.module.get_submodule(name))
     module = layer.module
     shift, bias = layer.shift(inputs.to(module.weight)), module.bias
+    if bias is None:
+        network.removals.add_bias(name, shift.dtype)
     module.bias = nn.Parameter(
         shift if bias is None else bias.detach() + shift,
         requires_grad=(module.weight if bias is None else bias).requires_grad,

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skprune.network.coupling import Coupling, Forward, Slot, trace_units
+from skprune.network.coupling import Coupling, Forward, trace_units
 from skprune.network.layers import layer_for, weight_parameters
+from skprune.network.removals import Removals
 
 __all__ = ["Network", "all_tensors", "apply_masks", "spread_over_weights", "sum_over_units"]
 
@@ -30,6 +31,8 @@ class Network:
     ----------
     masks : dict of str to Tensor of bool
         What is kept of each weight, by the parameter's name, in the shape that it has now.
+    removals : Removals
+        What was removed, to be removed of an equal network.
     couplings : dict of tuple to Coupling
         Units that were found, by what they were looked for with; all copies that have the same
         units share them.
@@ -41,6 +44,7 @@ class Network:
         self.forward = forward
         self.masks: dict[str, Tensor] = {}
         self.couplings: dict[tuple[Any, ...], Coupling] = {}
+        self.removals = Removals()
         self._parameter_dims: dict[str, int] = {}
         self._shapes = {name: tuple(p.shape) for name, p in weight_parameters(module).items()}
         self._kept: dict[str, list[Tensor]] = {
@@ -125,6 +129,7 @@ class Network:
         """
         other = Network(module, self.inputs, forward)
         other.masks = dict(self.masks)
+        other.removals = self.removals.copy()
         other._parameter_dims = dict(self._parameter_dims)
         other.couplings = self.couplings
         other._shapes = dict(self._shapes)
@@ -144,26 +149,13 @@ class Network:
         if not len(units):
             return
         self.couplings = {}  # a new one: copies share the other
-        modules = dict(self.module.named_modules())
         for slot, ids in coupling.units.items():
             keep = ~torch.isin(ids, units)
             if keep.all():
                 continue
-            if slot.layer in coupling.parameter_dims:
-                self._slice_parameter(slot, coupling.parameter_dims[slot.layer], keep, modules)
-            else:
-                for tensor, dim, index in layer_for(modules[slot.layer]).keep(slot.side, keep):
-                    self._record(f"{slot.layer}.{tensor}" if slot.layer else tensor, dim, index)
-
-    def _slice_parameter(
-        self, slot: Slot, dim: int, keep: Tensor, modules: dict[str, nn.Module]
-    ) -> None:
-        owner, _, name = slot.layer.rpartition(".")
-        old = getattr(modules[owner], name)
-        index = keep.nonzero().flatten()
-        new = old.detach().index_select(dim, index.to(old.device))
-        setattr(modules[owner], name, nn.Parameter(new, requires_grad=old.requires_grad))
-        self._record(slot.layer, dim, index)
+            side = coupling.parameter_dims.get(slot.layer, slot.side)
+            for tensor, dim, index in self.removals.cut(self.module, slot.layer, side, keep):
+                self._record(tensor, dim, index)
 
     def _record(self, name: str, dim: int, index: Tensor) -> None:
         if name in self._kept:

@@ -1,0 +1,159 @@
+"""What was removed of a network, so that it can be removed of an equal one."""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skprune.network.layers import Side, layer_for
+
+__all__ = ["Removals"]
+
+
+class _Cut(NamedTuple):
+    """Channels that went on one side of a layer, or along a dimension of a bare parameter."""
+
+    place: str
+    side: Side | int
+    keep: Tensor
+
+
+class Removals:
+    """The removals that lead from a network to what pruning left of it, in their order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from skprune.network.removals import Removals
+    >>> def build():
+    ...     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> removals = Removals()
+    >>> pruned = build()
+    >>> keep = torch.arange(8) < 3
+    >>> for place, side in (("0", "out"), ("2", "in")):
+    ...     _ = removals.cut(pruned, place, side, keep)
+    >>> smaller = removals.replay(build())
+    >>> smaller.load_state_dict(pruned.state_dict())
+    <All keys matched successfully>
+    >>> smaller[2]
+    Linear(in_features=3, out_features=2, bias=True)
+    """
+
+    def __init__(self) -> None:
+        self._cuts: list[_Cut] = []
+        self._biases: dict[str, torch.dtype] = {}
+
+    def __len__(self) -> int:
+        """Count the cuts."""
+        return len(self._cuts)
+
+    def copy(self) -> "Removals":
+        """Copy the list, so that one of the two can go on."""
+        other = Removals()
+        other._cuts, other._biases = list(self._cuts), dict(self._biases)
+        return other
+
+    def cut(
+        self, module: nn.Module, place: str, side: Side | int, keep: Tensor
+    ) -> list[tuple[str, int, Tensor]]:
+        """Remove channels of a network, in place, and remember that.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The network.
+        place : str
+            Name of a layer, or of a bare parameter.
+        side : {"out", "in"} or int
+            Which of the layer's channels, or the dimension of the parameter.
+        keep : Tensor of bool of shape (n_channels,)
+            True for a channel that stays.
+
+        Returns
+        -------
+        slices : list of (str, int, Tensor)
+            The name of each tensor that was cut, the dimension, and the indices that it kept.
+        """
+        self._cuts.append(_Cut(place, side, keep.clone()))
+        if isinstance(side, int):
+            return [_cut_parameter(module, place, side, keep)]
+        slices = layer_for(module.get_submodule(place)).keep(side, keep)
+        return [(f"{place}.{name}" if place else name, dim, index) for name, dim, index in slices]
+
+    def add_bias(self, place: str, dtype: torch.dtype) -> None:
+        """Remember that a layer was given a bias.
+
+        Parameters
+        ----------
+        place : str
+            Name of the layer.
+        dtype : torch.dtype
+            Type of the bias.
+        """
+        self._biases[place] = dtype
+
+    def replay(self, module: nn.Module) -> nn.Module:
+        """Cut an equal network to the same shape.
+
+        Parameters
+        ----------
+        module : nn.Module
+            A network as the original was before it was pruned; it is left as it is.
+
+        Returns
+        -------
+        smaller : nn.Module
+            A copy with the same removed. Its weights are those that the module has: load the
+            ``state_dict`` of the pruned network into it.
+
+        Raises
+        ------
+        ValueError
+            If the network has no such layer, or one of another width.
+        """
+        smaller = deepcopy(module)
+        for place, side, keep in self._cuts:
+            self._check(smaller, place, side, len(keep))
+            if isinstance(side, int):
+                _cut_parameter(smaller, place, side, keep)
+            else:
+                layer_for(smaller.get_submodule(place)).keep(side, keep)
+        for place, dtype in self._biases.items():
+            part = smaller.get_submodule(place)
+            width = layer_for(part).n_channels("out")
+            assert width is not None
+            device = next(part.parameters()).device
+            part.bias = nn.Parameter(torch.zeros(width, dtype=dtype, device=device))
+        return smaller
+
+    def _check(self, module: nn.Module, place: str, side: Side | int, width: int) -> None:
+        known: Iterable[tuple[str, object]] = (
+            module.named_parameters() if isinstance(side, int) else module.named_modules()
+        )
+        part = dict(known).get(place)
+        found: int | None = None
+        if isinstance(part, nn.Parameter):
+            found = part.shape[side] if isinstance(side, int) and side < part.dim() else None
+        elif part is not None and not isinstance(side, int):
+            found = layer_for(part).n_channels(side)
+        if found != width:
+            what = "dimension" if isinstance(side, int) else "channels on side"
+            raise ValueError(
+                f"{place!r} of the pruned network had {width} {what} {side!r} before they were "
+                f"removed, and that of this {type(module).__name__} has "
+                f"{'none' if found is None else found}. Give a network as the original was before "
+                "it was pruned."
+            )
+
+
+def _cut_parameter(module: nn.Module, name: str, dim: int, keep: Tensor) -> tuple[str, int, Tensor]:
+    owner, _, leaf = name.rpartition(".")
+    part = module.get_submodule(owner)
+    old = part.get_parameter(leaf)
+    index = keep.nonzero().flatten()
+    new = old.detach().index_select(dim, index.to(old.device))
+    setattr(part, leaf, nn.Parameter(new, requires_grad=old.requires_grad))
+    return name, dim, index

@@ -1,0 +1,45 @@
+"""Removals can be done again on an equal network, which then takes the pruned one's weights."""
+
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from skprune.network.removals import Removals
+from tests.helpers import run_loop
+from tests.networks import NETWORKS, TRACEABLE, Perceptron
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_the_removals_of_units_can_be_replayed(network: str) -> None:
+    example = TRACEABLE[network]
+    run = run_loop(example.build(), example, "gradual_magnitude", "unit", 0.5)
+    fresh = example.build(seed=1)
+    before = {name: tensor.shape for name, tensor in fresh.state_dict().items()}
+    smaller = run.network.removals.replay(fresh)
+    assert {name: tensor.shape for name, tensor in fresh.state_dict().items()} == before
+    smaller.load_state_dict(run.network.module.state_dict())
+    with torch.no_grad():
+        ours, theirs = smaller(run.network.inputs), run.network.module(run.network.inputs)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+    assert repr(smaller) == repr(run.network.module)
+
+
+def test_pickled_removals_are_the_same() -> None:
+    example = NETWORKS["residual"]
+    run = run_loop(example.build(), example, "magnitude", "unit", 0.5)
+    removals = pickle.loads(pickle.dumps(run.network.removals))
+    assert len(removals) == len(run.network.removals) > 0
+    assert repr(removals.replay(example.build())) == repr(run.network.module)
+
+
+def test_a_network_of_other_widths_is_refused() -> None:
+    removals = Removals()
+    removals.cut(Perceptron(), "hidden0", "out", torch.arange(8) < 3)
+    other = Perceptron()
+    other.hidden0 = nn.Linear(6, 9)
+    with pytest.raises(ValueError, match="'hidden0' of the pruned network had 8 channels"):
+        removals.replay(other)
+    with pytest.raises(ValueError, match="Sequential has none"):
+        removals.replay(nn.Sequential(nn.Linear(6, 8)))
