@@ -80,6 +80,8 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         Its strategy and sparsity, as they were given.
     metric_ : str
         Name of the metric that decided (``"score"`` if there is one).
+    scorer_ : callable
+        The scorer of that metric, by which ``score`` goes.
     best_score_ : float
         Its mean score.
     strategy_ : str or Strategy

@@ -1,9 +1,8 @@
 """What the cross-validated classifier and regressor share: judge a path, choose, refit."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from itertools import combinations
-from numbers import Integral, Number
+from numbers import Integral
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple, Self
 from warnings import warn
@@ -11,7 +10,6 @@ from warnings import warn
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import is_classifier
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.parallel import Parallel, delayed
@@ -21,10 +19,18 @@ from skprune._sklearn import (
     InvalidParameterError,
     StrOptions,
     fit_context,
+    raise_for_params,
     safe_indexing,
 )
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, walk
+from skprune.estimators.scoring import (
+    ScoresAsChosen,
+    as_numbers,
+    params_of_rows,
+    routed,
+    scorers_for,
+)
 from skprune.model_selection.refit import mean_score, sparsest_within
 from skprune.model_selection.stability import mask_stability, prediction_churn, recall_change
 from skprune.strategies.strategy import Strategy
@@ -32,7 +38,7 @@ from skprune.strategies.strategy import Strategy
 __all__ = ["BasePrunedCV"]
 
 
-class BasePrunedCV(BasePruned):
+class BasePrunedCV(ScoresAsChosen, BasePruned):
     """Judges strategies and sparsities by cross-validation, chooses, and fits what it chose."""
 
     axes: ClassVar[dict[str, Mapping[Any, Any]]] = {"structure": BasePruned.axes["structure"]}
@@ -65,7 +71,9 @@ class BasePrunedCV(BasePruned):
     cv_results_: dict[str, Any]
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, **params: Any
+    ) -> Self:
         """Judge each strategy and sparsity by cross-validation, choose, and fit on all the data.
 
         Parameters
@@ -75,9 +83,14 @@ class BasePrunedCV(BasePruned):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss. The scores do not use them.
+            Weights of the rows in the loss, and in the scores of scorers that take them. Under
+            metadata routing a scorer has them if it asks for them, and the loss unless
+            ``set_fit_request(sample_weight=False)`` says that they are for the scorers alone.
         groups : array-like of shape (n_samples,), default=None
             Groups of rows, for a `cv` that splits by them.
+        **params : dict of str to object
+            Other metadata that `scoring` or `cv` asks for; under metadata routing alone. A scorer
+            is given the rows of the test fold.
 
         Returns
         -------
@@ -90,25 +103,39 @@ class BasePrunedCV(BasePruned):
             If a sparsity that was asked for would empty a layer; before any training.
         ValueError
             If a fold trains without one of the classes, or no candidate has a score.
+        TypeError
+            If nobody asks for a metadata that is given.
         """
+        raise_for_params(params, self, "fit")
         with as_it_was_on_error(self):
-            self._judge(X, y, sample_weight, groups)
+            self._judge(X, y, {"sample_weight": sample_weight, "groups": groups, **params})
         return self
 
-    def _judge(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+    def _judge(self, X: Any, y: Any, metadata: dict[str, Any]) -> None:
         plain = self._estimator()
+        scorer, deciding = scorers_for(plain, self.scoring, self._own_metric())
+        score_params, split_params = routed(self, "fit", scorer, metadata)
+        # A request for no weights says that they are for the scores alone.
+        ignores_weights = plain.get_metadata_routing().fit.requests.get("sample_weight") is False
+        sample_weight = None if ignores_weights else metadata["sample_weight"]
         # What is wrong with the data is told in the name of this class.
         branches = branches_of(self, X, y, sample_weight, self.strategies, self.sparsities)
         names = _names(branches)
-        # A set has no order, and one of its metrics decides: the first by name.
-        scoring = sorted(self.scoring) if isinstance(self.scoring, set) else self.scoring
-        scorer = check_scoring(plain, scoring)
-        X, y, sample_weight, groups = _indexable(X, y, sample_weight, groups)
-        splits = self._splits(X, y, groups)
+        X, y, sample_weight, _ = _indexable(X, y, sample_weight, metadata["groups"])
+        splits = self._splits(X, y, split_params)
         with interruptible():
             folds = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
                 delayed(_judge_fold)(
-                    plain, X, y, sample_weight, train, test, branches, self.path, scorer
+                    plain,
+                    X,
+                    y,
+                    sample_weight,
+                    train,
+                    test,
+                    branches,
+                    self.path,
+                    scorer,
+                    score_params,
                 )
                 for train, test in splits
             )
@@ -121,7 +148,7 @@ class BasePrunedCV(BasePruned):
         n_points = [len(branch.sparsities) for branch in branches]
         self.refit_time_ = perf_counter() - began
         self.cv_results_ = results
-        self.metric_ = metric
+        self.metric_, self.scorer_ = metric, deciding
         self.best_index_ = index
         self.best_params_ = results["params"][index]
         self.best_score_ = float(results[f"mean_test_{metric}"][index])
@@ -151,13 +178,15 @@ class BasePrunedCV(BasePruned):
         seed = self.random_state
         if not isinstance(seed, Integral):  # all folds, and the last fit, share one
             params["random_state"] = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
-        return self._plain(**params)
+        return self._asking_alike(self._plain(**params))
 
-    def _splits(self, X: Any, y: Any, groups: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _splits(
+        self, X: Any, y: Any, params: Mapping[str, Any]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         first = next(iter(X.values())) if isinstance(X, Mapping) else X
         cv = check_cv(self.cv, y, classifier=is_classifier(self))
         splits = [
-            (_as_indices(train), _as_indices(test)) for train, test in cv.split(first, y, groups)
+            (_as_indices(train), _as_indices(test)) for train, test in cv.split(first, y, **params)
         ]
         labels = np.asarray(y)
         if is_classifier(self) and (labels.ndim == 1 or labels.shape[1] == 1):
@@ -172,11 +201,6 @@ class BasePrunedCV(BasePruned):
                         "StratifiedKFold that shuffles."
                     )
         return splits
-
-    def _own_metric(self) -> str | None:
-        """Name the metric of a rule that says which it judges by, as sparsest_within does."""
-        metric = getattr(self.selection, "scoring", None)
-        return metric if isinstance(metric, str) else None
 
     def _choose(self, results: Mapping[str, Any], metric: str) -> int:
         mean = mean_score(results, metric)
@@ -265,16 +289,18 @@ def _judge_fold(
     branches: Sequence[Branch],
     path: str,
     scorer: Callable[..., Any],
+    score_params: Mapping[str, Any],
 ) -> _Fold:
     """Go along the path on some rows, and score it on others."""
     weights = None if sample_weight is None else safe_indexing(sample_weight, train)
     X_test, y_test = _rows(X, test), safe_indexing(y, test)
+    of_test = params_of_rows(X, score_params, test)
     points = []
     steps = walk(plain, _rows(X, train), safe_indexing(y, train), weights, branches, path)
     began = perf_counter()
     for fitted in steps:
         done = perf_counter()
-        scores = _as_numbers(scorer(fitted, X_test, y_test))
+        scores = as_numbers(scorer(fitted, X_test, y_test, **of_test))
         scored = perf_counter()
         mask = np.concatenate([mask.ravel() for mask in fitted.masks_.values()])
         points.append(
@@ -309,20 +335,6 @@ def _as_indices(rows: Any) -> np.ndarray:
     """Give the numbers of rows; a splitter may yield a mask of them."""
     rows = np.asarray(rows)
     return np.flatnonzero(rows) if rows.dtype == bool else rows
-
-
-def _as_numbers(scores: Any) -> dict[str, float]:
-    """Check what a scorer returned, by metric, as scikit-learn does in a search."""
-    by_metric = dict(scores) if isinstance(scores, Mapping) else {"score": scores}
-    for metric, score in by_metric.items():
-        with suppress(AttributeError, TypeError, ValueError):
-            by_metric[metric] = score.item()
-        if not isinstance(by_metric[metric], Number):
-            raise ValueError(
-                f"scoring must return a number; for {metric!r} it returned {score!r}, a "
-                f"{type(score).__name__}."
-            )
-    return by_metric
 
 
 def _names(branches: Sequence[Branch]) -> list[str]:

@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_regression
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError, UnsetMetadataPassedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import check_scoring, make_scorer, r2_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -20,6 +22,7 @@ from sklearn.model_selection import (
     ShuffleSplit,
     StratifiedKFold,
     cross_val_score,
+    cross_validate,
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -754,9 +757,173 @@ def test_groups_and_weights() -> None:
     plain = PrunedClassifier(classifier_net(), sparsity=0.5, random_state=0)
     for number, (train, test) in enumerate(GroupKFold(3).split(X, y, groups)):
         alone = clone(plain).fit(X[train], y[train], sample_weight=weights[train])
-        assert search.score_path_[0, number] == alone.score(X[test], y[test])
+        assert search.score_path_[0, number] == alone.score(
+            X[test], y[test], sample_weight=weights[test]
+        )
     with pytest.raises(ValueError, match="groups"):
         clone(search).fit(X, y)
+
+
+# Weights in the scores, and other metadata.
+
+
+def weighted_accuracy(y: Any, predicted: Any, sample_weight: Any = None) -> float:
+    return float(np.average(y == predicted, weights=sample_weight))
+
+
+@every_kind
+def test_weights_count_in_the_scores_as_they_do_in_a_grid_search(kind: str) -> None:
+    X, y = data_for(kind)
+    weights = np.linspace(0.1, 3.0, len(y)) ** 2
+    grid = grid_of(kind, net_for(kind)).fit(X, y, sample_weight=weights)
+    search = CROSS_VALIDATED[kind](net_for(kind), sparsities=SPARSITIES, cv=3, random_state=0)
+    search.fit(X, y, sample_weight=weights)
+    for number in range(3):
+        key = f"split{number}_test_score"
+        np.testing.assert_array_equal(search.cv_results_[key], grid.cv_results_[key])
+
+
+@pytest.mark.parametrize("in_loss", [True, False])
+def test_a_scorer_that_asks_for_weights_gets_those_of_the_test_rows(in_loss: bool) -> None:
+    X, y = blobs()
+    weights = np.linspace(0.1, 3.0, len(y)) ** 2
+    groups = np.repeat(np.arange(12), 5)
+    with config_context(enable_metadata_routing=True):
+        scorer = make_scorer(weighted_accuracy).set_score_request(sample_weight=True)
+        search = PrunedClassifierCV(
+            classifier_net(),
+            sparsities=[0.5],
+            cv=GroupKFold(3),
+            scoring={"plain": "accuracy", "weighted": scorer},
+            random_state=0,
+        )
+        search.set_params(scoring={"weighted": scorer}).set_fit_request(sample_weight=in_loss)
+        search.fit(X, y, sample_weight=weights, groups=groups)
+        score = search.score(X, y, sample_weight=weights)
+    assert score == weighted_accuracy(y, search.predict(X), weights)
+    plain = PrunedClassifier(classifier_net(), sparsity=0.5, random_state=0)
+    for number, (train, test) in enumerate(GroupKFold(3).split(X, y, groups)):
+        own = weights[train] if in_loss else None
+        alone = clone(plain).fit(X[train], y[train], sample_weight=own)
+        expected = weighted_accuracy(y[test], alone.predict(X[test]), weights[test])
+        assert search.score_path_[0, number] == expected
+
+
+def scaled(y: Any, predicted: Any, factors: Any = None) -> float:
+    return float(np.mean((y == predicted) * factors))
+
+
+def test_a_scorer_gets_what_else_it_asks_for() -> None:
+    X, y = blobs()
+    factors = np.arange(len(y), dtype=float)
+    with config_context(enable_metadata_routing=True):
+        scorer = make_scorer(scaled).set_score_request(factors=True)
+        search = PrunedClassifierCV(
+            classifier_net(), sparsities=[0.5], cv=2, scoring=scorer, random_state=0
+        ).fit(X, y, factors=factors)
+        assert search.score(X, y, factors=factors) == scaled(y, search.predict(X), factors)
+    for number, (train, test) in enumerate(StratifiedKFold(2).split(X, y)):
+        alone = PrunedClassifier(classifier_net(), sparsity=0.5, random_state=0)
+        predicted = alone.fit(X[train], y[train]).predict(X[test])
+        assert search.score_path_[0, number] == scaled(y[test], predicted, factors[test])
+
+
+def test_metadata_that_nobody_asks_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = blobs()
+    stages = count_stages(monkeypatch)
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=2, scoring="accuracy")
+    with pytest.raises(ValueError, match="only supported if enable_metadata_routing=True"):
+        search.fit(X, y, factors=y)
+    with config_context(enable_metadata_routing=True):
+        for params in ({"factors": y}, {"groups": y}):
+            with pytest.raises(TypeError, match=r"unexpected argument\(s\) {'(factors|groups)'}"):
+                search.fit(X, y, **params)
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            search.fit(X, y, sample_weight=np.ones(len(y)))
+    assert stages == []
+
+
+def test_groups_and_weights_are_routed_through_a_cross_validation() -> None:
+    X, y = blobs()
+    metadata = {
+        "sample_weight": np.linspace(0.1, 3.0, len(y)),
+        "groups": np.repeat(np.arange(12), 5),
+    }
+    with config_context(enable_metadata_routing=True):
+        search = PrunedClassifierCV(
+            classifier_net(), sparsities=[0.5], cv=GroupKFold(2), random_state=0
+        )
+        search.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        found = cross_validate(search, X, y, cv=GroupKFold(2), params=metadata)["test_score"]
+        for number, (train, test) in enumerate(GroupKFold(2).split(X, y, metadata["groups"])):
+            of_train, of_test = (
+                {name: values[rows] for name, values in metadata.items()} for rows in (train, test)
+            )
+            alone = clone(search).fit(X[train], y[train], **of_train)
+            weights = of_test["sample_weight"]
+            assert found[number] == alone.score(X[test], y[test], sample_weight=weights)
+
+
+# What a fitted search scores by.
+
+
+def score_and_macs(estimator: Any, X: Any, y: Any) -> dict[str, float]:
+    return {"macs": macs_scorer(estimator), "score": estimator.score(X, y)}
+
+
+@pytest.mark.parametrize("scoring", [None, "roc_auc", "neg_log_loss", score_and_macs])
+@pytest.mark.parametrize("selection", ["best", sparsest_within("score", cost="sparsity")])
+def test_a_search_scores_by_what_chose(scoring: Any, selection: Any) -> None:
+    X, y = blobs(n_classes=2)
+    search = PrunedClassifierCV(
+        classifier_net(max_epochs=1),
+        sparsities=[0.5, 0.8],
+        cv=2,
+        scoring=scoring,
+        selection=selection,
+        random_state=0,
+    ).fit(X, y)
+    alone = PrunedClassifier(
+        classifier_net(max_epochs=1), sparsity=search.best_params_["sparsity"], random_state=0
+    ).fit(X, y)
+    if scoring is score_and_macs:
+        expected = score_and_macs(alone, X, y)[search.metric_]
+    else:
+        expected = check_scoring(alone, scoring)(alone, X, y)
+    assert search.score(X, y) == expected
+    assert pickle.loads(pickle.dumps(search)).score(X, y) == expected
+
+
+def test_the_metric_that_decided_scores() -> None:
+    X, y = data_for("regressor")
+    search = PrunedRegressorCV(
+        regressor_net(),
+        sparsities=[0.5],
+        cv=2,
+        scoring=["neg_mean_squared_error", "r2"],
+        selection=sparsest_within("r2", cost="sparsity"),
+        random_state=0,
+    ).fit(X, y)
+    weights = np.linspace(0.1, 3.0, len(y))
+    predicted = search.predict(X)
+    assert search.score(X, y) == r2_score(y, predicted)
+    assert search.score(X, y, sample_weight=weights) == (
+        r2_score(y, predicted, sample_weight=weights)
+    )
+    search.set_params(selection="best", scoring="max_error").fit(X, y)
+    with pytest.raises(ValueError, match="scoring='max_error' takes no sample_weight"):
+        search.score(X, y, sample_weight=weights)
+
+
+def test_a_metric_to_go_by_that_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = blobs()
+    stages = count_stages(monkeypatch)
+    search = PrunedClassifierCV(
+        classifier_net(), scoring=["accuracy", "f1_macro"], selection=sparsest_within("acuracy")
+    )
+    with pytest.raises(ValueError, match=r"'acuracy', which .* Did you mean 'accuracy'"):
+        search.fit(X, y)
+    assert stages == []
 
 
 def test_a_mapping_of_inputs() -> None:
