@@ -83,6 +83,7 @@ class BasePruned(NamesComponents, ABC):
     sparsity_: float
     report_: PruningReport
     _masks: dict[str, Tensor]
+    _feature_norms: np.ndarray | None
     _random_state: np.random.RandomState
 
     @abstractmethod
@@ -286,6 +287,24 @@ class BasePruned(NamesComponents, ABC):
     def history_(self) -> Any:
         """The epochs of all stages; each row says to which ``stage`` it belongs."""
         return self._fitted_net("history_").history_
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """How much each input feature matters, with ``structure="feature"`` alone.
+
+        The norm, at the end of the fit, of the weights of the first layers that read the feature,
+        over the sum of these norms: 0 for a feature that is gone. Norms compare features of one
+        scale, so standardize X.
+        """
+        self._fitted_net("feature_importances_")
+        norms = self._feature_norms
+        if norms is None or len(norms) != getattr(self, "n_features_in_", None):
+            raise AttributeError(
+                f"{type(self).__name__!r} has no 'feature_importances_': it is for "
+                f"structure='feature' where the features are the columns of X; structure is "
+                f"{self.structure!r}."
+            )
+        return norms / norms.sum() if norms.any() else norms.copy()
 
     def _fitted_net(self, attribute: str) -> NeuralNet:
         if "net_" not in vars(self):

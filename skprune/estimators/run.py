@@ -5,6 +5,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from joblib import Memory
 from torch import nn
@@ -17,7 +18,7 @@ from skprune.network.network import Network
 from skprune.strategies.pruning import prune, settle, target_sparsity
 from skprune.strategies.schedule import Step
 from skprune.strategies.strategy import ResolvedStrategy
-from skprune.structures import Structure
+from skprune.structures import Feature, Structure
 from skprune.training.dense_cache import train_once
 from skprune.training.nets import ModuleForward, rows_on_device
 from skprune.training.seeding import GeneratorStates, put_back, seeded
@@ -132,6 +133,7 @@ class PruningRun:
         self.dense = dense
         self.strategy = strategy
         self.network = dense.network
+        self._structure = structure
         self._protected = _protected_modules(net.module_, protect)
         with put_back(net.device):  # the user's modules may draw when they are run
             self.elements = structure.elements(self.network, self._protected)
@@ -198,6 +200,7 @@ class PruningRun:
         dense, network = self.dense, self.network
         net = dense.trainer.net
         masks = network.original_masks()
+        feature_norms = self._feature_norms()
         with put_back(net.device):
             if network.masks and not self.elements.in_place:
                 rows = rows_on_device(net, dense.X, _N_CHECK_ROWS)
@@ -211,7 +214,17 @@ class PruningRun:
             "sparsity_": self.elements.sparsity,
             "report_": PruningReport(dense.sizes, after),
             "_masks": network.masks,
+            "_feature_norms": feature_norms,
         }
+
+    def _feature_norms(self) -> np.ndarray | None:
+        """Give the norm of the weights that read each input feature; None for other structures."""
+        if not isinstance(self._structure, Feature):
+            return None
+        weights = self.network.module.named_parameters()
+        squares = {name: weight.detach().double() ** 2 for name, weight in weights}
+        (norms,) = self.elements.total(squares).values()
+        return norms.sqrt().cpu().numpy()
 
 
 def _protected_modules(module: nn.Module, names: Collection[str]) -> tuple[str, ...]:
