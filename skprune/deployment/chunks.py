@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from torch import Tensor
 
 __all__ = ["NotFinite", "chunk_length", "forward_in_chunks"]
@@ -31,8 +32,8 @@ def forward_in_chunks(
     ----------
     forward : callable
         Maps a chunk of inputs, a tensor or a dict of tensors, to a tensor with as many rows.
-    X : ndarray or mapping of str to ndarray
-        The inputs, of at least one row.
+    X : ndarray, CSR matrix, or mapping of str to these
+        The inputs, of at least one row. Sparse rows are made dense chunk by chunk.
     device : str or torch.device, default="cpu"
         Where the chunks are sent.
     n_rows : int, default=None
@@ -52,10 +53,10 @@ def forward_in_chunks(
     """
     on_cpu = torch.device(device).type == "cpu"
     parts = dict(X) if isinstance(X, Mapping) else {None: X}
-    total = len(next(iter(parts.values())))
+    total = next(iter(parts.values())).shape[0]
     if n_rows is None and total <= _FEWEST_ROWS:
         n_rows = _FEWEST_ROWS
-    n_rows = n_rows or chunk_length(sum(part[:1].nbytes for part in parts.values()), device)
+    n_rows = n_rows or chunk_length(sum(map(_row_bytes, parts.values())), device)
     outputs: Tensor | None = None
     # Not inference_mode, whose tensors a module may keep, and then cannot be trained with.
     with torch.no_grad():
@@ -83,7 +84,13 @@ def _is_finite(rows: Tensor) -> bool:
     return isfinite(torch.dot(flat, flat).item())
 
 
-def _as_tensor(rows: np.ndarray) -> Tensor:
+def _row_bytes(rows: Any) -> int:
+    return int(np.prod(rows.shape[1:], dtype=int)) * rows.dtype.itemsize
+
+
+def _as_tensor(rows: Any) -> Tensor:
+    if issparse(rows):
+        return torch.from_numpy(rows.toarray())
     # torch would warn of read-only memory, such as that of a memory-mapped file.
     rows = np.ascontiguousarray(rows)
     return torch.from_numpy(rows if rows.flags.writeable else rows.copy())

@@ -335,6 +335,12 @@ class BasePruned(NamesComponents, ABC):
         }
         return {**state, **plain}
 
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what the estimator can do."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def __copy__(self) -> Self:
         result = object.__new__(type(self))
         result.__dict__.update(vars(self))

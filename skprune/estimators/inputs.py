@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.utils import check_array
+from scipy.sparse import csr_matrix, issparse
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 
 __all__ = ["is_as_fitted", "validate_inputs"]
@@ -20,9 +20,9 @@ def validate_inputs(
     ----------
     estimator : object
         The estimator; with `reset`, its ``n_features_in_`` and ``feature_names_in_`` are set.
-    X : array-like, data frame, or mapping of str to array-like
+    X : array-like, sparse matrix, data frame, or mapping of str to these
         The inputs.
-    y : array-like or None
+    y : array-like, sparse matrix, or None
         The targets; None for a prediction.
     reset : bool
         Whether the inputs are new, or have to agree with earlier ones.
@@ -32,10 +32,10 @@ def validate_inputs(
 
     Returns
     -------
-    X : ndarray or dict of ndarray
+    X : ndarray, CSR matrix, or dict of these
         The inputs.
-    y : ndarray or None
-        The targets.
+    y : ndarray, CSR matrix, or None
+        The targets; sparse where they are several labels a row that were given so.
     """
     # Some sparse matrices of SciPy are mappings too.
     if isinstance(X, Mapping) and not plain and not issparse(X):
@@ -47,10 +47,10 @@ def validate_inputs(
             f"{type(estimator).__name__} was fitted with a mapping that has keys "
             f"{sorted(estimator._keys)}, but X is a {type(X).__name__}."
         )
-    options: dict[str, Any] = {"order": "C", "ensure_all_finite": True}
+    options: dict[str, Any] = {"accept_sparse": "csr", "order": "C", "ensure_all_finite": True}
     options |= {"dtype": [np.float64, np.float32]} if plain else {"allow_nd": True}
     if y is None and not reset:
-        return _writable(validate_data(estimator, X, reset=reset, **options)), None
+        return _ready(validate_data(estimator, X, reset=reset, **options)), None
     X, y = validate_data(
         estimator,
         X,
@@ -60,7 +60,7 @@ def validate_inputs(
         y_numeric=estimator._estimator_type_is_regressor,
         **options,
     )
-    return _writable(X), y
+    return _ready(X), y
 
 
 def is_as_fitted(estimator: Any, X: Any) -> bool:
@@ -91,9 +91,29 @@ def is_as_fitted(estimator: Any, X: Any) -> bool:
     )
 
 
-def _writable(X: np.ndarray) -> np.ndarray:
+def _ready(X: Any) -> Any:
+    """Make a checked array or CSR matrix what batches are cut from."""
+    if issparse(X):
+        return _canonical(X)
     # torch warns of memory that it may not write to, such as that of a memory-mapped file.
     return X if X.flags.writeable else X.copy()
+
+
+def _canonical(X: Any) -> csr_matrix:
+    """Give the one form that equal sparse matrices have in common: equal content, equal bytes.
+
+    It is a matrix and not a sparse array, since skorch takes the rows of these for matrices.
+    """
+    # Made of its parts, it has the smallest type of indices that will do.
+    X = csr_matrix((X.data, X.indices, X.indptr), shape=X.shape)
+    repeated = not X.has_canonical_format
+    if repeated or not X.data.all():
+        X = X.copy()  # the user's own stays as it is
+        X.sum_duplicates()
+        X.eliminate_zeros()
+    if repeated:
+        assert_all_finite(X.data, input_name="X")  # sums of finite numbers may not be
+    return X
 
 
 def _validate_mapping(
@@ -103,9 +123,10 @@ def _validate_mapping(
         raise ValueError("X is an empty mapping: it has no inputs.")
     arrays = {}
     for key, value in X.items():
-        arrays[key] = _writable(
+        arrays[key] = _ready(
             check_array(
                 value,
+                accept_sparse="csr",
                 ensure_2d=False,
                 allow_nd=True,
                 order="C",

@@ -33,7 +33,7 @@ def net_outputs(
     ----------
     net : NeuralNet
         A fitted net.
-    X : ndarray or mapping of str to ndarray
+    X : ndarray, CSR matrix, or mapping of str to these
         The inputs.
     nonlinearity : callable, default=None
         Applied to the outputs in place of the net's own.

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch import Tensor
@@ -31,9 +32,9 @@ class _Batches(torch.utils.data.Dataset):
     def __getitem__(self, batch: Tensor) -> tuple[Any, Tensor]:
         index = batch if self.rows is None else self.rows[batch]
         if isinstance(self.X, Mapping):
-            X = {key: value.index_select(0, index) for key, value in self.X.items()}
+            X = {key: _rows_of(value, index) for key, value in self.X.items()}
         else:
-            X = self.X.index_select(0, index)
+            X = _rows_of(self.X, index)
         return X, self.y.index_select(0, index)
 
 
@@ -62,7 +63,13 @@ def _draw_seed() -> int:
 def _as_tensors(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _as_tensors(value) for key, value in data.items()}
-    return torch.as_tensor(data)
+    return data if issparse(data) else torch.as_tensor(data)
+
+
+def _rows_of(data: Any, index: Tensor) -> Tensor:
+    if issparse(data):  # what is dense is never more than a batch
+        return torch.from_numpy(data[index.numpy()].toarray())
+    return data.index_select(0, index)
 
 
 def takes_rows_as_they_are(net: NeuralNet) -> bool:
@@ -130,5 +137,5 @@ def batch_loader(net: NeuralNet, dataset: Any, training: bool) -> DataLoader | N
 
 def _is_arrays(X: Any) -> bool:
     if isinstance(X, Mapping):
-        return all(isinstance(value, (np.ndarray, Tensor)) for value in X.values())
-    return isinstance(X, (np.ndarray, Tensor))
+        return all(_is_arrays(value) for value in X.values())
+    return isinstance(X, (np.ndarray, Tensor)) or (issparse(X) and X.format == "csr")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
@@ -304,7 +305,7 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
 
     Parameters
     ----------
-    X : ndarray or mapping of str to ndarray
+    X : ndarray, CSR matrix, or mapping of str to these
         The inputs.
     module : nn.Module
         The module.
@@ -314,7 +315,7 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
 
     Returns
     -------
-    X : ndarray or dict of ndarray
+    X : ndarray, CSR matrix, or dict of these
         The inputs, converted where they had to be.
     """
     if isinstance(X, Mapping):
@@ -325,11 +326,12 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
     return X.astype(np.int64, copy=False) if kind in "iu" else X
 
 
-def _cast(X: np.ndarray, dtype: Any) -> np.ndarray:
+def _cast(X: Any, dtype: Any) -> Any:
     with np.errstate(over="ignore"):
         cast = X.astype(dtype, copy=False)
-    narrower = cast.itemsize < X.itemsize
-    if narrower and not np.isfinite(cast).all() and np.isfinite(X).all():
+    narrower = cast.dtype.itemsize < X.dtype.itemsize
+    values, before = (cast.data, X.data) if issparse(X) else (cast, X)
+    if narrower and not np.isfinite(values).all() and np.isfinite(before).all():
         raise ValueError(
             f"Input X contains a value too large for {np.dtype(dtype)!r}, the type of the network."
         )
@@ -350,7 +352,7 @@ def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
     ----------
     net : NeuralNet
         The net.
-    X : ndarray or mapping of str to ndarray
+    X : ndarray, CSR matrix, or mapping of str to these
         The inputs.
     n_rows : int
         How many rows, at the most.
@@ -360,14 +362,21 @@ def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
     inputs : Tensor or dict of str to Tensor
         On the net's device.
     """
-    length = len(next(iter(X.values())) if isinstance(X, Mapping) else X)
+    length = (next(iter(X.values())) if isinstance(X, Mapping) else X).shape[0]
     some = np.linspace(0, length - 1, min(n_rows, length)).astype(int)
-    rows = {key: value[some] for key, value in X.items()} if isinstance(X, Mapping) else X[some]
+    if isinstance(X, Mapping):
+        rows = {key: _dense(value[some]) for key, value in X.items()}
+    else:
+        rows = _dense(X[some])
     if takes_rows_as_they_are(net):
         return to_tensor(rows, device=net.device)
     with torch.random.fork_rng(devices=[]):  # a loader draws a seed
         batches = list(net.get_iterator(net.get_dataset(rows), training=False))
     return to_tensor(unpack_data(batches[0])[0], device=net.device)
+
+
+def _dense(rows: Any) -> np.ndarray:
+    return rows.toarray() if issparse(rows) else rows
 
 
 class ModuleForward:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -237,7 +238,7 @@ def _has_labels(teacher: Any) -> bool:
 
 def _rows_for(teacher: Any, X: Any) -> Any:
     if isinstance(teacher, NeuralNet):
-        rows = X if isinstance(X, Mapping) else np.asarray(X)
+        rows = X if isinstance(X, Mapping) or issparse(X) else np.asarray(X)
         return as_input_dtype(rows, teacher.module_)
     return X
 
