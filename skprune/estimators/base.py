@@ -24,7 +24,7 @@ from skprune._sklearn import (
 )
 from skprune.components import NamesComponents, resolve
 from skprune.deployment.chunks import NotFinite
-from skprune.estimators.inputs import is_as_fitted, validate_inputs
+from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs
 from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
@@ -187,6 +187,7 @@ class BasePruned(NamesComponents, ABC):
 
         net, fitted = (None, False) if self.estimator is None else working_copy(self.estimator)
         target = self._learn_target(y if classes is None else classes, net if fitted else None)
+        y = as_dense(y)
         if net is None:
             net = self._default_net()
         _require(
@@ -246,6 +247,7 @@ class BasePruned(NamesComponents, ABC):
 
     def _continue(self, X: Any, y: Any, sample_weight: Any) -> None:
         X, y = validate_inputs(self, X, y, reset=False, plain=self.estimator is None)
+        y = as_dense(y)
         target = self._known_target(y)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)

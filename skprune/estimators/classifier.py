@@ -6,9 +6,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from joblib import Memory
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets, is_multilabel, type_of_target
 from skorch import NeuralNet
 from torch import Tensor, nn
 
@@ -34,9 +35,10 @@ __all__ = ["PrunedClassifier"]
 class _Classes:
     """What a classifier learns of its targets."""
 
-    def __init__(self, classes: np.ndarray, multilabel: bool) -> None:
+    def __init__(self, classes: np.ndarray, multilabel: bool, sparse: bool = False) -> None:
         self.classes = classes
         self.multilabel = multilabel
+        self.sparse = sparse
 
 
 class PrunedClassifier(ClassifierMixin, BasePruned):
@@ -169,10 +171,16 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self.verbose = verbose
 
     def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> _Classes:
+        sparse = issparse(y)
+        if sparse and not is_multilabel(y):
+            raise ValueError(
+                "A sparse y has a column of zeros and ones for each of several labels a row. For "
+                "anything else, give y.toarray()."
+            )
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multilabel-indicator":
-            return _Classes(np.arange(y.shape[1]), multilabel=True)
+            return _Classes(np.arange(y.shape[1]), multilabel=True, sparse=sparse)
         if y.ndim == 2 and y.shape[1] > 1:
             raise ValueError(
                 f"y has {y.shape[1]} columns of classes. Give one column, or several of zeros and "
@@ -257,6 +265,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     def _store_target(self, target: _Classes) -> None:
         self.classes_ = target.classes
         self._multilabel = target.multilabel
+        self._sparse_labels = target.sparse
 
     def _known_target(self, y: np.ndarray) -> _Classes:
         if self._multilabel:
@@ -322,9 +331,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels), or CSR matrix
             The most probable class of each row; for several labels a row, which have a
-            probability above one half.
+            probability above one half: a CSR matrix where y was sparse in fit.
         """
         return self._predicted(X, self._labels)
 
@@ -332,13 +341,17 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         labels = own_prediction(self.net_, X, check_finite=check_finite)
         if labels is not None:
             labels = labels.astype(int)
-            return labels if self._multilabel else self.classes_[labels]
+            return self._as_given(labels) if self._multilabel else self.classes_[labels]
         outputs = self._outputs(X, to_rank=True, check_finite=check_finite)
         if self._multilabel:
-            return (outputs > 0.5).astype(int)
+            return self._as_given((outputs > 0.5).astype(int))
         if is_binary(self.net_):
             return self.classes_[(outputs[:, 1] > self.net_.threshold).astype(int)]
         return self.classes_[outputs.argmax(axis=1)]
+
+    def _as_given(self, labels: np.ndarray) -> Any:
+        """Give several labels a row as they were given to fit: sparse, or not."""
+        return csr_matrix(labels) if self._sparse_labels else labels
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict probabilities.

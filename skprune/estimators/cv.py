@@ -23,6 +23,7 @@ from skprune._sklearn import (
     safe_indexing,
 )
 from skprune.estimators.base import BasePruned, as_it_was_on_error
+from skprune.estimators.inputs import as_dense
 from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, walk
 from skprune.estimators.scoring import (
     ScoresAsChosen,
@@ -188,7 +189,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         splits = [
             (_as_indices(train), _as_indices(test)) for train, test in cv.split(first, y, **params)
         ]
-        labels = np.asarray(y)
+        labels = np.asarray(as_dense(y))
         if is_classifier(self) and (labels.ndim == 1 or labels.shape[1] == 1):
             classes = np.unique(labels)
             for number, (train, _) in enumerate(splits):
@@ -310,7 +311,7 @@ def _judge_fold(
                 scores,
                 np.packbits(mask),
                 len(mask),
-                fitted.predict(X) if is_classifier(fitted) else None,
+                as_dense(fitted.predict(X)) if is_classifier(fitted) else None,
             )
         )
         began = perf_counter()

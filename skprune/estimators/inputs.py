@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 
-__all__ = ["is_as_fitted", "validate_inputs"]
+__all__ = ["as_dense", "is_as_fitted", "validate_inputs"]
 
 
 def validate_inputs(
@@ -37,6 +37,11 @@ def validate_inputs(
     y : ndarray, CSR matrix, or None
         The targets; sparse where they are several labels a row that were given so.
     """
+    if issparse(y) and estimator._estimator_type_is_regressor:
+        raise TypeError(
+            f"Sparse data was passed for y, and {type(estimator).__name__} learns numbers. Give it "
+            "y.toarray()."
+        )
     # Some sparse matrices of SciPy are mappings too.
     if isinstance(X, Mapping) and not plain and not issparse(X):
         return _validate_mapping(estimator, X, y, reset=reset)
@@ -61,6 +66,11 @@ def validate_inputs(
         **options,
     )
     return _ready(X), y
+
+
+def as_dense(y: Any) -> Any:
+    """Make targets or predictions dense where they are sparse."""
+    return y.toarray() if issparse(y) else y
 
 
 def is_as_fitted(estimator: Any, X: Any) -> bool:
@@ -154,6 +164,8 @@ def _validate_mapping(
                 "target y is None."
             )
         return arrays, None
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    y = check_array(
+        y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y", estimator=estimator
+    )
     check_consistent_length(y, *arrays.values())
     return arrays, y

@@ -218,11 +218,6 @@ CASES = {
         data=lambda X, y: (X.astype(str) + "a", y, None),
     ),
     "complex numbers": Case("Complex data not supported", data=lambda X, y: (X + 1j, y, None)),
-    "sparse X": Case(
-        "Sparse data was passed for X, but dense data is required",
-        data=lambda X, y: (sparse.csr_array(X), y, None),
-        error=TypeError,
-    ),
     "weights all zero": Case(
         "weights must contain at least one non-zero", data=lambda X, y: (X, y, np.zeros(len(X)))
     ),
@@ -386,11 +381,6 @@ BAD_NEXT_ROWS = {
     ),
     "NaN in X": Case("Input X contains NaN", data=lambda X, y: (X * np.nan, y, None)),
     "no rows": Case(r"Found array with 0 sample\(s\)", data=lambda X, y: (X[:0], y[:0], None)),
-    "sparse X": Case(
-        "Sparse data was passed for X",
-        data=lambda X, y: (sparse.csr_array(X), y, None),
-        error=TypeError,
-    ),
     "weights all zero": Case("at least one non-zero", data=lambda X, y: (X, y, np.zeros(len(X)))),
     "diverged": Case(
         "diverged while continuing: the training loss became (nan|inf) in epoch 1, batch [2-4]",
