@@ -24,7 +24,7 @@ from skprune._sklearn import (
 )
 from skprune.components import NamesComponents, resolve
 from skprune.deployment.chunks import NotFinite
-from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs
+from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
 from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
@@ -44,6 +44,7 @@ from skprune.training.nets import (
     rows_on_device,
     working_copy,
 )
+from skprune.training.rows import Rows
 from skprune.training.seeding import GeneratorStates, derive_seeds, seeded
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
 from skprune.training.teachers import Given
@@ -115,7 +116,7 @@ class BasePruned(NamesComponents, ABC):
         """Set the fitted attributes that come from y."""
 
     @fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train the network, prune it, and train what is left.
 
         Parameters
@@ -179,6 +180,7 @@ class BasePruned(NamesComponents, ABC):
         """Check the data, and make the network that they are for; say what was learned of y."""
         if self.estimator is not None:
             check_net(self.estimator, self._nets, type(self).__name__)
+        X, y = with_targets(self, X, y)
         frame = X if hasattr(X, "columns") else None
         X, y = validate_inputs(self, X, y, reset=True, plain=self.estimator is None)
         if sample_weight is not None:
@@ -232,10 +234,15 @@ class BasePruned(NamesComponents, ABC):
         self, net: NeuralNet, target: Any, X: Any, y: np.ndarray, weights: np.ndarray | None
     ) -> dict[str, Any]:
         arguments = self._arguments(net, target, y, weights)
-        single = not isinstance(X, Mapping) and X.dtype == np.float32
-        arguments["dtype"] = torch.float32 if single else torch.float64
-        if not isinstance(X, Mapping) and X.ndim == 2:
-            arguments["n_features"] = X.shape[1]
+        if isinstance(X, Rows):
+            dtype, n_features = getattr(X.first, "dtype", None), vars(self).get("n_features_in_")
+        elif isinstance(X, Mapping):
+            dtype = n_features = None
+        else:
+            dtype, n_features = X.dtype, X.shape[1] if X.ndim == 2 else None
+        arguments["dtype"] = torch.float32 if dtype == np.float32 else torch.float64
+        if n_features is not None:
+            arguments["n_features"] = n_features
         return arguments
 
     def _progress(self, steps: Sequence[Any]) -> Any:
@@ -246,6 +253,9 @@ class BasePruned(NamesComponents, ABC):
         return tqdm(steps, desc=f"{type(self).__name__}: pruning", unit="step")
 
     def _continue(self, X: Any, y: Any, sample_weight: Any) -> None:
+        X, y = with_targets(self, X, y, reset=False)
+        if y is None:
+            raise ValueError("partial_fit requires y to be passed, but the target y is None.")
         X, y = validate_inputs(self, X, y, reset=False, plain=self.estimator is None)
         y = as_dense(y)
         target = self._known_target(y)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from skprune._sklearn import StrOptions
 from skprune.estimators.base import BasePruned, as_it_was_on_error
+from skprune.estimators.inputs import with_targets
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.inference import net_outputs, own_prediction, sigmoid_of_labels
@@ -278,7 +279,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             _check_seen(np.unique(y), self.classes_)
         return _Classes(self.classes_, self._multilabel)
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Go on training for one epoch, under the masks.
 
         The first call on an estimator that is not fitted is a :meth:`fit`, and needs `classes`.
@@ -315,6 +318,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         if classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         self._validate_params()
+        X, y = with_targets(self, X, y)
         classes = np.unique(classes)
         _check_seen(np.unique(np.asarray(y)), classes)
         with as_it_was_on_error(self):
@@ -352,6 +356,26 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     def _as_given(self, labels: np.ndarray) -> Any:
         """Give several labels a row as they were given to fit: sparse, or not."""
         return csr_matrix(labels) if self._sparse_labels else labels
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Compute the accuracy of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Class labels; None for those of a ``Dataset`` X.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            For several labels a row, the share of rows that are right in all.
+        """
+        X, y = with_targets(self, X, y, reset=False)
+        return super().score(X, y, sample_weight=sample_weight)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict probabilities.

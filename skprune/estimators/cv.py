@@ -23,7 +23,7 @@ from skprune._sklearn import (
     safe_indexing,
 )
 from skprune.estimators.base import BasePruned, as_it_was_on_error
-from skprune.estimators.inputs import as_dense
+from skprune.estimators.inputs import as_dense, with_targets
 from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, walk
 from skprune.estimators.scoring import (
     ScoresAsChosen,
@@ -73,7 +73,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, **params: Any
+        self, X: Any, y: Any = None, sample_weight: Any = None, groups: Any = None, **params: Any
     ) -> Self:
         """Judge each strategy and sparsity by cross-validation, choose, and fit on all the data.
 
@@ -119,6 +119,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         # A request for no weights says that they are for the scores alone.
         ignores_weights = plain.get_metadata_routing().fit.requests.get("sample_weight") is False
         sample_weight = None if ignores_weights else metadata["sample_weight"]
+        X, y = with_targets(self, X, y)
         # What is wrong with the data is told in the name of this class.
         branches = branches_of(self, X, y, sample_weight, self.strategies, self.sparsities)
         names = _names(branches)
@@ -248,7 +249,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         if self.path == "restart":
             wanted = wanted[-1:]
         *_, fitted = walk(plain, X, y, sample_weight, [Branch(branch.strategy, wanted)], self.path)
-        for name in ("n_features_in_", "feature_names_in_", "_keys"):
+        for name in ("n_features_in_", "feature_names_in_", "_keys", "_by_rows"):
             self.__dict__.pop(name, None)  # of an earlier fit, whose data may have had others
         params = fitted.get_params(deep=False)
         for name, value in vars(fitted).items():

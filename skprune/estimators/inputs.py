@@ -4,11 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
+from skorch import NeuralNet
+from skorch.helper import SliceDataset
+from torch import Tensor
 
-__all__ = ["as_dense", "is_as_fitted", "validate_inputs"]
+from skprune.training.loading import collates
+from skprune.training.nets import unwrapped
+from skprune.training.rows import Rows, read_targets
+
+__all__ = ["as_dense", "is_as_fitted", "validate_inputs", "with_targets"]
 
 
 def validate_inputs(
@@ -20,7 +28,8 @@ def validate_inputs(
     ----------
     estimator : object
         The estimator; with `reset`, its ``n_features_in_`` and ``feature_names_in_`` are set.
-    X : array-like, sparse matrix, data frame, or mapping of str to these
+    X : array-like, sparse matrix, data frame, mapping of str to these, Dataset, or rows of \
+            different lengths
         The inputs.
     y : array-like, sparse matrix, or None
         The targets; None for a prediction.
@@ -32,7 +41,7 @@ def validate_inputs(
 
     Returns
     -------
-    X : ndarray, CSR matrix, or dict of these
+    X : ndarray, CSR matrix, dict of these, or Rows
         The inputs.
     y : ndarray, CSR matrix, or None
         The targets; sparse where they are several labels a row that were given so.
@@ -42,11 +51,15 @@ def validate_inputs(
             f"Sparse data was passed for y, and {type(estimator).__name__} learns numbers. Give it "
             "y.toarray()."
         )
+    X = _as_rows(estimator, X, reset=reset)
+    if isinstance(X, Rows):
+        return _validate_rows(estimator, X, y, reset=reset)
     # Some sparse matrices of SciPy are mappings too.
     if isinstance(X, Mapping) and not plain and not issparse(X):
         return _validate_mapping(estimator, X, y, reset=reset)
     if reset:
-        vars(estimator).pop("_keys", None)
+        for attribute in ("_keys", "_by_rows"):
+            vars(estimator).pop(attribute, None)
     elif hasattr(estimator, "_keys"):
         raise ValueError(
             f"{type(estimator).__name__} was fitted with a mapping that has keys "
@@ -66,6 +79,124 @@ def validate_inputs(
         **options,
     )
     return _ready(X), y
+
+
+def with_targets(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[Any, Any]:
+    """Take a ``Dataset``, or rows of different lengths, as rows that are read one by one.
+
+    Parameters
+    ----------
+    estimator : object
+        The estimator, whose net says how batches are made.
+    X : object
+        The inputs.
+    y : object
+        The targets. A ``SliceDataset`` of them is read; if None, those of a ``Dataset`` X are.
+    reset : bool, default=True
+        Whether the inputs are new, or those of a fitted estimator.
+
+    Returns
+    -------
+    X : Rows or object
+        Other inputs are passed through.
+    y : ndarray or object
+        The targets; the inputs that had to be read with them are not kept.
+
+    Raises
+    ------
+    TypeError
+        If X is a ``Dataset`` whose rows cannot be counted.
+    """
+    X = _as_rows(estimator, X, reset=reset)
+    if y is None and isinstance(X, Rows) and X.has_targets:
+        return X, X.targets()
+    return X, read_targets(y)
+
+
+def _as_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
+    if isinstance(X, (torch.utils.data.Dataset, SliceDataset)):
+        return Rows(X)
+    if not isinstance(X, list) and getattr(X, "ndim", None) != 1:
+        return X
+    # A few rows may have the same length by chance.
+    alike = not reset and hasattr(estimator, "_by_rows")
+    return Rows(_objects(X)) if _is_of_rows(X, _own_batches(estimator), alike) else X
+
+
+def _own_batches(estimator: Any) -> bool:
+    net = unwrapped(estimator.estimator)
+    return isinstance(net, NeuralNet) and collates(net)
+
+
+def _is_of_rows(X: Any, own_batches: bool, alike: bool) -> bool:
+    """Whether X is a sequence of rows of different lengths, or of rows that the net collates."""
+    if not all(isinstance(row, (str, list, tuple, np.ndarray, Tensor)) for row in X):
+        return False
+    if own_batches and (alike or not isinstance(X, list) or any(isinstance(x, str) for x in X)):
+        return True
+    lengths = {len(row) for row in X if isinstance(row, (list, tuple)) or getattr(row, "ndim", 0)}
+    return len(lengths) > 1
+
+
+def _objects(X: Any) -> np.ndarray:
+    result = np.empty(len(X), dtype=object)
+    result[:] = list(X)
+    return result
+
+
+def _validate_rows(
+    estimator: Any, X: Rows, y: Any, *, reset: bool
+) -> tuple[Rows, np.ndarray | None]:
+    name = type(estimator).__name__
+    if not len(X):
+        raise ValueError(f"Found array with 0 sample(s) (shape=(0,)) while {name} needs some.")
+    own_batches = _own_batches(estimator)
+    if isinstance(X.source, np.ndarray) and not own_batches:
+        raise ValueError(
+            "The rows of X have different lengths, and nothing says how they make a batch. Wrap a "
+            "net with iterator_train__collate_fn and iterator_valid__collate_fn, which pad them "
+            "for example."
+        )
+    first = None if own_batches else X.first
+    n_features = len(first) if first is not None and first.ndim == 1 else None
+    if estimator.estimator is None and (n_features is None or first.dtype.kind != "f"):
+        what = "no array" if first is None else f"of shape {first.shape} and type {first.dtype}"
+        raise ValueError(
+            f"The default network of {name} takes rows of real numbers, and the first row of X is "
+            f"{what}. Wrap a net of your own that takes such rows."
+        )
+    if reset:
+        for attribute in ("n_features_in_", "feature_names_in_", "_keys", "_by_rows"):
+            vars(estimator).pop(attribute, None)
+        if n_features is not None:
+            estimator.n_features_in_ = n_features
+        if isinstance(X.source, np.ndarray):
+            estimator._by_rows = True
+        if y is None:
+            raise ValueError(
+                f"This {name} estimator requires y to be passed, but the target y is None."
+            )
+    elif n_features is not None and n_features != getattr(estimator, "n_features_in_", n_features):
+        raise ValueError(
+            f"X has {n_features} features, but {name} is expecting {estimator.n_features_in_} "
+            "features as input."
+        )
+    if y is None:
+        return X, None
+    return X, _checked_targets(estimator, y, X)
+
+
+def _checked_targets(estimator: Any, y: Any, *inputs: Any) -> Any:
+    y = check_array(
+        y,
+        accept_sparse="csr",
+        ensure_2d=False,
+        dtype="numeric" if estimator._estimator_type_is_regressor else None,
+        input_name="y",
+        estimator=estimator,
+    )
+    check_consistent_length(y, *inputs)
+    return y
 
 
 def as_dense(y: Any) -> Any:
@@ -146,7 +277,7 @@ def _validate_mapping(
         )
     check_consistent_length(*arrays.values())
     if reset:
-        for name in ("n_features_in_", "feature_names_in_"):
+        for name in ("n_features_in_", "feature_names_in_", "_by_rows"):
             vars(estimator).pop(name, None)
         estimator._keys = tuple(arrays)
     elif set(arrays) != set(getattr(estimator, "_keys", ())):
@@ -164,8 +295,4 @@ def _validate_mapping(
                 "target y is None."
             )
         return arrays, None
-    y = check_array(
-        y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y", estimator=estimator
-    )
-    check_consistent_length(y, *arrays.values())
-    return arrays, y
+    return arrays, _checked_targets(estimator, y, *arrays.values())

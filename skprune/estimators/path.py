@@ -13,6 +13,7 @@ from sklearn.base import clone
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match, resolve
 from skprune.estimators.base import BasePruned
+from skprune.estimators.inputs import with_targets
 from skprune.estimators.run import Dense, PruningRun
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.pruning import check_epochs
@@ -75,7 +76,7 @@ class PruningPath(NamedTuple):
 def pruning_path(
     estimator: BasePruned,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     sparsities: int | Sequence[float] = 8,
     strategies: Any = None,
@@ -132,6 +133,7 @@ def pruning_path(
     [0.0, 0.5, 0.9]
     """
     check_path(path)
+    X, y = with_targets(estimator, X, y)
     chosen = [estimator.strategy] if strategies is None else strategies
     branches = branches_of(_unfitted(estimator), X, y, sample_weight, chosen, sparsities)
     with interruptible():

@@ -11,6 +11,7 @@ from skorch import NeuralNet
 from torch import Tensor
 
 from skprune.estimators.base import BasePruned
+from skprune.estimators.inputs import with_targets
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.inference import net_outputs, own_prediction
@@ -186,7 +187,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
             )
         return self._target_shape
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go on training for one epoch, under the masks.
 
         The first call on an estimator that is not fitted is a :meth:`fit`.
@@ -225,6 +226,26 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         """
         outputs = self._predicted(X, self._outputs)
         return outputs.reshape(len(outputs), *self._target_shape).astype(np.float64)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Compute the coefficient of determination (R2) of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Targets; None for those of a ``Dataset`` X.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            1 at best; the mean over several targets.
+        """
+        X, y = with_targets(self, X, y, reset=False)
+        return super().score(X, y, sample_weight=sample_weight)
 
     def _outputs(self, X: Any, *, check_finite: bool) -> np.ndarray:
         own = own_prediction(self.net_, X, check_finite=check_finite)

@@ -4,14 +4,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import torch
 from joblib import Memory
 from torch import nn
+from torch.utils.data import Dataset
 
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
+from skprune.exceptions import UncachedWarning
 from skprune.metrics.report import LayerSize, PruningReport, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
@@ -82,6 +85,14 @@ class Dense:
             return
         with self.randomness.resumed():
             if memory is None:
+                train()
+            elif isinstance(trainer.X, Dataset):
+                warn(
+                    "The dense network is not kept in memory: X is read row by row, and not before "
+                    "it is trained on. It is trained anew by every fit.",
+                    UncachedWarning,
+                    stacklevel=2,
+                )
                 train()
             elif train_once(
                 trainer.net, (trainer.X, trainer.y), self.seeds["dense"], memory, train

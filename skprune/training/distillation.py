@@ -18,6 +18,7 @@ from skprune.training.hooks import TrainingHook
 from skprune.training.inference import sigmoid_of_labels
 from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.nets import first_output, is_binary, module_dtype
+from skprune.training.rows import Rows
 from skprune.training.seeding import put_back
 from skprune.training.teachers import Given, predicted_logits, predicted_targets
 
@@ -263,7 +264,7 @@ def lesson_of_estimator(
                 soft = soften(torch.from_numpy(logits), temperature, kind)
         return soft.to(module_dtype(net.module_))
 
-    rows = teach(net, given.X).numpy() if _trains_on_rows_as_they_are(net) else None
+    rows = teach(net, given.X).numpy() if _trains_on_rows_as_they_are(net, given.X) else None
     return Lesson(kind, alpha, temperature, rows, teach)
 
 
@@ -316,7 +317,7 @@ def lesson_of_network(
             return softened(dense.infer(X))
 
     rows = None
-    if compared is None and _trains_on_rows_as_they_are(net):
+    if compared is None and _trains_on_rows_as_they_are(net, given.X):
         device = next((p.device for p in dense.module_.parameters()), torch.device("cpu"))
         with put_back(device):
             rows = forward_in_chunks(lambda chunk: softened(dense.infer(chunk)), X, device)
@@ -352,11 +353,12 @@ def _kind(net: NeuralNet, y: np.ndarray, given: Given) -> str:
     return "labels" if y.ndim == 2 else "classes"
 
 
-def _trains_on_rows_as_they_are(net: NeuralNet) -> bool:
+def _trains_on_rows_as_they_are(net: NeuralNet, X: Any) -> bool:
     """Whether a net is trained on the same rows in each epoch."""
     steps = ("fit_loop", "run_single_epoch", "train_step", "train_step_single")
     return (
-        takes_rows_as_they_are(net)
+        not isinstance(X, Rows)
+        and takes_rows_as_they_are(net)
         and net.iterator_train is DataLoader
         and not hasattr(net, "iterator_train__collate_fn")
         and all(getattr(type(net), step) is getattr(NeuralNet, step) for step in steps)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
+from skorch.utils import to_numpy
 from torch import Tensor, nn
 
 from skprune.deployment.chunks import NotFinite, forward_in_chunks
 from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.nets import first_output
+from skprune.training.rows import Rows
 from skprune.training.seeding import put_back
 
 __all__ = ["net_outputs", "own_prediction", "sigmoid_of_labels"]
@@ -33,7 +35,7 @@ def net_outputs(
     ----------
     net : NeuralNet
         A fitted net.
-    X : ndarray, CSR matrix, or mapping of str to these
+    X : ndarray, CSR matrix, mapping of str to these, or Rows
         The inputs.
     nonlinearity : callable, default=None
         Applied to the outputs in place of the net's own.
@@ -56,12 +58,17 @@ def net_outputs(
         the net predicts in its own way.
     """
     cls: Any = type(net)
-    if not (_predicts_as_skorch(cls) and takes_rows_as_they_are(net)):
+    by_rows = isinstance(X, Rows) and _predicts_as_skorch(cls)
+    if not by_rows and not (_predicts_as_skorch(cls) and takes_rows_as_they_are(net)):
         if check_finite:
             raise NotFinite
         with put_back(net.device):  # a loader draws a seed
-            return net.predict_proba(X)
+            return net.predict_proba(_as_skorch_takes(net, X))
     apply = nonlinearity or net._get_predict_nonlinearity()
+    if by_rows:
+        with put_back(net.device):
+            batches = net.forward_iter(X.dataset(net), training=False)
+            return np.concatenate([to_numpy(apply(first_output(batch))) for batch in batches])
     if to_rank and isinstance(apply, partial) and apply.func is torch.softmax:
         apply = _unchanged
     modules = (getattr(net, f"{name}_") for name in net._modules)
@@ -72,6 +79,10 @@ def net_outputs(
     return forward_in_chunks(
         lambda chunk: apply(first_output(infer(chunk))), X, device, check_finite=check_finite
     )
+
+
+def _as_skorch_takes(net: NeuralNet, X: Any) -> Any:
+    return X.dataset(net) if isinstance(X, Rows) else X
 
 
 def _infers_in_its_own_way(net: NeuralNet) -> bool:
@@ -98,7 +109,7 @@ def own_prediction(net: NeuralNet, X: Any, *, check_finite: bool = False) -> np.
     ----------
     net : NeuralNet
         A fitted net.
-    X : ndarray or mapping of str to ndarray
+    X : ndarray, CSR matrix, mapping of str to these, or Rows
         The inputs.
     check_finite : bool, default=False
         Whether to see that the inputs are finite.
@@ -118,7 +129,7 @@ def own_prediction(net: NeuralNet, X: Any, *, check_finite: bool = False) -> np.
     if check_finite:
         raise NotFinite
     with put_back(net.device):
-        return np.asarray(net.predict(X))
+        return np.asarray(net.predict(_as_skorch_takes(net, X)))
 
 
 def sigmoid_of_labels(net: NeuralNet) -> Callable[[Tensor], Tensor] | None:

@@ -11,7 +11,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler, Subset
 
-__all__ = ["batch_loader", "takes_rows_as_they_are"]
+__all__ = ["batch_loader", "collates", "cuts_batches", "takes_rows_as_they_are"]
 
 # What a loader may be told without that changing what a batch is.
 _PLAIN_OPTIONS = {"batch_size", "shuffle", "drop_last"}
@@ -94,6 +94,40 @@ def takes_rows_as_they_are(net: NeuralNet) -> bool:
     )
 
 
+def collates(net: NeuralNet) -> bool:
+    """Whether a net makes batches of rows in a way of its own, and they need not be alike.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+
+    Returns
+    -------
+    collates : bool
+        True where the net has a dataset, a loader or a collation of its own.
+    """
+    return (
+        not takes_rows_as_they_are(net)
+        or net.iterator_train is not DataLoader
+        or hasattr(net, "iterator_train__collate_fn")
+    )
+
+
+def cuts_batches(net: NeuralNet) -> bool:
+    """Whether :func:`batch_loader` has the loaders of a net for arrays."""
+    return not collates(net) and all(
+        _options(net, training).keys() <= _PLAIN_OPTIONS for training in (True, False)
+    )
+
+
+def _options(net: NeuralNet, training: bool) -> dict[str, Any]:
+    return {
+        "batch_size": net.batch_size,
+        **net.get_params_for("iterator_train" if training else "iterator_valid"),
+    }
+
+
 def batch_loader(net: NeuralNet, dataset: Any, training: bool) -> DataLoader | None:
     """Make a loader that yields the batches that the net's own would, and faster.
 
@@ -115,10 +149,7 @@ def batch_loader(net: NeuralNet, dataset: Any, training: bool) -> DataLoader | N
         None where the net or the data are such that only its own loader will do.
     """
     kind = net.iterator_train if training else net.iterator_valid
-    options = {
-        "batch_size": net.batch_size,
-        **net.get_params_for("iterator_train" if training else "iterator_valid"),
-    }
+    options = _options(net, training)
     rows = None
     if type(dataset) is Subset:
         dataset, rows = dataset.dataset, dataset.indices

@@ -20,6 +20,7 @@ from skprune._sklearn import InvalidParameterError
 from skprune.network.layers import layer_for
 from skprune.network.mlp import MLP
 from skprune.training.loading import takes_rows_as_they_are
+from skprune.training.rows import Rows
 
 __all__ = [
     "CLASSIFIER_NETS",
@@ -269,7 +270,7 @@ def initialize(net: NeuralNet, X: Any, y: Any) -> None:
     net.initialize()
     for _, callback in net.callbacks_:
         if isinstance(callback, InputShapeSetter):
-            callback.on_train_begin(net, X, y)
+            callback.on_train_begin(net, X.source if isinstance(X, Rows) else X, y)
 
 
 def wants_probabilities(net: NeuralNet) -> bool:
@@ -305,7 +306,7 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
 
     Parameters
     ----------
-    X : ndarray, CSR matrix, or mapping of str to these
+    X : ndarray, CSR matrix, mapping of str to these, or Rows
         The inputs.
     module : nn.Module
         The module.
@@ -315,9 +316,11 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
 
     Returns
     -------
-    X : ndarray, CSR matrix, or dict of these
+    X : ndarray, CSR matrix, dict of these, or Rows
         The inputs, converted where they had to be.
     """
+    if isinstance(X, Rows):
+        return X  # as the user's own code reads them
     if isinstance(X, Mapping):
         return {key: as_input_dtype(value, module, alone=False) for key, value in X.items()}
     kind = X.dtype.kind
@@ -352,7 +355,7 @@ def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
     ----------
     net : NeuralNet
         The net.
-    X : ndarray, CSR matrix, or mapping of str to these
+    X : ndarray, CSR matrix, mapping of str to these, or Rows
         The inputs.
     n_rows : int
         How many rows, at the most.
@@ -364,14 +367,18 @@ def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
     """
     length = (next(iter(X.values())) if isinstance(X, Mapping) else X).shape[0]
     some = np.linspace(0, length - 1, min(n_rows, length)).astype(int)
-    if isinstance(X, Mapping):
-        rows = {key: _dense(value[some]) for key, value in X.items()}
+    if isinstance(X, Rows):
+        dataset = X[some].dataset(net)
     else:
-        rows = _dense(X[some])
-    if takes_rows_as_they_are(net):
-        return to_tensor(rows, device=net.device)
+        if isinstance(X, Mapping):
+            rows = {key: _dense(value[some]) for key, value in X.items()}
+        else:
+            rows = _dense(X[some])
+        if takes_rows_as_they_are(net):
+            return to_tensor(rows, device=net.device)
+        dataset = net.get_dataset(rows)
     with torch.random.fork_rng(devices=[]):  # a loader draws a seed
-        batches = list(net.get_iterator(net.get_dataset(rows), training=False))
+        batches = list(net.get_iterator(dataset, training=False))
     return to_tensor(unpack_data(batches[0])[0], device=net.device)
 
 

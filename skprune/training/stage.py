@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
+from scipy.sparse import issparse
 from skorch import NeuralNet
 from skorch.callbacks import InputShapeSetter, LoadInitState, ParamMapper
 from skorch.hf import AccelerateMixin
@@ -23,8 +24,10 @@ from skprune.training.distillation import (
 )
 from skprune.training.hints import check_hints
 from skprune.training.hooks import TrainingHook, TrainingRun
+from skprune.training.loading import cuts_batches
 from skprune.training.masking import MaskAgain, MaskCallback, check_finite_weights
 from skprune.training.nets import copy_net, cut_off
+from skprune.training.rows import Rows
 from skprune.training.samples import Samples
 from skprune.training.seeding import GeneratorStates
 from skprune.training.staged_net import split_weights, staged, with_soft_targets, with_weights
@@ -49,8 +52,8 @@ class StageTrainer:
     ----------
     net : NeuralNet
         An initialized net; it is trained in place.
-    X, y : array or mapping of arrays
-        The data as skorch takes them.
+    X, y : array, mapping of arrays, or Rows
+        The data as skorch takes them, or inputs that are read row by row.
     sample_weight : ndarray of shape (n_samples,) or None
         The weights of the rows.
     given : Given, default=None
@@ -81,6 +84,10 @@ class StageTrainer:
         trained: bool,
     ) -> None:
         self.net = net
+        if isinstance(X, Rows):
+            X = X.dataset(net, y)
+        elif issparse(X) and sample_weight is not None and not cuts_batches(net):
+            X = net.get_dataset(X, y)  # which makes sparse rows dense, where they stand alone
         self.X = with_weights(X, sample_weight)
         self.y = y
         self.network: Network | None = None

@@ -7,15 +7,19 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
+from skorch.dataset import unpack_data
 from skorch.utils import to_tensor
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from skprune.training.distillation import Lesson
 from skprune.training.hooks import TrainingHook
 from skprune.training.loading import batch_loader
+from skprune.training.rows import WeightedRows
 
 __all__ = ["split_weights", "staged", "unreduced", "with_soft_targets", "with_weights"]
 
@@ -34,16 +38,18 @@ def with_weights(X: Any, sample_weight: Any) -> Any:
 
     Parameters
     ----------
-    X : array or mapping of str to array
+    X : array, mapping of str to array, or Dataset
         The inputs.
     sample_weight : ndarray of shape (n_samples,) or None
         The weights; X is passed through if None.
 
     Returns
     -------
-    X : array or mapping
+    X : array, mapping or Dataset
         For a net inside :func:`staged`.
     """
+    if isinstance(X, Dataset):
+        return X if sample_weight is None else WeightedRows(X, sample_weight)
     return _with_column(X, _WEIGHT, sample_weight)
 
 
@@ -68,6 +74,31 @@ def _split_column(X: Any, key: str) -> tuple[Any, Any]:
         return X, None
     rest = {other: value for other, value in X.items() if other != key}
     return (rest[_X] if rest.keys() == {_X} else rest), X[key]
+
+
+class _CollateWithWeights:
+    """Collates pairs as a loader would, and puts the weights of :class:`WeightedRows` beside."""
+
+    def __init__(self, collate: Any) -> None:
+        self.collate = collate
+
+    def __call__(self, batch: Any) -> Any:
+        rows, weights = zip(*batch, strict=True)
+        X, y = unpack_data(self.collate(list(rows)))
+        return with_weights(X, torch.from_numpy(np.array(weights))), y
+
+
+def _with_weights_collated(loader: Any, dataset: Any) -> Any:
+    while type(dataset) is Subset:
+        dataset = dataset.dataset
+    if isinstance(dataset, WeightedRows):
+        if not isinstance(loader, DataLoader):
+            raise ValueError(
+                f"The net loads its rows by a {type(loader).__name__}, which has no place for "
+                "sample_weight and class_weight. Use a torch DataLoader, or no weights."
+            )
+        loader.collate_fn = _CollateWithWeights(loader.collate_fn)
+    return loader
 
 
 class _StagedNet:
@@ -95,7 +126,8 @@ class _StagedNet:
         loader = None
         if _own_class(self).get_iterator is NeuralNet.get_iterator:
             loader = batch_loader(self, dataset, training)
-        return loader or super().get_iterator(dataset, training=training)  # type: ignore[misc]
+        loader = loader or super().get_iterator(dataset, training=training)  # type: ignore[misc]
+        return _with_weights_collated(loader, dataset)
 
     def _set_training(self, training: bool = True) -> None:
         # torch sets the mode of each part anew, which takes longer than to see that it is set.

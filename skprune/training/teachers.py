@@ -14,6 +14,7 @@ from skorch import NeuralNet
 from skprune._sklearn import InvalidParameterError, safe_indexing
 from skprune.training.inference import net_outputs, sigmoid_of_labels
 from skprune.training.nets import as_input_dtype
+from skprune.training.rows import Rows
 from skprune.training.seeding import put_back
 
 __all__ = ["Given", "check_teacher", "log_odds", "predicted_logits", "predicted_targets"]
@@ -25,7 +26,7 @@ class Given:
 
     Attributes
     ----------
-    X : array, data frame, or mapping of arrays
+    X : array, sparse matrix, data frame, mapping of arrays, or Rows
         All rows, before they are made what the net takes.
     classes : ndarray of shape (n_classes,) or None
         The labels in the order of their codes, or the numbers of several labels a row; None for
@@ -62,6 +63,11 @@ def check_teacher(teacher: Any, given: Given, y: np.ndarray) -> None:
             f"{teacher.__name__}().fit(X, y)."
         )
     name = type(teacher).__name__
+    if isinstance(given.X, Rows):
+        raise InvalidParameterError(
+            f"The teacher of Distill, a {name}, takes arrays, and X is read row by row (a Dataset, "
+            "or rows of different lengths). Let the dense network teach: teacher=None."
+        )
     try:
         check_is_fitted(teacher)
     except NotFittedError as error:
