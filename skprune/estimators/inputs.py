@@ -134,7 +134,9 @@ def _is_of_rows(X: Any, own_batches: bool, alike: bool) -> bool:
         return False
     if own_batches and (alike or not isinstance(X, list) or any(isinstance(x, str) for x in X)):
         return True
-    lengths = {len(row) for row in X if isinstance(row, (list, tuple)) or getattr(row, "ndim", 0)}
+    lengths = {
+        len(row) for row in X if isinstance(row, (list, tuple)) or getattr(row, "ndim", None)
+    }
     return len(lengths) > 1
 
 
@@ -159,7 +161,8 @@ def _validate_rows(
         )
     first = None if own_batches else X.first
     n_features = len(first) if first is not None and first.ndim == 1 else None
-    if estimator.estimator is None and (n_features is None or first.dtype.kind != "f"):
+    real = n_features is not None and getattr(first, "dtype", None) in (np.float32, np.float64)
+    if estimator.estimator is None and not real:
         what = "no array" if first is None else f"of shape {first.shape} and type {first.dtype}"
         raise ValueError(
             f"The default network of {name} takes rows of real numbers, and the first row of X is "

@@ -31,6 +31,7 @@ class _Batches(torch.utils.data.Dataset):
 
     def __getitem__(self, batch: Tensor) -> tuple[Any, Tensor]:
         index = batch if self.rows is None else self.rows[batch]
+        X: Any
         if isinstance(self.X, Mapping):
             X = {key: _rows_of(value, index) for key, value in self.X.items()}
         else:

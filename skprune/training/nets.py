@@ -370,6 +370,7 @@ def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:
     if isinstance(X, Rows):
         dataset = X[some].dataset(net)
     else:
+        rows: Any
         if isinstance(X, Mapping):
             rows = {key: _dense(value[some]) for key, value in X.items()}
         else:

@@ -453,7 +453,8 @@ def test_bad_prediction(kind: str) -> None:
             (X[0], ValueError, "Expected 2D array, got 1D array"),
             (X[:0], ValueError, r"Found array with 0 sample\(s\)"),
             (np.where(X > 1, np.inf, X), ValueError, "Input X contains infinity"),
-            (sparse.csr_array(X), TypeError, "Sparse data was passed for X"),
+            (sparse.csr_array(X[:, 1:]), ValueError, "X has 3 features, but"),
+            (sparse.csr_array(np.where(X > 1, np.inf, X)), ValueError, "contains infinity"),
         ]:
             with pytest.raises(error, match=match):
                 estimator.predict(rows)

@@ -8,7 +8,6 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from scipy import sparse
 from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
@@ -315,17 +314,6 @@ def test_inputs_by_name_in_a_search(kind: str) -> None:
     assert search.best_estimator_.sparsity_ == pytest.approx(
         search.best_params_["sparsity"], abs=0.02
     )
-
-
-@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csr_array, sparse.dok_matrix])
-def test_sparse_input_is_refused(kind: str, wrapped: bool, form: Any) -> None:
-    X, y = data_for(kind)
-
-    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
-        pruned(kind, wrapped).fit(form(X), y)
-    fitted = pruned(kind, wrapped).fit(X, y)
-    with pytest.raises(TypeError, match="Sparse data was passed for X, but dense data is required"):
-        fitted.predict(form(X))
 
 
 # Labels
