@@ -116,7 +116,7 @@ def with_targets(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple
 def _as_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
     if isinstance(X, (torch.utils.data.Dataset, SliceDataset)):
         return Rows(X)
-    if not isinstance(X, list) and getattr(X, "ndim", None) != 1:
+    if isinstance(X, Rows) or (not isinstance(X, list) and getattr(X, "ndim", None) != 1):
         return X
     # A few rows may have the same length by chance.
     alike = not reset and hasattr(estimator, "_by_rows")

@@ -104,7 +104,7 @@ def test_slices_of_a_dataset(kind: str) -> None:
     for given in (targets, y):
         fitted = pruned(kind).fit(inputs, given)
         assert_equal_fits(fitted, by_arrays, X)
-        np.testing.assert_array_equal(fitted.predict(inputs[:7]), by_arrays.predict(X)[:7])
+        np.testing.assert_array_equal(fitted.predict(inputs[:7]), by_arrays.predict(X[:7]))
         assert fitted.score(inputs, given) == by_arrays.score(X, y)
     scores = [
         cross_val_score(pruned(kind), rows, labels, cv=2, error_score="raise")
