@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from skprune._sklearn import check_method_params, raise_for_params, takes_sample_weight
 from skprune.components import near_match
 from skprune.estimators.base import BasePruned
+from skprune.estimators.inputs import with_targets
 
 __all__ = ["ScoresAsChosen", "as_numbers", "params_of_rows", "routed", "scorers_for"]
 
@@ -39,8 +40,9 @@ class ScoresAsChosen:
     best_params_: dict[str, Any]
     metric_: str
     scorer_: Callable[..., Any]
+    get_params: Callable[..., dict[str, Any]]
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> float:
         """Score the network that was fitted by what decided in the cross-validation.
 
         Parameters
@@ -70,6 +72,7 @@ class ScoresAsChosen:
         check_is_fitted(self)
         raise_for_params(params, self, "score")
         params["sample_weight"] = sample_weight
+        X, y = with_targets(self, X, y, reset=False)
         for_scorer, _ = routed(self, "score", self.scorer_, params)
         routing = get_config()["enable_metadata_routing"]
         if sample_weight is not None and not for_scorer and not routing:
@@ -82,7 +85,9 @@ class ScoresAsChosen:
         params = {name: getattr(self, name) for name in names if hasattr(self, name)}
         plain = self._plain(**{**params, **self.best_params_})
         own = self.get_params(deep=False)
-        vars(plain).update({name: value for name, value in vars(self).items() if name not in own})
+        for name, value in vars(self).items():
+            if name not in own:
+                setattr(plain, name, value)
         return plain
 
     def get_metadata_routing(self) -> MetadataRouter:
