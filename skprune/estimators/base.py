@@ -45,7 +45,7 @@ from skprune.training.nets import (
     working_copy,
 )
 from skprune.training.rows import Rows
-from skprune.training.seeding import GeneratorStates, derive_seeds, seeded
+from skprune.training.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
 from skprune.training.teachers import Given
 
@@ -264,7 +264,7 @@ class BasePruned(NamesComponents, ABC):
         # What fails leaves no trace: all that changes are copies until the end.
         net, random_state = copy_net(self.net_), deepcopy(self._random_state)
         seed = derive_seeds(random_state, "partial_fit")["partial_fit"]
-        with seeded(seed, net.device):
+        with given_back(), seeded(seed, net.device):
             rebuild_optimizer(net)
             X = as_input_dtype(X, net.module_)
             forward = ModuleForward(net)
@@ -383,7 +383,8 @@ def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
 def as_it_was_on_error(estimator: Any) -> Iterator[None]:
     before = dict(vars(estimator))
     try:
-        yield
+        with given_back():
+            yield
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)

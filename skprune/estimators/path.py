@@ -20,6 +20,7 @@ from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.nets import copy_net, is_fitted_net
+from skprune.training.seeding import given_back
 from skprune.training.stage import Interrupted
 
 __all__ = [
@@ -135,8 +136,8 @@ def pruning_path(
     check_path(path)
     X, y = with_targets(estimator, X, y)
     chosen = [estimator.strategy] if strategies is None else strategies
-    branches = branches_of(_unfitted(estimator), X, y, sample_weight, chosen, sparsities)
-    with interruptible():
+    with given_back(), interruptible():
+        branches = branches_of(_unfitted(estimator), X, y, sample_weight, chosen, sparsities)
         dense, *estimators = walk(estimator, X, y, sample_weight, branches, path)
     return PruningPath(estimators, dense)
 

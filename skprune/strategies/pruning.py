@@ -16,7 +16,7 @@ from skprune.strategies.importance.base import Samples
 from skprune.strategies.recovery import Trainer
 from skprune.strategies.regrowth import Span
 from skprune.strategies.schedule import Step
-from skprune.strategies.selection import keep_best, n_removed
+from skprune.strategies.selection import keep_best, n_removed, share_of
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook
@@ -242,7 +242,7 @@ def _lead_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) 
     share = max(strategy.importance.share, 0.0 if regularizer is None else regularizer.share)
     if share == 1 or (target is None and epochs == 1):
         return epochs
-    return min(ceil(share * epochs), max(epochs - 1, 0))
+    return min(ceil(share_of(epochs, share)), max(epochs - 1, 0))
 
 
 def _steps_to_go(elements: Elements, steps: list[Step]) -> list[Step]:

@@ -1,9 +1,26 @@
 """Keep exactly so many of the best, ties included."""
 
+from fractions import Fraction
+from math import floor
+
 import torch
 from torch import Tensor
 
-__all__ = ["keep_best", "n_removed"]
+__all__ = ["keep_best", "n_removed", "share_of"]
+
+
+def share_of(number: int, fraction: float) -> Fraction:
+    """Give a fraction of a whole number exactly, the fraction as it is written in decimals.
+
+    0.29 of 100 is 29, where floating-point numbers give a little less.
+
+    Examples
+    --------
+    >>> from skprune.strategies.selection import share_of
+    >>> int(share_of(100, 0.29)), int(0.29 * 100)
+    (29, 28)
+    """
+    return Fraction(str(fraction)) * number
 
 
 def n_removed(sparsity: float, n_elements: int) -> int:
@@ -12,10 +29,10 @@ def n_removed(sparsity: float, n_elements: int) -> int:
     Examples
     --------
     >>> from skprune.strategies.selection import n_removed
-    >>> n_removed(0.25, 10)
-    3
+    >>> n_removed(0.25, 10), n_removed(0.29, 50)
+    (3, 15)
     """
-    return int(sparsity * n_elements + 0.5)
+    return floor(share_of(n_elements, sparsity) + Fraction(1, 2))
 
 
 def keep_best(scores: Tensor, n_keep: int) -> Tensor:

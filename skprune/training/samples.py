@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from skprune.training.nets import ModuleForward, first_output
-from skprune.training.seeding import put_back
+from skprune.training.seeding import GeneratorStates, put_back
 from skprune.training.staged_net import split_weights, staged, unreduced
 
 __all__ = ["Batch", "Samples"]
@@ -85,15 +85,23 @@ class Samples:
             )
             rows = rows[order.numpy()]
         net = self._net
-        with put_back(net.device), staged(net):  # a loader draws a seed
-            for data in net.get_iterator(Subset(self._dataset, rows.tolist()), training=False):
-                X, y = unpack_data(data)
-                X, weights = split_weights(X)
-                yield Batch(
-                    to_tensor(X, device=net.device),
-                    to_tensor(y, device=net.device),
-                    None if weights is None else to_tensor(weights, device=net.device),
-                )
+        randomness = GeneratorStates(net.device)  # a loader draws a seed, and a dataset may draw
+        with randomness.resumed(onward=True), staged(net):
+            subset = Subset(self._dataset, rows.tolist())
+            loader = iter(net.get_iterator(subset, training=False))
+        while True:
+            # Nothing is borrowed while the batch is looked at: the next may never be asked for.
+            with randomness.resumed(onward=True):
+                data = next(loader, None)
+            if data is None:
+                return
+            X, y = unpack_data(data)
+            X, weights = split_weights(X)
+            yield Batch(
+                to_tensor(X, device=net.device),
+                to_tensor(y, device=net.device),
+                None if weights is None else to_tensor(weights, device=net.device),
+            )
 
     def outputs(self, module: nn.Module, inputs: Any) -> Tensor:
         """Compute the outputs of a module, which may be a changed copy of the net's.

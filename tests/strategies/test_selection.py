@@ -1,5 +1,9 @@
 """Exact counts: of one layer, and of what is divided among several."""
 
+from decimal import Decimal
+from fractions import Fraction
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -56,15 +60,25 @@ def test_n_removed_is_the_nearest_whole_number(sparsity: float, n_elements: int)
     removed = n_removed(sparsity, n_elements)
     assert isinstance(removed, int)
     assert 0 <= removed <= n_elements
-    assert abs(removed - sparsity * n_elements) <= 0.5
+    assert abs(removed - Fraction(Decimal(repr(sparsity))) * n_elements) <= Fraction(1, 2)
 
 
 @pytest.mark.parametrize(
     ("sparsity", "n_elements", "removed"),
-    [(0.0, 7, 0), (0.5, 7, 4), (0.25, 10, 3), (0.24, 10, 2), (0.9, 10, 9), (0.99, 10, 10)],
+    [
+        *[(0.0, 7, 0), (0.5, 7, 4), (0.25, 10, 3), (0.24, 10, 2), (0.9, 10, 9), (0.99, 10, 10)],
+        *[(0.29, 50, 15), (0.95, 90, 86), (0.145, 100, 15), (np.float32(0.29), 50, 15)],
+    ],
 )
 def test_n_removed_rounds_halves_upward(sparsity: float, n_elements: int, removed: int) -> None:
     assert n_removed(sparsity, n_elements) == removed
+
+
+def test_n_removed_rounds_every_half_upward() -> None:
+    """All sparsities of two decimals, beside whole numbers alone."""
+    for percent, n_elements in product(range(100), range(1, 200)):
+        expected = (2 * percent * n_elements + 100) // 200
+        assert n_removed(percent / 100, n_elements) == expected, (percent, n_elements)
 
 
 @st.composite

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,14 @@ X, Y = make_data()
 # A fit has 3 dense epochs and then 4 in three stages, of 4 batches each: 12 batches are dense.
 DENSE_BATCH = 6
 FINE_TUNING_BATCH = 12 + 4 + 3
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> Iterator[None]:
+    """What runs in the background may have been started with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(params=CASES)

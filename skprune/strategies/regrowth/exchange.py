@@ -1,7 +1,7 @@
 """Some elements go, and as many others come back."""
 
 from abc import ABC, abstractmethod
-from math import cos, pi
+from math import cos, floor, pi
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from skprune._sklearn import Interval
 from skprune.strategies.regrowth.base import Regrowth, Span
 from skprune.strategies.regrowth.frozen import frozen_layers
 from skprune.strategies.regrowth.updates import Updates
-from skprune.strategies.selection import keep_best
+from skprune.strategies.selection import keep_best, share_of
 from skprune.structures import Elements
 from skprune.training.hooks import TrainingHook, TrainingRun
 
@@ -104,7 +104,7 @@ class Exchange(TrainingHook, ABC):
         for layer, size in elements.total(squares).items():
             alive = elements.kept[layer]
             n_kept = int(alive.sum())
-            n_dropped = 0 if layer in frozen else int(fraction * n_kept)
+            n_dropped = 0 if layer in frozen else floor(share_of(n_kept, fraction))
             stays = keep_best(size.cpu().masked_fill(~alive, -torch.inf), n_kept - n_dropped)
             candidates = growth[layer].cpu().masked_fill(stays, -torch.inf)
             kept[layer] = stays | keep_best(candidates, n_dropped)

@@ -1,9 +1,11 @@
 """What every schedule is."""
 
 from abc import ABC, abstractmethod
+from math import floor
 from typing import NamedTuple
 
 from skprune.components import Component
+from skprune.strategies.selection import share_of
 
 __all__ = ["Schedule", "Step", "spread_epochs"]
 
@@ -67,6 +69,6 @@ def spread_epochs(epochs: int, n_steps: int, end: float) -> list[int]:
     >>> spread_epochs(10, 4, end=0.5)
     [1, 2, 2, 5]
     """
-    before = min(int(epochs * end), max(epochs - 1, 0)) if n_steps > 1 else 0
+    before = min(floor(share_of(epochs, end)), max(epochs - 1, 0)) if n_steps > 1 else 0
     marks = [before * i // max(n_steps - 1, 1) for i in range(n_steps)]
     return [later - mark for mark, later in zip(marks, [*marks[1:], epochs], strict=True)]
