@@ -57,6 +57,33 @@ class Coupling:
     parameter_dims: dict[str, int] = field(default_factory=dict)
     group_of: dict[str, str] = field(default_factory=dict)
 
+    def indispensable(self) -> Iterator[tuple[str, Tensor]]:
+        """Go through sets of units of which one has to stay, or a layer would be left without any.
+
+        Yields
+        ------
+        group : str
+            The group that they are in.
+        units : Tensor of int
+            All units of the group first; then the part of it that a layer has, where it has all
+            units of no group.
+        """
+        yield from self.groups.items()
+        seen = set()
+        for ids in self.units.values():
+            mine = set(ids.tolist())
+            if min(mine) < 0 or any(mine.issuperset(u.tolist()) for u in self.groups.values()):
+                continue
+            parts = {
+                name: units[torch.isin(units, ids)]
+                for name, units in self.groups.items()
+                if torch.isin(units, ids).any()
+            }
+            group = max(parts, key=lambda name: len(parts[name]))
+            if (key := tuple(parts[group].tolist())) not in seen:
+                seen.add(key)
+                yield group, parts[group]
+
     def without(self, units: Tensor) -> "Coupling":
         """Give the coupling of a network that has lost units; the others keep their numbers."""
         return Coupling(

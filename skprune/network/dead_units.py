@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
@@ -16,7 +15,8 @@ from skprune.network.verification import (
     misread_groups,
     mixing_groups,
     outputs_of,
-    same_outputs,
+    same_on,
+    trials_for,
 )
 
 __all__ = ["remove_dead_units"]
@@ -47,14 +47,10 @@ def remove_dead_units(
         A copy without the dead units. Those that the network uses in a way that its graph does not
         show stay; if all do, or there are none, it is the network itself.
     """
-    some = network.inputs if inputs is None else inputs
-    trials = [some, *(t for t in [_disturbed(some)] if _runs(network, t))]
-    expected = [outputs_of(network, trial) for trial in trials]
+    trials = trials_for(network, inputs)
     for fold in (True, False):
         smaller = _without_dead_units(network, protected, trials, fold)
-        if smaller is None:
-            break
-        if all(map(same_outputs, (outputs_of(smaller, t) for t in trials), expected)):
+        if smaller is not None and same_on(smaller, network, trials):
             return smaller
     return network
 
@@ -83,45 +79,18 @@ def _without_dead_units(
             smaller.remove_units(coupling, dead)
             coupling = coupling.without(dead)
             removed = True
-    except UntraceableError:
+    except Exception:  # a network that fails with fewer units keeps them
         return None
     return smaller if removed else None
-
-
-def _disturbed(inputs: Any) -> Any:
-    """Make inputs unlike those of the data, so that what is constant by chance is seen to vary."""
-    generator = torch.Generator().manual_seed(0)
-
-    def disturb(values: Any) -> Any:
-        if isinstance(values, Mapping):
-            return {key: disturb(value) for key, value in values.items()}
-        if not isinstance(values, Tensor):
-            return values
-        if values.is_floating_point():
-            noise = torch.randn(values.shape, generator=generator).to(values)
-            return values + 3 * (1 + values.detach().std(correction=0)) * noise
-        order = torch.rand(values.shape, generator=generator).argsort(0).to(values.device)
-        shuffled = values.gather(0, order)
-        return ~shuffled if values.dtype == torch.bool else shuffled
-
-    return disturb(inputs)
-
-
-def _runs(network: Network, inputs: Any) -> bool:
-    try:
-        outputs_of(network, inputs)
-    except Exception:  # a module may refuse inputs that no data would have
-        return False
-    return True
 
 
 def _dead_units(network: Network, coupling: Coupling, trials: list[Any]) -> Tensor:
     """Find dead units; those that put out a constant only if there are trials to see that it is."""
     dead = _purposeless(network, coupling, bool(trials))
     idle, constant = dead == _IDLE, dead == _CONSTANT
-    for units in coupling.groups.values():
-        if dead[units].all():
-            # The one that the group keeps goes on putting out its constant: it is not folded.
+    for _, units in coupling.indispensable():
+        if (idle | constant)[units].all():
+            # The one that a layer keeps goes on putting out its constant: it is not folded.
             idle[units[0]] = constant[units[0]] = False
     if constant.any():
         constant = _fold(network, coupling, constant, trials)

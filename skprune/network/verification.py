@@ -1,5 +1,6 @@
 """Check by trial that removing units does to the outputs what it should."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,16 @@ from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
 
-__all__ = ["check_units", "misread_groups", "mixing_groups", "outputs_of", "same_outputs"]
+__all__ = [
+    "check_removal",
+    "check_units",
+    "misread_groups",
+    "mixing_groups",
+    "outputs_of",
+    "same_on",
+    "same_outputs",
+    "trials_for",
+]
 
 
 def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
@@ -75,17 +85,90 @@ def misread_groups(network: Network, coupling: Coupling) -> list[str]:
     return wrong or list(groups)
 
 
-def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> bool:
-    gone = torch.cat([_some(units) for units in groups.values()])
+def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: Network) -> None:
+    """See that a network without units computes what it did with their weights at zero.
+
+    The trial of :func:`check_units` takes some of the units, this one those that have gone.
+
+    Parameters
+    ----------
+    network : Network
+        The network as it was; it is left as it is.
+    coupling : Coupling
+        Its units then.
+    units : Tensor of int
+        Those that were removed.
+    smaller : Network
+        The network without them.
+
+    Raises
+    ------
+    UntraceableError
+        If it does not run, or computes something else. The message names the layers.
+    """
     mixed = mixing_groups(coupling, network.module)
+    groups = {
+        name: gone
+        for name, ids in coupling.groups.items()
+        if name not in mixed and len(gone := ids[torch.isin(ids, units)])
+    }
+    plain = torch.cat([units[:0], *groups.values()])
+    if len(plain) == len(units) and _computes_as_masked(network, coupling, plain, smaller):
+        return
+    if len(plain) < len(units) and _runs(smaller, network.inputs):
+        # The others change what a norm computes, with which nothing can be compared.
+        if _cut_agrees(network, coupling, plain):
+            return
+    wrong = [name for name, gone in groups.items() if not _cut_agrees(network, coupling, gone)]
+    wrong = wrong or [name for name, ids in coupling.groups.items() if torch.isin(ids, units).any()]
+    raise UntraceableError(
+        f"The units of {wrong} cannot be removed: without those that were to go the network fails "
+        "or computes something else, since it mixes them in a way its graph does not show. "
+        f"Protect these layers (protect={wrong}) or use structure='weight'."
+    )
+
+
+def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> bool:
+    mixed = mixing_groups(coupling, network.module)
+    for choose in (_some, _half):
+        gone = _spared(coupling, torch.cat([choose(units) for units in groups.values()]))
+        if not (_removable if mixed & groups.keys() else _cut_agrees)(network, coupling, gone):
+            return False
+    return True
+
+
+def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
+    """Leave every layer a unit."""
+    for _, units in coupling.indispensable():
+        if torch.isin(units, gone).all():
+            gone = gone[gone != units[0]]
+    return gone
+
+
+def _removable(network: Network, coupling: Coupling, gone: Tensor) -> bool:
+    """Whether the network runs without units."""
     try:
         cut = network.copy()
         cut.remove_units(coupling, gone)
-        without = outputs_of(cut)
+        outputs_of(cut)
     except Exception:
         return False
-    if mixed & groups.keys():
-        return True
+    return True
+
+
+def _cut_agrees(network: Network, coupling: Coupling, gone: Tensor) -> bool:
+    """Whether the network without units computes what it does with their weights at zero."""
+    try:
+        cut = network.copy()
+        cut.remove_units(coupling, gone)
+    except Exception:
+        return False
+    return _computes_as_masked(network, coupling, gone, cut)
+
+
+def _computes_as_masked(
+    network: Network, coupling: Coupling, gone: Tensor, smaller: Network
+) -> bool:
     masked = network.copy()
     for slot, ids in coupling.units.items():
         channels = torch.isin(ids, gone).nonzero().flatten()
@@ -94,12 +177,73 @@ def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> 
         layer = layer_for(masked.module.get_submodule(slot.layer))
         if not layer.normalizes:
             layer.zero(slot.side, channels)
-    return same_outputs(without, outputs_of(masked))
+    return same_on(smaller, masked, trials_for(network))
 
 
 def _some(units: Tensor) -> Tensor:
     """Both ends and the middle: what mixes neighbours (a sum, a shift) may spare some of them."""
     return units[[0, len(units) // 2, -1]] if len(units) > 3 else units[::2]
+
+
+def _half(units: Tensor) -> Tensor:
+    """Half of them at random, but the same each time: no order of channels spares them."""
+    generator = torch.Generator().manual_seed(len(units))
+    return units[torch.randperm(len(units), generator=generator)[: len(units) // 2]]
+
+
+def trials_for(network: Network, inputs: Any = None) -> list[Any]:
+    """Give inputs to compare networks on.
+
+    Parameters
+    ----------
+    network : Network
+        The network, which has to run on them.
+    inputs : object, default=None
+        Rows of the data; the network's own few if None.
+
+    Returns
+    -------
+    trials : list of object
+        The rows, and, if the network takes them, others that are unlike them.
+    """
+    some = network.inputs if inputs is None else inputs
+    disturbed = _disturbed(some)
+    return [some, disturbed] if _runs(network, disturbed) else [some]
+
+
+def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
+    """Whether a network runs on inputs, and computes there what another does."""
+    try:
+        return all(same_outputs(outputs_of(ours, t), outputs_of(theirs, t)) for t in trials)
+    except Exception:  # whatever a module raises that has lost what it counts on
+        return False
+
+
+def _disturbed(inputs: Any) -> Any:
+    """Make inputs unlike those of the data, so that what is constant by chance is seen to vary."""
+    generator = torch.Generator().manual_seed(0)
+
+    def disturb(values: Any) -> Any:
+        if isinstance(values, Mapping):
+            return {key: disturb(value) for key, value in values.items()}
+        if not isinstance(values, Tensor):
+            return values
+        if values.is_floating_point():
+            noise = torch.randn(values.shape, generator=generator).to(values)
+            return values + 3 * (1 + values.detach().std(correction=0)) * noise
+        order = torch.rand(values.shape, generator=generator).argsort(0).to(values.device)
+        shuffled = values.gather(0, order)
+        return ~shuffled if values.dtype == torch.bool else shuffled
+
+    return disturb(inputs)
+
+
+def _runs(network: Network, inputs: Any) -> bool:
+    try:
+        outputs_of(network, inputs)
+    except Exception:  # a module may refuse inputs that no data would have
+        return False
+    return True
 
 
 def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:

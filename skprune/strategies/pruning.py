@@ -124,15 +124,15 @@ def target_sparsity(
             regularizer.check_decides()
             return None
         sparsity = allocation.own_target(elements.sizes)
-    n_keep = total - n_removed(sparsity, total)
-    if n_keep < n_layers:
-        smallest = min(elements.sizes, key=elements.sizes.__getitem__)
+    n_keep, least = total - n_removed(sparsity, total), elements.least
+    if n_keep < (n_least := sum(least.values())):
+        smallest = min(elements.sizes, key=lambda name: elements.sizes[name] - least[name])
         raise UnreachableSparsityError(
             f"sparsity={sparsity} leaves {n_keep} of {total} elements to {n_layers} layers, so "
             f"that one such as {smallest!r} would be emptied. "
-            f"The largest reachable sparsity is {1 - n_layers / total:.12g}."
+            f"The largest reachable sparsity is {1 - n_least / total:.12g}."
         )
-    allocation.check(elements.sizes, n_keep)
+    allocation.check(elements.sizes, n_keep, least)
     return sparsity
 
 
@@ -332,8 +332,12 @@ def _projection(
 def _nonzero(elements: Elements) -> dict[str, Tensor]:
     """Say which elements have a weight that is not zero; the best of each layer is kept anyway."""
     weights = {name: weight.detach().square() for name, weight in elements.network.weights.items()}
+    totals = {name: total.cpu() for name, total in elements.total(weights).items()}
+    required = elements.required(totals)
     kept = {}
-    for name, total in elements.total(weights).items():
-        kept[name] = (total > 0).cpu()
+    for name, total in totals.items():
+        kept[name] = total > 0
         kept[name][total.argmax()] = True
+        if name in required:
+            kept[name] |= required[name]
     return kept

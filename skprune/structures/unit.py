@@ -9,7 +9,7 @@ from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network, spread_over_weights, sum_over_units
-from skprune.network.verification import check_units
+from skprune.network.verification import check_removal, check_units
 from skprune.structures.base import Elements, Structure
 
 __all__ = ["Unit"]
@@ -55,12 +55,32 @@ class _Units(Elements):
     def __init__(self, network: Network, coupling: Coupling) -> None:
         self._units = dict(coupling.groups)
         self._coupling = coupling
+        # Within each group, the units of which one has to stay besides the one that the group keeps.
+        self._parts: dict[str, list[Tensor]] = {}
+        for name, units in coupling.indispensable():
+            if len(units) < len(coupling.groups[name]):
+                places = torch.isin(coupling.groups[name], units)
+                self._parts.setdefault(name, []).append(places)
         shapes = {
             name: tuple(layer_for(network.module.get_submodule(name)).weight.shape)
             for name in coupling.groups
         }
         sizes = {name: len(units) for name, units in coupling.groups.items()}
         super().__init__(network, shapes, sizes, coupling.group_of)
+
+    @property
+    def least(self) -> dict[str, int]:
+        return {name: max(1, len(self._parts.get(name, ()))) for name in self.sizes}
+
+    def required(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        required = {}
+        for name, parts in self._parts.items():
+            if name in scores:
+                stays = required[name] = torch.zeros(self.sizes[name], dtype=torch.bool)
+                for part in parts:
+                    if not (stays & part).any():
+                        stays[scores[name].cpu().masked_fill(~part, -torch.inf).argmax()] = True
+        return required
 
     @property
     def _n_units(self) -> int:
@@ -82,5 +102,7 @@ class _Units(Elements):
             [self._units[name][self.kept[name] & ~mask] for name, mask in kept.items()]
         )
         if len(gone):
+            whole = self.network.copy()
             self.network.remove_units(self._coupling, gone)
+            check_removal(whole, self._coupling, gone, self.network)
             self._coupling = self._coupling.without(gone)

@@ -231,7 +231,7 @@ def test_explicit_meets_any_schedule(
     allocation = Explicit({"layer0": fixed})
     n_final = total - floor(sparsity * total + 0.5)
     try:
-        allocation.check(layers, n_final)
+        allocation.check(layers, n_final, dict.fromkeys(layers, 1))
     except UnreachableSparsityError:
         return
     alive, least = dict(layers), dict.fromkeys(layers, 1)

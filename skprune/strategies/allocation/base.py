@@ -62,7 +62,7 @@ class Allocation(Component, ABC):
             By layer; between ``least`` and what is left of it, together ``n_keep``.
         """
 
-    def check(self, sizes: Mapping[str, int], n_keep: int) -> None:
+    def check(self, sizes: Mapping[str, int], n_keep: int, least: Mapping[str, int]) -> None:
         """Raise an error, before any training, if the allocation cannot keep so many.
 
         Parameters
@@ -70,7 +70,9 @@ class Allocation(Component, ABC):
         sizes : mapping of str to int
             Number of elements of each layer.
         n_keep : int
-            Number of elements to keep in all; each layer could keep one.
+            Number of elements to keep in all; enough for what each layer keeps at the least.
+        least : mapping of str to int
+            Number of elements that each layer keeps at the least.
 
         Raises
         ------

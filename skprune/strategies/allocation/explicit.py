@@ -70,13 +70,13 @@ class Explicit(Allocation):
         removed = sum(size - self._kept(name, size) for name, size in sizes.items())
         return removed / sum(sizes.values())
 
-    def check(self, sizes: Mapping[str, int], n_keep: int) -> None:
+    def check(self, sizes: Mapping[str, int], n_keep: int, least: Mapping[str, int]) -> None:
         """Raise an error if the mapping cannot keep so many; see :class:`Allocation`."""
-        self._final(sizes, n_keep)
+        self._final(sizes, n_keep, least)
 
     def counts(self, demand: Demand) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
-        final = self._final(demand.sizes, demand.n_final)
+        final = self._final(demand.sizes, demand.n_final, demand.least)
         total = sum(demand.sizes.values())
         done = (total - demand.n_keep) / max(total - demand.n_final, 1)
         on_the_way = {
@@ -84,32 +84,42 @@ class Explicit(Allocation):
         }
         return apportion_layers(demand.n_keep, on_the_way, final, demand.alive)
 
-    def _final(self, sizes: Mapping[str, int], n_keep: int) -> dict[str, int]:
+    def _final(
+        self, sizes: Mapping[str, int], n_keep: int, least: Mapping[str, int]
+    ) -> dict[str, int]:
         """Say how many elements each layer keeps at the end."""
         fixed = {
-            name: self._kept(name, size) for name, size in sizes.items() if name in self.layers
+            name: self._kept(name, size, least[name])
+            for name, size in sizes.items()
+            if name in self.layers
         }
         rest = {name: size for name, size in sizes.items() if name not in fixed}
         left, most = n_keep - sum(fixed.values()), sum(rest.values())
-        if not len(rest) <= left <= most:
+        bounds = {name: least[name] for name in rest}
+        if not sum(bounds.values()) <= left <= most:
             total = sum(sizes.values())
-            least = 1 - (sum(fixed.values()) + most) / total
-            largest = 1 - (sum(fixed.values()) + len(rest)) / total
+            smallest = 1 - (sum(fixed.values()) + most) / total
+            largest = 1 - (sum(fixed.values()) + sum(bounds.values())) / total
             raise UnreachableSparsityError(
                 f"The allocation fixes layers {', '.join(map(repr, fixed))}, so that the sparsity "
-                f"over all can only be between {least:.12g} and {largest:.12g}, not "
+                f"over all can only be between {smallest:.12g} and {largest:.12g}, not "
                 f"{1 - n_keep / total:.6g}. Set sparsity=None to let the mapping decide."
             )
-        return fixed | (apportion_layers(left, rest, dict.fromkeys(rest, 1), rest) if rest else {})
+        return fixed | (apportion_layers(left, rest, bounds, rest) if rest else {})
 
-    def _kept(self, name: str, size: int) -> int:
+    def _kept(self, name: str, size: int, least: int = 1) -> int:
         sparsity = self.layers.get(name)
         if sparsity is None:
             return size
         kept = size - n_removed(sparsity, size)
-        if kept < 1:
+        if kept < least:
+            why = (
+                "removes them all"
+                if kept == 0
+                else f"leaves {kept}, which are too few for it and the layers coupled to it"
+            )
             raise UnreachableSparsityError(
                 f"Layer {name!r} would be emptied: it has {size} elements, and sparsity {sparsity} "
-                f"removes them all. Its largest reachable sparsity is {1 - 1 / size:.12g}."
+                f"{why}. Its largest reachable sparsity is {1 - least / size:.12g}."
             )
         return kept
