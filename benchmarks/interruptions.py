@@ -161,6 +161,8 @@ def run(n_fits: int, seed: int, report: Callable[[str], None] = print) -> Counte
             place = "seeding.py" if how == "seeding" else ""
             error = draw.choice([KeyboardInterrupt, MemoryError])
             interruption = Interruption(place, draw.randint(1, lines[name, place]), error)
+        if number % 500 == 499:
+            report(f"{number + 1} fits")
         for wrong in wrongs(estimator, X, y, interruption):
             found[wrong] += 1
             detail = getattr(interruption, "number", None) or interruption.seconds

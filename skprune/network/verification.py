@@ -115,10 +115,10 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     plain = torch.cat([units[:0], *groups.values()])
     if len(plain) == len(units) and _computes_as_masked(network, coupling, plain, smaller):
         return
-    if len(plain) < len(units) and _runs(smaller, network.inputs):
-        # The others change what a norm computes, with which nothing can be compared.
-        if _cut_agrees(network, coupling, plain):
-            return
+    # The others change what a norm computes, with which nothing can be compared.
+    mixes = len(plain) < len(units)
+    if mixes and _runs(smaller, network.inputs) and _cut_agrees(network, coupling, plain):
+        return
     wrong = [name for name, gone in groups.items() if not _cut_agrees(network, coupling, gone)]
     wrong = wrong or [name for name, ids in coupling.groups.items() if torch.isin(ids, units).any()]
     raise UntraceableError(

@@ -55,7 +55,7 @@ class _Units(Elements):
     def __init__(self, network: Network, coupling: Coupling) -> None:
         self._units = dict(coupling.groups)
         self._coupling = coupling
-        # Within each group, the units of which one has to stay besides the one that the group keeps.
+        # Parts of groups of which one unit has to stay, by their places in the group.
         self._parts: dict[str, list[Tensor]] = {}
         for name, units in coupling.indispensable():
             if len(units) < len(coupling.groups[name]):
