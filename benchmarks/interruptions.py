@@ -182,6 +182,8 @@ def main() -> None:
     print(
         f"{n_fits} interrupted fits in {perf_counter() - start:.0f} s: {sum(found.values())} wrong"
     )
+    if found:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
-from tests.helpers import forward, same_state, snapshot
-from tests.networks import NETWORKS, Perceptron, Recurrent
+from tests.helpers import fit_untrained, forward, same_state, snapshot
+from tests.networks import NETWORKS, Example, Perceptron, Recurrent
 
 
 class Convolutions(nn.Module):
@@ -385,3 +385,21 @@ def test_inputs_of_whole_numbers_are_disturbed_within_their_columns() -> None:
     smaller = remove_dead_units(network)
     assert smaller.module.hidden.out_features == 4
     torch.testing.assert_close(smaller.module(ids), network.module(ids))
+
+
+class HalfOfThem(nn.Module):
+    """As a head of means and variances whose mean is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.output = nn.Linear(6, 8), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.hidden(x).relu().chunk(2, 1)[0])
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.95])
+def test_a_network_that_fails_without_its_dead_units_keeps_them(sparsity: float) -> None:
+    example = Example(HalfOfThem, (6,))
+    estimator = fit_untrained("PrunedRegressor", HalfOfThem(), example, sparsity=sparsity)
+    assert estimator.module_.hidden.out_features == 8

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skprune import PrunedRegressor, UntraceableError
+from skprune import PrunedRegressor, Strategy, UntraceableError
 from skprune.network.network import Network
 from skprune.network.verification import check_units, mixing_groups, outputs_of, same_outputs
+from skprune.structures import Unit
 from tests.helpers import fit_untrained, forward, same_state, snapshot
 from tests.networks import TRACEABLE, Example
 
@@ -124,3 +125,83 @@ def test_same_outputs_are_equal_up_to_rounding_alone() -> None:
     assert not same_outputs(outputs, [outputs[0] * 1.1, outputs[1]])
     assert not same_outputs(outputs, [outputs[0], outputs[1] + 1e-3])
     assert not same_outputs(outputs, [outputs[0][:3], outputs[1]])
+
+
+class NarrowAtTwo(TwoLayers):
+    """What is lost shows only when most units are gone, which no trial of a few tells."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x * 2 if x.shape[1] <= 2 else x
+
+
+def test_what_was_removed_is_compared_before_it_is_trained_on() -> None:
+    network = network_of(NarrowAtTwo())
+    elements = Unit().elements(network, ())
+    few = {name: torch.arange(size) < 4 for name, size in elements.sizes.items()}
+    elements.keep(few)
+    fewer = {name: torch.arange(size) < 2 for name, size in elements.sizes.items()}
+    with pytest.raises(UntraceableError, match=r"without those that were to go.*\['second'\]"):
+        elements.keep(fewer)
+
+
+class DoublyNormed(NarrowAtTwo):
+    """The same behind a layer that passes through a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.mix(self.second(self.norm(self.first(x)).relu())))
+
+
+def test_beside_a_norm_the_others_are_compared() -> None:
+    network = network_of(DoublyNormed())
+    assert mixing_groups(network.trace(), network.module) == {"first"}
+    elements = Unit().elements(network, ())
+    fewer = {name: torch.arange(size) < 2 for name, size in elements.sizes.items()}
+    with pytest.raises(UntraceableError, match=r"\['second'\]"):
+        elements.keep(fewer)
+
+
+class Flipped(TwoLayers):
+    """The ends and the middle are where they were."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x.flip(1)
+
+
+def test_an_order_that_spares_the_ends_is_seen() -> None:
+    network = network_of(Flipped())
+    with pytest.raises(UntraceableError, match=r"units of \['second'\]"):
+        check_units(network, network.trace())
+
+
+class Concatenated(nn.Module):
+    """Units of ``b`` meet those of ``a`` in the groups of a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv1d(2, 8, 1), nn.Conv1d(2, 4, 1)
+        self.c, self.output = nn.Conv1d(12, 6, 1, groups=2), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = torch.cat([self.a(x), self.b(x)], 1).relu()
+        return self.output(self.c(both).relu().mean(2))
+
+
+@pytest.mark.parametrize("allocation", ["erk", "uniform", "global"])
+def test_no_layer_loses_its_last_unit(allocation: str) -> None:
+    example = Example(Concatenated, (2, 5))
+    for seed in range(6):
+        torch.manual_seed(seed)
+        estimator = fit_untrained(
+            "PrunedRegressor",
+            Concatenated(),
+            example,
+            structure="unit",
+            sparsity=0.7,
+            strategy=Strategy(allocation=allocation),
+        )
+        assert estimator.sparsity_ == 1 - 3 / 9  # 0.7 of 9 units are 6
+        assert min(estimator.module_.a.out_channels, estimator.module_.b.out_channels) >= 1

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -263,3 +266,14 @@ def test_who_may_end_a_stage(case: str, options: dict) -> None:
         estimator = pruned(net, case, fine_tune_epochs=9).fit(X, Y)
     assert_pruned(estimator, case)
     assert_one_history(estimator, n_epochs, 3 * n_epochs)
+
+
+@pytest.mark.slow
+def test_an_interruption_anywhere_leaves_everything_as_it_was() -> None:
+    """Fits of every named strategy; the benchmark says what is looked at."""
+    script = Path(__file__).parents[2] / "benchmarks" / "interruptions.py"
+    run = subprocess.run(
+        [sys.executable, str(script), "--fits", "88"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "88 interrupted fits" in run.stdout

@@ -1,8 +1,12 @@
 """Equal seeds give equal fits, whoever else draws random numbers, and nobody else notices."""
 
+import os
 import pickle
 import random
+import signal
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -15,12 +19,14 @@ from joblib import Parallel, delayed
 from sklearn.utils import check_random_state
 from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback
-from skorch.dataset import ValidSplit
+from skorch.dataset import Dataset, ValidSplit
 
 from skprune import PrunedClassifier, PrunedRegressor
 from skprune.estimators.base import BasePruned
 from skprune.network import MLP
-from skprune.training.seeding import derive_seeds, put_back, seeded
+from skprune.training import seeding
+from skprune.training.samples import Samples
+from skprune.training.seeding import GeneratorStates, derive_seeds, given_back, put_back, seeded
 from tests.helpers import same_state, snapshot
 from tests.training.common import CASES, make_data, make_net, pruned
 
@@ -279,3 +285,150 @@ def test_other_threads_do_not_disturb_a_fit() -> None:
     disturbed = pruned(random_net(callbacks=[DrawsMeanwhile(meanwhile), Numpy()])).fit(X, Y)
     alone = pruned(random_net(callbacks=[Numpy()])).fit(X, Y)
     assert same(disturbed, alone)
+
+
+def assert_free() -> None:
+    """Another thread can borrow the generators."""
+
+    def borrow() -> None:
+        with put_back():
+            pass
+
+    thread = threading.Thread(target=borrow, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_batches_that_nobody_asks_for_any_more_hold_nothing() -> None:
+    net = random_net().initialize()
+    samples = Samples(net, X, Y)
+    own_class = type(net)
+    with generators_untouched():
+        batches = samples.batches()
+        next(batches)
+        assert type(net) is own_class
+        assert_free()
+    with generators_untouched():
+        del batches
+
+
+def test_batches_draw_on_where_they_were() -> None:
+    class Noisy(Dataset):
+        def __getitem__(self, i: int) -> Any:
+            X, y = super().__getitem__(i)
+            return X + torch.rand(len(X)).numpy(), y
+
+    samples = Samples(random_net(dataset=Noisy, train_split=None).initialize(), X, Y)
+    with generators_untouched():
+        batches = list(samples.batches())
+    noise = np.concatenate([batch.inputs for batch in batches]) - X
+    assert len(batches) > 2
+    assert len(np.unique(noise.round(5)[:, 0])) > 50
+    with seeded(0):
+        ours = [batch.inputs for batch in samples.batches()]
+    with seeded(0):
+        theirs = [(batch.inputs, torch.rand(1))[0] for batch in samples.batches()]
+    assert all(map(torch.equal, ours, theirs))
+
+
+class Tripwire:
+    """Raises an error before the n-th line of the module of the generators."""
+
+    def __init__(self, number: int, error: type[BaseException] = KeyboardInterrupt) -> None:
+        self.number, self.error, self.count = number, error, 0
+
+    def __call__(self, frame: Any, event: str, argument: Any) -> Any:
+        return self.line if frame.f_code.co_filename == seeding.__file__ else None
+
+    def line(self, frame: Any, event: str, argument: Any) -> Any:
+        if event == "line":
+            self.count += 1
+            if self.count == self.number:
+                raise self.error
+        return self.line
+
+
+def borrow_in_many_ways() -> None:
+    states = GeneratorStates()
+    with seeded(1):
+        torch.rand(1)
+        with put_back():
+            np.random.random()  # noqa: NPY002
+            derive_seeds(check_random_state(0), "a")
+        with states.resumed(onward=True):
+            random.random()
+    with put_back():
+        random.random()
+
+
+def traced(tripwire: Tripwire) -> None:
+    before = sys.gettrace()
+    with given_back():
+        sys.settrace(tripwire)
+        try:
+            borrow_in_many_ways()
+        finally:
+            sys.settrace(before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_interruption_anywhere_leaves_nothing_borrowed(error: type[BaseException]) -> None:
+    counter = Tripwire(0)
+    traced(counter)
+    assert counter.count > 60
+    for number in range(1, counter.count + 1):
+        with generators_untouched():
+            try:
+                traced(Tripwire(number, error))
+            except error:  # while it is alive, so are the frames that it went through
+                assert_free()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_that_is_forked_while_a_thread_fits_can_fit() -> None:
+    borrowed, over = threading.Event(), threading.Event()
+
+    def fit() -> None:
+        with seeded(1):
+            borrowed.set()
+            over.wait(60)
+
+    def child() -> int:
+        signal.alarm(20)  # which ends a child that waits
+        if states() != before:
+            return 1
+        with seeded(2):
+            random.random()
+        return 0 if states() == before else 2
+
+    before = states()
+    thread = threading.Thread(target=fit)
+    thread.start()
+    borrowed.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks where there are threads
+        pid = os.fork()
+    if pid == 0:
+        code = 3
+        try:
+            code = child()
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    over.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_that_is_forked_by_a_borrower_goes_on() -> None:
+    with seeded(1):
+        expected = random.random()
+    before = states()
+    with seeded(1):
+        pid = os.fork()
+        drawn = random.random()
+    if pid == 0:
+        os._exit(0 if drawn == expected and states() == before else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
