@@ -83,7 +83,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         trains one for each fold. What it keeps is found again for an equal net, its code included,
         on equal data with an equal seed (``random_state`` has to be an int).
     random_state : int, RandomState instance or None, default=None
-        Seed of initial weights, batches, dropout and random scores.
+        Seed of initial weights, batches, dropout and random scores. Fits in other threads do not
+        disturb it; a thread that draws from the global generators itself in mid-fit does.
     verbose : int, default=0
         With 1, a progress bar over the pruning steps. What the net prints is up to the net.
 

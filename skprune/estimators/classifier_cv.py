@@ -65,7 +65,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         Number of folds at a time.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches, dropout and random scores; each fold begins with the
-        same.
+        same. A thread that draws from the global generators itself in mid-fit changes the result.
     verbose : int, default=0
         How much joblib tells of the folds.
 

@@ -173,7 +173,9 @@ def _after_fork() -> None:
     if _BORROWED.states:  # the thread that forked has them, and goes on here
         _LOCK.acquire()
     elif _OWN:
+        fresh = random.getstate()  # Python seeds its own generator anew in a child
         _OWN[0].set()
+        random.setstate(fresh)
 
 
 if hasattr(os, "register_at_fork"):

@@ -73,6 +73,9 @@ def random_network(seed: int, *, mixing: bool) -> tuple[nn.Module, Tensor]:
     if mixing and not set(chosen) & set(MIXING):
         chosen.append(str(draw.choice(MIXING)))
     for name in chosen:
+        if width % 2:
+            layers.append(nn.Conv2d(width, 4, 1))
+            width = 4
         added, width, side = _layer(name, width, side, draw)
         layers.append(added)
         if draw.random() < 0.5:
