@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 from warnings import warn
@@ -48,6 +49,7 @@ from skprune.training.rows import Rows
 from skprune.training.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
 from skprune.training.teachers import Given
+from skprune.training.validation_set import encode_validation_set
 
 __all__ = ["BasePruned"]
 
@@ -104,6 +106,13 @@ class BasePruned(NamesComponents, ABC):
     @abstractmethod
     def _encode_target(self, y: np.ndarray, target: Any, net: NeuralNet, outputs: Tensor) -> Any:
         """Give y as the net's loss takes it; `outputs` are those of a few rows."""
+
+    def _encode_known(self, target: Any, net: NeuralNet, outputs: Tensor, y: np.ndarray) -> Any:
+        """Encode targets of a validation set, having checked that fit has learned of all of them.
+
+        Those that it has not are an error; there are none in a regression.
+        """
+        return self._encode_target(y, target, net, outputs)
 
     @abstractmethod
     def _weigh(
@@ -209,6 +218,7 @@ class BasePruned(NamesComponents, ABC):
             probe = rows_on_device(net, X, N_PROBE_ROWS)
             outputs = _try_out(forward, net.module_, probe)
             encoded = self._encode_target(y, target, net, outputs)
+            encode_validation_set(net, partial(self._encode_known, target, net, outputs))
             network = Network(net.module_, probe, forward)
             sizes = measure(net.module_, probe, forward)
         trainer = StageTrainer(

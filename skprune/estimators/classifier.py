@@ -25,6 +25,7 @@ from skprune.training.nets import (
     is_binary,
     module_dtype,
     takes_labels,
+    takes_logarithms,
     takes_only_labels,
     unwrapped,
     wants_probabilities,
@@ -243,7 +244,15 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
                 "zeros and ones."
             )
         _check_width(outputs, len(target.classes), "classes")
+        _check_probabilities(net, outputs)
         return codes.astype(np.int64)
+
+    def _encode_known(
+        self, target: _Classes, net: NeuralNet, outputs: Tensor, y: np.ndarray
+    ) -> np.ndarray:
+        if not target.multilabel:
+            _check_seen(np.unique(y), target.classes, "The y of predefined_split")
+        return self._encode_target(y, target, net, outputs)
 
     def _weigh(
         self, y: np.ndarray, target: _Classes, sample_weight: np.ndarray | None
@@ -255,6 +264,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             # Rows to go on with may lack a class that has a weight, which is no mistake.
             absent = np.setdiff1d(target.classes, y)
             class_weight = {c: weight for c, weight in class_weight.items() if c not in absent}
+        _check_class_weight(class_weight)
         weights = compute_sample_weight(class_weight, y)
         if sample_weight is not None:
             weights = weights * sample_weight
@@ -294,7 +304,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
             Class labels.
         classes : array-like of shape (n_classes,), default=None
-            All classes that there will be; to be given in the first call.
+            All classes that there will be; to be given in the first call. For several labels a
+            row these are the numbers of the columns of y, ``[0, 1, 2]`` for three.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the loss.
 
@@ -321,7 +332,11 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self._validate_params()
         X, y = with_targets(self, X, y)
         classes = np.unique(classes)
-        _check_seen(np.unique(np.asarray(y)), classes)
+        if type_of_target(y, input_name="y").startswith("multilabel"):
+            _check_columns(classes, np.shape(y)[1])
+            classes = None
+        else:
+            _check_seen(np.unique(np.asarray(y)), classes)
         with as_it_was_on_error(self):
             self._fit(X, y, sample_weight, classes=classes)
         return self
@@ -447,12 +462,43 @@ def _classes_of(net: NeuralNet, seen: np.ndarray) -> np.ndarray:
     )
 
 
-def _check_seen(seen: np.ndarray, known: np.ndarray) -> None:
+def _check_class_weight(class_weight: Any) -> None:
+    several = class_weight if isinstance(class_weight, list) else [class_weight]
+    for weights in several:
+        for label, weight in weights.items() if isinstance(weights, dict) else ():
+            if not weight >= 0:
+                raise ValueError(
+                    f"class_weight[{label!r}] is {weight!r}; the weight of a class must be 0 or "
+                    "more."
+                )
+
+
+def _check_columns(classes: np.ndarray, n_labels: int) -> None:
+    columns = np.arange(n_labels)
+    if not np.array_equal(classes, columns):
+        raise ValueError(
+            f"y has {n_labels} labels a row, and classes={classes.tolist()}: give the numbers of "
+            f"its columns, classes={columns.tolist()}."
+        )
+
+
+def _check_seen(seen: np.ndarray, known: np.ndarray, whose: str = "y") -> None:
     unknown = np.setdiff1d(seen, known)
     if len(unknown):
         raise ValueError(
-            f"y has classes that were not there before: {unknown.tolist()}. "
+            f"{whose} has classes that were not there before: {unknown.tolist()}. "
             f"Known: {known.tolist()}."
+        )
+
+
+def _check_probabilities(net: NeuralNet, outputs: Tensor) -> None:
+    """Raise an error where the loss would take the logarithm of a negative number."""
+    if takes_logarithms(net) and (outputs < 0).any():
+        raise ValueError(
+            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the logarithm "
+            f"of the network's outputs, which must be probabilities; they go down to "
+            f"{float(outputs.min()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
+            "that ends in plain scores, or let it end in a softmax (not a log_softmax)."
         )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
+from skprune.network.losses import ScaledMSELoss
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.inference import net_outputs, own_prediction
@@ -154,6 +155,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         spread = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=sample_weight))
         spread[spread == 0] = 1.0
         return {
+            "criterion": ScaledMSELoss,
+            "criterion_options": {"scale": spread.tolist()},
             "n_outputs": int(np.prod(target, dtype=int)),
             "output_shift": mean.tolist(),
             "output_scale": spread.tolist(),

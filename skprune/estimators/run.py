@@ -248,5 +248,17 @@ def _protected_modules(module: nn.Module, names: Collection[str]) -> tuple[str, 
                 f"protect names an unknown layer {name!r}.{near_match(name, known)} "
                 f"Layers: {', '.join(map(repr, modules))}."
             )
+    for name in names:
+        if name in modules and not any(True for _ in module.get_submodule(name).parameters()):
+            with_parameters = [
+                known
+                for known, part in module.named_modules()
+                if known and any(True for _ in part.parameters(recurse=False))
+            ]
+            raise InvalidParameterError(
+                f"protect names {name!r}, a {type(module.get_submodule(name)).__name__}, which has "
+                "no weights and no units to protect. Layers that have: "
+                f"{', '.join(map(repr, with_parameters))}."
+            )
     inside = [m for m in modules if any(m == name or m.startswith(f"{name}.") for name in names)]
     return tuple(dict.fromkeys([*names, *inside]))

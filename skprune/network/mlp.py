@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from math import sqrt
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -38,8 +39,8 @@ class MLP(nn.Sequential):
         Number of input features.
     n_outputs : int
         Number of outputs: classes, or targets.
-    hidden_layer_sizes : sequence of int, default=(100,)
-        Number of units of each hidden layer.
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Number of units of each hidden layer; a number stands for one layer.
     activation : {"relu", "gelu", "silu", "tanh", "logistic", "identity"}, default="relu"
         The nonlinearity after each hidden layer.
     dropout : float, default=0.0
@@ -73,7 +74,7 @@ class MLP(nn.Sequential):
         self,
         n_features: int,
         n_outputs: int,
-        hidden_layer_sizes: Sequence[int] = (100,),
+        hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: str = "relu",
         dropout: float = 0.0,
         batch_norm: bool = False,
@@ -88,6 +89,8 @@ class MLP(nn.Sequential):
             raise ValueError(
                 f"output_activation must be None or 'softmax'; got {output_activation!r}"
             )
+        if isinstance(hidden_layer_sizes, (int, Integral)):
+            hidden_layer_sizes = [int(hidden_layer_sizes)]
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         width = n_features
         for i, size in enumerate(hidden_layer_sizes):

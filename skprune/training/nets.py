@@ -39,6 +39,7 @@ __all__ = [
     "module_dtype",
     "rows_on_device",
     "takes_labels",
+    "takes_logarithms",
     "takes_only_labels",
     "unwrapped",
     "working_copy",
@@ -68,7 +69,11 @@ def default_regressor_net() -> NeuralNetRegressor:
         The net, not initialized.
     """
     return NeuralNetRegressor(
-        MLP, module__output_shift=FROM_DATA, module__output_scale=FROM_DATA, **_DEFAULTS
+        MLP,
+        criterion=FROM_DATA,
+        module__output_shift=FROM_DATA,
+        module__output_scale=FROM_DATA,
+        **_DEFAULTS,
     )
 
 
@@ -129,6 +134,10 @@ def check_net(estimator: Any, kinds: tuple[type[NeuralNet], ...], owner: str) ->
         raise InvalidParameterError(
             f"estimator of {owner} is a FrozenEstimator around a net that is not fitted. "
             "Fit the net first, or pass it without FrozenEstimator."
+        )
+    if net.max_epochs < 0:
+        raise InvalidParameterError(
+            f"max_epochs of the net of {owner} is {net.max_epochs}; it must be 0 or more."
         )
     if net.compile:
         raise InvalidParameterError(
@@ -234,13 +243,16 @@ def fill_in(net: NeuralNet, values: Mapping[str, Any]) -> None:
     net : NeuralNet
         A net that is not initialized.
     values : mapping of str to object
-        What the data determine: the ``criterion``, and arguments of the module. Sizes
+        What the data determine: the ``criterion``, its ``criterion_options`` (a mapping), and
+        arguments of the module. Sizes
         (``n_features``, ``n_outputs``), and an MLP's ``output_activation``, are set where the
         module has an argument of that name and the net does not set it; any value where the net
         sets it to ``"data"``.
     """
     if _is_from_data(net.criterion):
         net.criterion = values["criterion"]
+        for name, value in values.get("criterion_options", {}).items():
+            setattr(net, f"criterion__{name}", value)
     module = net.module
     if isinstance(module, nn.Module) or not callable(module):
         return
@@ -276,6 +288,12 @@ def initialize(net: NeuralNet, X: Any, y: Any) -> None:
 def wants_probabilities(net: NeuralNet) -> bool:
     """Whether a net's criterion takes probabilities, as skorch has it for ``NLLLoss``."""
     return isinstance(net, NeuralNetClassifier) and _has_criterion(net, nn.NLLLoss)
+
+
+def takes_logarithms(net: NeuralNet) -> bool:
+    """Whether a net's loss is of the logarithms of its outputs, as skorch does it for NLLLoss."""
+    own = type(net).get_loss is NeuralNetClassifier.get_loss
+    return own and wants_probabilities(net)
 
 
 def takes_labels(net: NeuralNet) -> bool:

@@ -512,3 +512,29 @@ def test_untraceable_network_prunes_weights(module: type[nn.Module]) -> None:
 def test_fitted_attributes_before_fit(estimator: Any) -> None:
     for name in ("net_", "module_", "history_", "masks_", "report_", "sparsity_", "classes_"):
         assert not hasattr(estimator, name)
+
+
+def test_scores_for_a_loss_of_probabilities() -> None:
+    X, y = blobs()
+    net = classifier_net(criterion=nn.NLLLoss)
+    with pytest.raises(ValueError, match=r"with NLLLoss.* criterion=torch\.nn\.CrossEntropyLoss"):
+        PrunedClassifier(net, random_state=0).fit(X, y)
+
+
+def test_a_negative_number_of_epochs() -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match="max_epochs of the net of PrunedClassifier is -3"):
+        PrunedClassifier(classifier_net(max_epochs=-3)).fit(X, y)
+
+
+@pytest.mark.parametrize("class_weight", [{0: 1, 1: -1, 2: 1}, {0: float("nan")}])
+def test_a_negative_weight_of_a_class(class_weight: dict) -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match=r"class_weight\[\d\] is (-1|nan)"):
+        PrunedClassifier(class_weight=class_weight).fit(X, y)
+
+
+def test_protecting_what_has_nothing_to_protect() -> None:
+    X, y = blobs()
+    with pytest.raises(ValueError, match=r"'activation0', a ReLU, .* 'hidden0', 'output'"):
+        PrunedClassifier(protect=["activation0"]).fit(X, y)

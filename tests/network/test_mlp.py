@@ -82,3 +82,7 @@ def test_unknown_activations_are_refused() -> None:
         MLP(5, 2, activation="rulu")
     with pytest.raises(ValueError, match="output_activation must be None or 'softmax'; got 'tanh'"):
         MLP(5, 2, output_activation="tanh")
+
+
+def test_a_number_is_one_hidden_layer() -> None:
+    assert repr(MLP(5, 2, hidden_layer_sizes=7)) == repr(MLP(5, 2, hidden_layer_sizes=(7,)))
