@@ -1,23 +1,24 @@
 """What a training depends on, boiled down to one number: data, parameters, and code."""
 
-import dis
+import copyreg
+import functools
 import hashlib
+import struct
 import sys
-import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import packages_distributions, version
-from importlib.util import find_spec, resolve_name
-from pathlib import Path
+from importlib.util import find_spec
 from types import (
     BuiltinFunctionType,
     CodeType,
     FunctionType,
     GetSetDescriptorType,
+    MappingProxyType,
     MemberDescriptorType,
     MethodDescriptorType,
     MethodType,
+    MethodWrapperType,
     ModuleType,
     WrapperDescriptorType,
 )
@@ -25,14 +26,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["Uncacheable", "fingerprint", "package_of"]
+from skprune.training.code import check_seen, constants_in, imports_in, names_in, uses_any_name
+from skprune.training.packages import found_in, package_of, package_of_code
+from skprune.training.sources import Unseen, is_of_source, sources_of
 
-# Where installed packages lie, and Python's own.
-_SITES = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
-_STANDARD = Path(sysconfig.get_path("stdlib"))
-_OWN = Path(__file__).parents[1]
+__all__ = ["Uncacheable", "fingerprint"]
+
+_MAIN = ("__main__", "__mp_main__")
+_SINGLEDISPATCH = functools.singledispatch(lambda x: x).__code__
 
 
 class Uncacheable(ValueError):
@@ -43,8 +46,8 @@ def fingerprint(*objects: Any) -> str:
     """Hash objects by their content.
 
     Arrays count by dtype, shape and values, and never by their memory layout; functions and
-    classes by their code, what they close over, and the globals that they use, those of modules
-    among them. What is installed, or Python's own, counts by its name and version.
+    classes by their code, what they close over, the globals that they use, and the files of the
+    user's that they come from. What is installed, or Python's own, counts by its name and version.
 
     Parameters
     ----------
@@ -76,8 +79,11 @@ def fingerprint(*objects: Any) -> str:
     try:
         for item in objects:
             hasher.add(item)
+        hasher.finish()
     except Uncacheable:
         raise
+    except Unseen as error:
+        raise Uncacheable(str(error)) from error
     except Exception as error:  # whatever an object may answer when it is asked for its parts
         raise Uncacheable(
             f"its content cannot be seen ({type(error).__name__}: {error})"
@@ -85,139 +91,205 @@ def fingerprint(*objects: Any) -> str:
     return hasher.digest.hexdigest()
 
 
-def package_of(item: ModuleType | type) -> str | None:
-    """Name the installed package that a module or a class belongs to, and its version.
-
-    Parameters
-    ----------
-    item : module or type
-        A class belongs to its module only if it is found there, whatever it calls itself.
-
-    Returns
-    -------
-    package : str or None
-        None for what is not installed: a user's own code. skprune, which need not be installed,
-        and Python go by their names alone.
-    """
-    if isinstance(item, ModuleType):
-        file = getattr(item, "__file__", None)
-        return "python" if item.__name__ in sys.builtin_module_names else _package_at(file)
-    module = found = sys.modules.get(item.__module__)
-    for name in item.__qualname__.split("."):
-        found = getattr(found, name, None)
-    return package_of(module) if module is not None and found is item else None
-
-
-@cache
-def _package_at(file: str | None) -> str | None:
-    if file is None:
-        return None
-    if file.startswith("<frozen "):
-        return "python"
-    path = Path(file)
-    for site in _SITES:
-        if path.is_relative_to(site):
-            name = path.relative_to(site).parts[0].partition(".")[0]
-            return " ".join([name, *(version(d) for d in _distributions().get(name, []))])
-    if path.is_relative_to(_OWN):
-        return "skprune"
-    return "python" if path.is_relative_to(_STANDARD) else None
-
-
-@cache
-def _distributions() -> Mapping[str, list[str]]:
-    return packages_distributions()
-
-
 class _Hasher:
     def __init__(self) -> None:
         self.digest = hashlib.blake2b(digest_size=20)
         self.seen: dict[int, int] = {}
         self.alive: list[Any] = []  # ids are only unique among objects that live
-        self.entered: set[tuple[Any, ...]] = set()
+        self.modules: dict[str, ModuleType] = {}  # of the user's
+        self.names: set[str] = set()  # that the user's code uses
+        self.any_name = False
 
     def text(self, *words: Any) -> None:
-        self.digest.update(("\0".join(map(str, words)) + "\1").encode())
+        for word in map(str, words):
+            data = word.encode("utf8", "surrogatepass")
+            self.digest.update(b"%d:" % len(data) + data)
+        self.digest.update(b";")
+
+    def data(self, kind: str, data: bytes) -> None:
+        self.digest.update(f"{kind} {len(data)}:".encode() + data)
 
     def add(self, item: Any) -> None:
-        if item is None or isinstance(item, (bool, int, float, complex, str, bytes)):
-            self.text(type(item).__name__, repr(item))
+        kind = type(item)
+        if kind in _SCALARS:
+            self.text(kind.__name__, _SCALARS[kind](item))
             return
-        if id(item) in self.seen:
-            self.text("seen", self.seen[id(item)])
-            return
-        self.seen[id(item)] = len(self.seen)
-        self.alive.append(item)
+        # Python shares some constants as it likes, so that only what can change is told by place.
+        if kind not in (tuple, frozenset):
+            if id(item) in self.seen:
+                self.text("seen", self.seen[id(item)])
+                return
+            self.seen[id(item)] = len(self.seen)
+            self.alive.append(item)
         for kinds, method in _METHODS:
             if isinstance(item, kinds):
                 method(self, item)
                 return
         self.instance(item)
 
+    def finish(self) -> None:
+        """Add what the code that was found uses of the user's modules, and the files of these."""
+        done: set[tuple[str, str]] = set()
+        while True:
+            wanted = [
+                (name, key)
+                for name, module in self.modules.items()
+                for key in vars(module)
+                if (name, key) not in done and self.is_used(key)
+            ]
+            if not wanted:
+                break
+            for name, key in sorted(wanted):
+                done.add((name, key))
+                self.text("of", name, key)
+                self.add(vars(self.modules[name])[key])
+        for name, module in sorted(self.modules.items()):
+            if getattr(module, "__file__", None) is not None:
+                self.text("sources", name, *sources_of(module).items())
+
+    def is_used(self, key: str) -> bool:
+        return key in self.names or (self.any_name and key[:2] != "__" and key[0] != "@")
+
+    # Data
+
     def array(self, item: np.ndarray) -> None:
-        if item.dtype.hasobject:
-            self.text("objects", item.shape)
+        if type(item) is not np.ndarray:
+            self.add(type(item))
+            self.attributes(item)
+            if isinstance(item, np.ma.MaskedArray):
+                self.add(np.ma.getmaskarray(item))
+                self.add(item.fill_value)
+        item = np.asarray(item.data if isinstance(item, np.ma.MaskedArray) else item)
+        self.dtype(item.dtype)
+        self.text("array", item.shape)
+        if item.dtype.names is not None:
+            for name in item.dtype.names:
+                self.add(item[name])
+        elif item.dtype.hasobject:
             self.sequence(item.ravel().tolist())
-            return
-        self.text("array", item.dtype.str, item.shape)
-        self.digest.update(np.ascontiguousarray(item).data)
+        else:
+            flat = np.ascontiguousarray(item).reshape(-1)
+            self.digest.update(flat.view(np.uint8).data if flat.nbytes else b"")
+
+    def dtype(self, item: np.dtype) -> None:
+        self.text("dtype", item.str, item, item.itemsize, item.alignment)
+        if item.metadata:
+            self.add(dict(item.metadata))
+
+    def number(self, item: np.generic) -> None:
+        self.add(type(item))
+        self.array(np.asarray(item))
 
     def tensor(self, item: Tensor) -> None:
-        self.text("tensor", item.dtype, tuple(item.shape), item.device.type, item.requires_grad)
-        flat = item.detach().cpu().contiguous().reshape(-1)
-        self.digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+        if type(item) is not Tensor:
+            self.add(type(item))
+        strides = (
+            item.is_leaf
+            and isinstance(item, nn.Parameter)
+            and [stride for stride, size in zip(item.stride(), item.shape, strict=True) if size > 1]
+        )
+        self.text("tensor", item.dtype, tuple(item.shape), item.device.type, item.layout, strides)
+        self.text(item.requires_grad, item.is_leaf)
+        with torch._C.DisableTorchFunctionSubclass():
+            flat = item.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+            self.digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+        for hooks in (item._backward_hooks, getattr(item, "_post_accumulate_grad_hooks", None)):
+            self.add(list(hooks.values()) if hooks else None)
+        self.add(item.grad if item.is_leaf else None)
+        self.attributes(item)
 
-    def mapping(self, item: Mapping[Any, Any]) -> None:
-        self.text(type(item).__qualname__, len(item))
-        for key, value in item.items():
+    def mapping(self, item: Any) -> None:
+        if type(item) not in (dict, OrderedDict):
+            self.add(type(item))
+            self.add(getattr(item, "default_factory", None))
+            self.attributes(item)
+        kind = OrderedDict if isinstance(item, OrderedDict) else dict
+        pairs = dict(item).items() if isinstance(item, MappingProxyType) else kind.items(item)
+        self.text("mapping", len(pairs))
+        for key, value in pairs:
             self.add(key)
             self.add(value)
 
     def sequence(self, item: Any) -> None:
-        self.text(type(item).__qualname__, len(item))
-        for value in item:
+        kind = list if isinstance(item, list) else tuple
+        if type(item) is not kind:
+            self.add(type(item))
+            self.attributes(item)
+        self.text(kind.__name__, kind.__len__(item))
+        for value in kind.__iter__(item):
             self.add(value)
 
     def unordered(self, item: Any) -> None:
-        self.text(type(item).__qualname__, *sorted(fingerprint(value) for value in item))
+        kind = set if isinstance(item, set) else frozenset
+        if type(item) is not kind:
+            self.add(type(item))
+            self.attributes(item)
+        self.text(kind.__name__, *sorted(fingerprint(value) for value in kind.__iter__(item)))
+
+    def scalar(self, item: Any) -> None:
+        """Add an object of a subclass of numbers and strings, such as a member of an Enum."""
+        self.add(type(item))
+        base = next(kind for kind in _SCALARS if isinstance(item, kind))
+        self.add(base.__new__(base, base.__str__(item)) if base is str else _plain(base, item))
+        self.attributes(item)
+
+    def generator(self, item: torch.Generator) -> None:
+        self.text("generator", item.device, item.initial_seed())
+        self.add(item.get_state())
+
+    def plain(self, item: Any) -> None:
+        self.text(type(item).__name__, item)
+
+    # Code
 
     def function(self, item: FunctionType) -> None:
-        package = _package_at(item.__code__.co_filename)
-        self.text("function", item.__module__, item.__qualname__, package)
-        if package is not None:
+        package = package_of_code(item.__code__)
+        module = sys.modules.get(item.__module__ or "")
+        self.text("function", item.__qualname__, package)
+        if package is not None and module is not None and found_in(module, item):
+            check_seen(item)
             return
-        self.code(item.__code__)
+        if package is not None and item.__code__ is _SINGLEDISPATCH:
+            self.add(dict(item.registry))  # type: ignore[attr-defined]
+            return
+        # What wraps the user's code may be installed, but what it wraps is not.
         self.add(item.__defaults__)
         self.add(item.__kwdefaults__)
         for cell in item.__closure__ or ():
             self.add(cell.cell_contents)
-        names = _names(item.__code__)
-        for name in names:
-            if name in item.__globals__:
-                self.text("global", name)
-                self.global_(item.__globals__[name], names)
-        for name in _imports(item.__code__, item.__globals__.get("__package__") or ""):
-            self.text("import", name)
-            if (module := _imported(name)) is not None:
-                self.global_(module, names)
+        self.add(item.__dict__)
+        if package is None:
+            self.own_code(item)
 
-    def global_(self, item: Any, names: Sequence[str]) -> None:
-        """Add what a function uses of its surroundings: of a module, what the code names."""
-        self.add(item)
-        if not isinstance(item, ModuleType) or package_of(item) is not None:
-            return
-        if (id(item), *names) in self.entered:  # modules may name each other
-            return
-        self.entered.add((id(item), *names))
+    def own_code(self, item: FunctionType) -> None:
+        code, scope = item.__code__, item.__globals__
+        check_seen(item, own=True)
+        self.code(code)
+        module = sys.modules.get(scope.get("__name__", ""))
+        if module is not None and vars(module) is scope and module.__name__ not in _MAIN:
+            self.module(module)
+            if not is_of_source(code, module):
+                raise Uncacheable(
+                    f"{module.__name__}.{item.__qualname__} is not what its file says: the file "
+                    "was changed after it was loaded"
+                )
+        names = names_in(code)
+        self.names.update(names, constants_in(code))
+        self.any_name |= uses_any_name(code)
         for name in names:
-            if name in vars(item):
-                self.text("of", item.__name__, name)
-                self.global_(vars(item)[name], names)
+            if name in scope:
+                self.text("global", name)
+                self.add(scope[name])
+        for name in imports_in(code, scope.get("__package__") or ""):
+            self.text("import", name)
+            if (imported := _imported(name)) is not None:
+                self.add(imported)
 
     def code(self, item: CodeType) -> None:
         self.text("code", item.co_names, item.co_varnames, item.co_freevars, item.co_cellvars)
-        self.text(item.co_argcount, item.co_kwonlyargcount, item.co_flags)
-        self.text(item.co_code, item.co_exceptiontable)
+        self.text(item.co_argcount, item.co_posonlyargcount, item.co_kwonlyargcount, item.co_flags)
+        self.data("bytes", item.co_code)
+        self.data("exceptions", item.co_exceptiontable)
         for constant in item.co_consts:
             self.code(constant) if isinstance(constant, CodeType) else self.add(constant)
 
@@ -226,88 +298,161 @@ class _Hasher:
         self.add(item.__func__)
         self.add(item.__self__)
 
-    def partial(self, item: partial) -> None:
-        self.text("partial")
-        self.add((item.func, item.args, item.keywords))
+    def partial(self, item: functools.partial) -> None:
+        self.add(type(item))
+        for part in (item.func, item.args, item.keywords):
+            self.add(part)
+        self.attributes(item)
 
-    def named(self, item: Any) -> None:
-        self.text(type(item).__name__, getattr(item, "__module__", None), item.__name__)
+    def builtin(self, item: Any) -> None:
+        owner = getattr(item, "__self__", None)
+        self.text(type(item).__name__, item.__name__)
+        check_seen(item)
+        if owner is not None and not isinstance(owner, ModuleType):
+            self.add(owner)
+            return
+        module = sys.modules.get(getattr(item, "__module__", None) or "") or owner
+        if isinstance(module, ModuleType) and (package := package_of(module)) is not None:
+            self.text(module.__name__, package)
+        elif _is_torch_builtin(item):
+            self.text("torch")
+        else:
+            raise Uncacheable(f"{item!r} is compiled code that is not installed")
+
+    def ufunc(self, item: np.ufunc) -> None:
+        for name in ("numpy", "scipy.special"):
+            if getattr(sys.modules.get(name), item.__name__, None) is item:
+                self.text("ufunc", name, item.__name__)
+                return
+        raise Uncacheable(f"{item!r} shows nothing of its content")
+
+    def part_of_class(self, item: Any) -> None:
+        self.text(type(item).__name__, item.__name__)
+        self.add(item.__objclass__)
 
     def module(self, item: ModuleType) -> None:
         package = package_of(item)
         self.text("module", item.__name__, package)
-        file = getattr(item, "__file__", None)
-        if package is None and file is not None:
-            self.digest.update(Path(file).read_bytes())
+        if package is None and item.__name__ not in self.modules:
+            if item.__name__ in _MAIN:
+                raise Uncacheable(f"the module {item.__name__} is used as a whole")
+            if type(item) is not ModuleType:
+                self.instance(item)
+            self.modules[item.__name__] = item
 
     def cls(self, item: type) -> None:
         package = package_of(item)
-        self.text("class", item.__module__, item.__qualname__, package)
+        module = "__main__" if item.__module__ in _MAIN else item.__module__
+        self.text("class", module, item.__qualname__, package)
         if package is not None:
+            for base in item.__mro__:
+                for name, value in vars(base).items():
+                    if isinstance(value, FunctionType) and _is_patched(value):
+                        self.text("patched", name)
+                        self.add(value)
             return
-        self.sequence(item.__bases__)
-        for name, value in vars(item).items():
-            if name not in ("__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl"):
+        if type(item) is not type:
+            self.add(type(item))
+        for base in item.__bases__:
+            self.add(base)
+        own = sys.modules.get(item.__module__)
+        if own is not None and own.__name__ not in _MAIN and found_in(own, item):
+            self.module(own)
+        for name, value in sorted(vars(item).items()):
+            if name not in _OF_EVERY_CLASS:
                 self.text(name)
                 self.add(value)
 
     def descriptor(self, item: Any) -> None:
-        self.text(type(item).__name__)
-        for name in ("__func__", "fget", "fset"):
+        self.add(type(item))
+        for name in ("__func__", "fget", "fset", "fdel"):
             self.add(getattr(item, name, None))
+        self.attributes(item)
 
-    def plain(self, item: Any) -> None:
-        self.text(type(item).__name__, item)
+    def cached(self, item: Any) -> None:
+        """Add a function with a cache, whatever is in that."""
+        self.text("cached", item.cache_parameters())
+        self.add(item.__wrapped__)
+
+    # Objects
+
+    def network(self, item: nn.Module) -> None:
+        """Add a module; the numbers of its hooks depend on what else has hooks."""
+        self.add(type(item))
+        parts = vars(item)
+        hooks = {name: part for name, part in parts.items() if "_hooks" in name and part}
+        keys = sorted({key for part in hooks.values() for key in part})
+        ranks = {key: rank for rank, key in enumerate(keys)}
+        for name, value in parts.items():
+            self.text(name)
+            if name in hooks and isinstance(value, Mapping):
+                self.add([(ranks[key], hook) for key, hook in value.items()])
+            else:
+                self.add(value)
 
     def instance(self, item: Any) -> None:
         self.add(type(item))
-        if _pickles_by_default(item):
-            self.add(getattr(item, "__dict__", None))
-            for name in _slots(type(item)):
-                self.add(getattr(item, name, None))
+        if _is_all_attributes(item):
+            self.attributes(item)
             return
+        reduce = copyreg.dispatch_table.get(type(item))
+        for method in (type(item).__reduce_ex__, type(item).__reduce__):
+            if isinstance(method, FunctionType) and package_of_code(method.__code__) is None:
+                raise Uncacheable(f"{item!r} says itself what there is of it")
         try:
-            parts = item.__reduce_ex__(4)
+            parts: Any = reduce(item) if reduce else item.__reduce_ex__(4)
         except TypeError as error:
             raise Uncacheable(f"{item!r} shows nothing of its content") from error
+        if isinstance(parts, str):
+            home = sys.modules.get(getattr(item, "__module__", type(item).__module__))
+            if package_of(type(item)) is None or getattr(home, parts, None) is not item:
+                raise Uncacheable(f"{item!r} shows nothing but a name")
+            parts = (parts,)
         self.add([list(part) if isinstance(part, Iterator) else part for part in parts])
 
+    def attributes(self, item: Any) -> None:
+        self.add(getattr(item, "__dict__", None) or None)
+        for name in _slots(type(item)):
+            self.text(name, hasattr(item, name))
+            self.add(getattr(item, name, None))
 
-def _pickles_by_default(item: Any) -> bool:
+
+def _plain(base: type, item: Any) -> Any:
+    if base is bytes:
+        return bytes(memoryview(item))
+    return {int: int.__int__, float: float.__float__, complex: complex.__complex__}[base](item)
+
+
+def _is_patched(function: FunctionType) -> bool:
+    """Whether a function that an installed class has is the user's."""
+    name = function.__code__.co_filename
+    return not name.startswith("<") and package_of_code(function.__code__) is None
+
+
+def _is_torch_builtin(item: Any) -> bool:
+    """Whether a function is one of torch's that say nothing of their module."""
+    found = (getattr(owner, item.__name__, None) for owner in (torch, torch._C._nn, torch._C))
+    return any(each is item for each in found)
+
+
+def _is_all_attributes(item: Any) -> bool:
     """Whether all that there is of an object is in its ``__dict__`` and its slots."""
-    cls = type(item)
-    own = cls.__reduce_ex__ is object.__reduce_ex__ and cls.__reduce__ is object.__reduce__
-    return own and (hasattr(item, "__dict__") or bool(_slots(cls)))
+    cls: Any = type(item)
+    size = object.__basicsize__ + 8 * len(_slots(cls))
+    size += 8 * (cls.__dictoffset__ > 0) + 8 * (cls.__weakrefoffset__ > 0)
+    is_python = any(cls.__flags__ & 1 << 9 for cls in cls.__mro__)  # made by a class statement
+    return is_python and cls.__basicsize__ <= size and cls.__itemsize__ == 0
 
 
 def _slots(cls: type) -> list[str]:
-    return [
-        name
-        for base in cls.__mro__
-        for name in np.atleast_1d(vars(base).get("__slots__", [])).tolist()
-        if name not in ("__dict__", "__weakref__")
-    ]
-
-
-def _names(code: CodeType) -> list[str]:
-    inner = [name for c in code.co_consts if isinstance(c, CodeType) for name in _names(c)]
-    return sorted({*code.co_names, *inner})
-
-
-def _imports(code: CodeType, package: str) -> Iterator[str]:
-    """List the modules that code may import as it runs."""
-    loaded: list[Any] = [0, None]
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "IMPORT_NAME":
-            level, names = loaded[-2:]
-            module = resolve_name("." * level + instruction.argval, package)
-            yield module
-            yield from (f"{module}.{name}" for name in names or ())  # modules themselves, perhaps
-        elif instruction.opname.startswith("LOAD_"):
-            loaded.append(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _imports(constant, package)
+    found = []
+    for base in cls.__mro__:
+        slots = vars(base).get("__slots__", ())
+        for name in [slots] if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__"):
+                private = name.startswith("__") and not name.endswith("__")
+                found.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return found
 
 
 def _imported(name: str) -> ModuleType | None:
@@ -320,24 +465,42 @@ def _imported(name: str) -> ModuleType | None:
     return import_module(name)
 
 
-_OF_C_TYPES = (
-    GetSetDescriptorType,
-    MemberDescriptorType,
-    MethodDescriptorType,
-    WrapperDescriptorType,
-)
+_SCALARS: dict[type, Any] = {
+    type(None): repr,
+    bool: repr,
+    int: repr,
+    float: lambda x: struct.pack("<d", x).hex(),
+    complex: lambda x: struct.pack("<dd", x.real, x.imag).hex(),
+    str: str,
+    bytes: bytes.hex,
+    type(...): repr,
+    type(NotImplemented): repr,
+}
+_OF_EVERY_CLASS = {"__dict__", "__weakref__", "__module__", "__doc__", "_abc_impl"}
 _METHODS: tuple[tuple[Any, Any], ...] = (
     (np.ndarray, _Hasher.array),
+    (np.generic, _Hasher.number),
     (Tensor, _Hasher.tensor),
-    (Mapping, _Hasher.mapping),
+    ((dict, MappingProxyType), _Hasher.mapping),
+    (torch.Size, _Hasher.plain),
     ((list, tuple), _Hasher.sequence),
     ((set, frozenset), _Hasher.unordered),
+    ((int, float, complex, str, bytes), _Hasher.scalar),
     (FunctionType, _Hasher.function),
     (MethodType, _Hasher.method),
-    (partial, _Hasher.partial),
+    (functools.partial, _Hasher.partial),
+    (type(functools.lru_cache(lambda: None)), _Hasher.cached),
     (ModuleType, _Hasher.module),
-    ((BuiltinFunctionType, np.ufunc, *_OF_C_TYPES), _Hasher.named),
+    ((BuiltinFunctionType, MethodWrapperType), _Hasher.builtin),
+    (np.ufunc, _Hasher.ufunc),
+    (
+        (GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType),
+        _Hasher.part_of_class,
+    ),
     (type, _Hasher.cls),
     ((property, classmethod, staticmethod), _Hasher.descriptor),
-    ((torch.dtype, torch.device, np.dtype, np.generic, range, slice), _Hasher.plain),
+    (np.dtype, _Hasher.dtype),
+    ((torch.dtype, torch.device, torch.layout, torch.memory_format, range, slice), _Hasher.plain),
+    (torch.Generator, _Hasher.generator),
+    (nn.Module, _Hasher.network),
 )
