@@ -6,18 +6,19 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, ClassVar, Self
 from warnings import warn
 
 import numpy as np
 import torch
+from joblib import Memory
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skprune._sklearn import (
-    HasMethods,
     Interval,
     InvalidParameterError,
     check_sample_weight,
@@ -26,7 +27,7 @@ from skprune._sklearn import (
 from skprune.components import NamesComponents, resolve
 from skprune.deployment.chunks import NotFinite
 from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
-from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun
+from skprune.estimators.run import Dense, N_PROBE_ROWS, PruningRun, found_again
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.network import Network
@@ -72,7 +73,7 @@ class BasePruned(NamesComponents, ABC):
         "structure": [str, Structure],
         "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "protect": [None, list, tuple],
-        "memory": [None, str, HasMethods("cache")],
+        "memory": [None, str, PathLike, Memory],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -169,7 +170,7 @@ class BasePruned(NamesComponents, ABC):
         interrupted = None
         try:
             if not at_init:
-                dense.train(self.memory)
+                dense.train(found_again(self.memory, self.random_state))
             run.prune(sparsity, epochs, self._progress)
         except Interrupted as error:
             interrupted = error

@@ -1,6 +1,7 @@
 """The pruned classifier."""
 
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -79,10 +80,11 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         it go. The output layer always keeps its units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
-    memory : str or joblib.Memory, default=None
+    memory : str, os.PathLike or joblib.Memory, default=None
         Where trained dense networks are kept, so that a search over strategies and sparsities
         trains one for each fold. What it keeps is found again for an equal net, its code included,
-        on equal data with an equal seed (``random_state`` has to be an int).
+        on equal data with an equal seed (``random_state`` has to be an
+        int). Entries hold no code; see ``docs/how-to-memory.md``.
     random_state : int, RandomState instance or None, default=None
         Seed of initial weights, batches, dropout and random scores. Fits in other threads do not
         disturb it; a thread that draws from the global generators itself in mid-fit does.
@@ -158,7 +160,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         fine_tune_epochs: int | None = None,
         protect: list[str] | None = None,
         class_weight: dict | list | str | None = None,
-        memory: str | Memory | None = None,
+        memory: str | PathLike | Memory | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:

@@ -1,6 +1,7 @@
 """The cross-validated pruned classifier."""
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,7 +60,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         Names of layers that keep their weights and units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
-    memory : str or joblib.Memory, default=None
+    memory : str, os.PathLike or joblib.Memory, default=None
         Where trained dense networks are kept; see :class:`~skprune.PrunedClassifier`.
     n_jobs : int, default=None
         Number of folds at a time.
@@ -155,7 +156,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         fine_tune_epochs: int | None = None,
         protect: list[str] | None = None,
         class_weight: dict | list | str | None = None,
-        memory: str | Memory | None = None,
+        memory: str | PathLike | Memory | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,

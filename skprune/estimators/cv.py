@@ -178,6 +178,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         params = {name: getattr(self, name) for name in names if hasattr(self, name)}
         params["verbose"] = 0
         seed = self.random_state
+        params["memory"] = found_again(self.memory, seed)
         if not isinstance(seed, Integral):  # all folds, and the last fit, share one
             params["random_state"] = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
         return self._asking_alike(self._plain(**params))

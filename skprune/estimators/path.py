@@ -14,7 +14,7 @@ from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match, resolve
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
-from skprune.estimators.run import Dense, PruningRun
+from skprune.estimators.run import Dense, PruningRun, found_again
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
@@ -254,7 +254,7 @@ def walk(
         for number, sparsity in enumerate(branch.sparsities):
             check_epochs(strategy, sparsity, epochs_of(run, number, sparsity))
     untrained = dense.copy() if at_init else dense
-    dense.train(first.memory)
+    dense.train(found_again(first.memory, first.random_state))
 
     def fitted(run: PruningRun, **params: Any) -> BasePruned:
         result = copy(first).set_params(**_unfitted(estimator).get_params(deep=False))

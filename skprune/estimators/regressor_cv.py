@@ -1,6 +1,7 @@
 """The cross-validated pruned regressor."""
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,7 +58,7 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         ``max_epochs`` if None, unless the strategy has its own way.
     protect : list of str, default=None
         Names of layers that keep their weights and units.
-    memory : str or joblib.Memory, default=None
+    memory : str, os.PathLike or joblib.Memory, default=None
         Where trained dense networks are kept; see :class:`~skprune.PrunedRegressor`.
     n_jobs : int, default=None
         Number of folds at a time.
@@ -144,7 +145,7 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         selection: str | Callable[[dict[str, Any]], int] = "one_std_err",
         fine_tune_epochs: int | None = None,
         protect: list[str] | None = None,
-        memory: str | Memory | None = None,
+        memory: str | PathLike | Memory | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 from warnings import warn
 
@@ -27,7 +28,7 @@ from skprune.training.nets import ModuleForward, rows_on_device
 from skprune.training.seeding import GeneratorStates, put_back, seeded
 from skprune.training.stage import StageTrainer
 
-__all__ = ["N_PROBE_ROWS", "Dense", "PruningRun"]
+__all__ = ["N_PROBE_ROWS", "Dense", "PruningRun", "found_again"]
 
 # Rows that the network is traced and measured with, and rows that compaction is checked on.
 N_PROBE_ROWS, _N_CHECK_ROWS = 8, 256
@@ -63,12 +64,12 @@ class Dense:
     randomness: GeneratorStates
     pretrained: bool
 
-    def train(self, memory: str | Memory | None) -> None:
+    def train(self, memory: str | PathLike | Memory | None) -> None:
         """Train the network, in place, or restore what an equal training made of it.
 
         Parameters
         ----------
-        memory : str, Memory or None
+        memory : str, PathLike, Memory or None
             Where trained networks are kept.
 
         Raises
@@ -105,6 +106,39 @@ class Dense:
         net = trainer.net
         network = self.network.on(net.module_, ModuleForward(net))
         return replace(self, trainer=trainer, network=network)
+
+
+def found_again(
+    memory: str | PathLike | Memory | None, random_state: Any
+) -> str | PathLike | Memory | None:
+    """Give a memory to keep dense networks in, if another fit can ask for the same ones.
+
+    Parameters
+    ----------
+    memory : str, PathLike, Memory or None
+        What the user asks for.
+    random_state : int, RandomState instance or None
+        The seed of the fit.
+
+    Returns
+    -------
+    memory : str, PathLike, Memory or None
+        None where nothing would ever be found.
+
+    Warns
+    -----
+    UncachedWarning
+        If the fit has no seed.
+    """
+    if memory is None or random_state is not None:
+        return memory
+    warn(
+        "The dense network is not kept in memory: with random_state=None each fit draws another "
+        "seed, and would never find it. Pass a number for random_state.",
+        UncachedWarning,
+        stacklevel=3,
+    )
+    return None
 
 
 class PruningRun:

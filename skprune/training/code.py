@@ -14,73 +14,17 @@ __all__ = ["check_seen", "constants_in", "imports_in", "names_in", "uses_any_nam
 # Names of what reads files, the network, the environment or the surroundings of a call, runs code
 # from a string, or finds code by a name that is computed. The first are harmless as methods.
 _UNSEEN_GLOBALS = {"open", "exec", "eval", "compile", "__import__", "globals", "input"}
-_UNSEEN = frozenset(
-    [
-        "open",
-        "import_module",
-        "environ",
-        "environb",
-        "getenv",
-        "getenvb",
-        "fdopen",
-        "popen",
-        "system",
-        "urlopen",
-        "urlretrieve",
-        "load",
-        "loadtxt",
-        "genfromtxt",
-        "fromfile",
-        "memmap",
-        "open_memmap",
-        "imread",
-        "loadmat",
-        "read_text",
-        "read_bytes",
-        "read_csv",
-        "read_parquet",
-        "read_json",
-        "read_pickle",
-        "read_excel",
-        "read_table",
-        "read_hdf",
-        "read_sql",
-        "read_feather",
-        "read_image",
-        "safe_open",
-        "load_file",
-        "load_state_dict_from_url",
-        "load_library",
-        "from_file",
-        "from_pretrained",
-        "__globals__",
-        "__builtins__",
-        "__subclasses__",
-        "_getframe",
-        "currentframe",
-        "f_globals",
-        "f_locals",
-        "f_back",
-        "get_objects",
-        "get_referrers",
-        "CDLL",
-        "cdll",
-        "load_module",
-        "exec_module",
-        "spec_from_file_location",
-        "run_path",
-        "run_module",
-        "Popen",
-        "check_output",
-        "create_connection",
-        "sqlite3",
-        "ctypes",
-        "subprocess",
-        "socket",
-        "urllib",
-        "requests",
-    ]
-)
+_UNSEEN_NAMES = """
+    open import_module environ environb getenv getenvb fdopen popen system urlopen urlretrieve
+    load loadtxt genfromtxt fromfile memmap open_memmap imread loadmat read_text read_bytes
+    read_csv read_parquet read_json read_pickle read_excel read_table read_hdf read_sql
+    read_feather read_image safe_open load_file load_state_dict_from_url load_library from_file
+    from_pretrained __globals__ __builtins__ __subclasses__ _getframe currentframe f_globals
+    f_locals f_back get_objects get_referrers CDLL cdll load_module exec_module
+    spec_from_file_location run_path run_module Popen check_output create_connection
+    sqlite3 ctypes subprocess socket urllib requests
+"""
+_UNSEEN = frozenset(_UNSEEN_NAMES.split())
 _AT_CREATION = ("__init__", "__new__", "__post_init__")
 _GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
 _ANY_NAME = {"getattr", "vars", "__dict__", "attrgetter", "methodcaller", "__getattribute__"}
