@@ -25,6 +25,7 @@ from skprune._sklearn import (
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.inputs import as_dense, with_targets
 from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, walk
+from skprune.estimators.run import found_again
 from skprune.estimators.scoring import (
     ScoresAsChosen,
     as_numbers,

@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import (
     BuiltinFunctionType,
+    ClassMethodDescriptorType,
     CodeType,
     FunctionType,
     GetSetDescriptorType,
@@ -374,6 +375,11 @@ class _Hasher:
         self.text("cached", item.cache_parameters())
         self.add(item.__wrapped__)
 
+    def cached_property(self, item: functools.cached_property) -> None:
+        self.add(type(item))
+        self.text(item.attrname)
+        self.add(item.func)
+
     # Objects
 
     def network(self, item: nn.Module) -> None:
@@ -490,11 +496,18 @@ _METHODS: tuple[tuple[Any, Any], ...] = (
     (MethodType, _Hasher.method),
     (functools.partial, _Hasher.partial),
     (type(functools.lru_cache(lambda: None)), _Hasher.cached),
+    (functools.cached_property, _Hasher.cached_property),
     (ModuleType, _Hasher.module),
     ((BuiltinFunctionType, MethodWrapperType), _Hasher.builtin),
     (np.ufunc, _Hasher.ufunc),
     (
-        (GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType),
+        (
+            ClassMethodDescriptorType,
+            GetSetDescriptorType,
+            MemberDescriptorType,
+            MethodDescriptorType,
+            WrapperDescriptorType,
+        ),
         _Hasher.part_of_class,
     ),
     (type, _Hasher.cls),
