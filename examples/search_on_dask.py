@@ -14,6 +14,7 @@ to be done. Through ``memory`` the workers share the dense networks, one of each
 
 import argparse
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
@@ -21,7 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 from distributed import Client, LocalCluster
-from joblib import Memory, parallel_config
+from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
@@ -114,7 +115,7 @@ def main():
             f"{n_candidates * folds.n_splits + 1} fits in {seconds:.1f} s"
         )
         if memory is not None:
-            n_dense = len(Memory(memory, verbose=0).store_backend.get_items())
+            n_dense = len(list(Path(memory).rglob("*.safetensors")))
             print(f"The folder that they share holds {n_dense} dense networks.")
 
     results = pd.DataFrame(search.cv_results_)

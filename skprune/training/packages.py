@@ -4,9 +4,9 @@ import hashlib
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -82,22 +82,18 @@ def requirements(*names: str) -> list[str]:
     """
     found: dict[str, str] = {}
     wanted = list(names)
-    installed = _by_name()
     while wanted:
         name = _normalized(wanted.pop())
-        if name not in found and name in installed:
-            found[name] = installed[name].version
-            required = [line for line in installed[name].requires or [] if "extra ==" not in line]
-            wanted += [re.split(r"[^\w.-]", line)[0] for line in required]
+        if name in found:
+            continue
+        try:
+            installed = distribution(name)
+        except PackageNotFoundError:
+            continue
+        found[name] = installed.version
+        required = [line for line in installed.requires or [] if "extra ==" not in line]
+        wanted += [re.split(r"[^\w.-]", line)[0] for line in required]
     return [f"{name} {version}" for name, version in sorted(found.items())]
-
-
-@cache
-def _by_name() -> Mapping[str, Distribution]:
-    found: dict[str, Distribution] = {}
-    for distribution in distributions():
-        found.setdefault(_normalized(distribution.name), distribution)  # the first is imported
-    return found
 
 
 def _normalized(name: str) -> str:

@@ -118,7 +118,7 @@ def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def entries(memory: Path) -> set[Path]:
-    return {path.relative_to(memory) for path in memory.rglob("output.pkl")}
+    return {path.relative_to(memory) for path in memory.rglob("*.safetensors")}
 
 
 @pytest.mark.parametrize(("run", "network", "with_memory"), RUNS, indirect=["network"])

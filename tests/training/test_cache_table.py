@@ -101,8 +101,10 @@ SOURCES = {
     "slots": "class c:\n  __slots__ = ('a',)\nthing = c()\nthing.a = @",
     "private slots": "class c:\n  __slots__ = ('__a',)\n  def __init__(self): self.__a = @\n"
     "thing = c()",
-    "reduce to a name": "class c:\n  def __reduce__(self): return 'thing'\nthing = c()\nthing.a = @",
-    "reduce to nothing": "class c:\n  def __reduce__(self): return (c, ())\nthing = c()\nthing.a = @",
+    "reduce to a name": "class c:\n  def __reduce__(self): return 'thing'\n"
+    "thing = c()\nthing.a = @",
+    "reduce to nothing": "class c:\n  def __reduce__(self): return (c, ())\n"
+    "thing = c()\nthing.a = @",
     "getstate": "class c:\n  def __getstate__(self): return {}\nthing = c()\nthing.a = @",
     "subclass of str": "class s(str):\n  def f(self): return @\nthing = s('a')",
     "attribute of a str": "class s(str): pass\nthing = s('a')\nthing.a = @",
@@ -129,7 +131,8 @@ SOURCES = {
     "vectorize": "thing = np.vectorize(lambda x: x * @)",
     "partial": "thing = functools.partial(operator.mul, @)",
     "partial's keyword": "thing = functools.partial(dict, a=@)",
-    "partialmethod": "class thing:\n  def f(self, x): return x\n  g = functools.partialmethod(f, @)",
+    "partialmethod": "class thing:\n  def f(self, x): return x\n"
+    "  g = functools.partialmethod(f, @)",
     "itemgetter": "thing = operator.itemgetter(@)",
     "bound method": "class c:\n  def __init__(self, a): self.a = a\n  def f(self): pass\n"
     "thing = c(@).f",

@@ -1,26 +1,26 @@
 """Dense networks kept in memory: found for equal trainings only, and never a wrong one."""
 
-import io
-import logging
+import json
+import os
+import pickle
 import subprocess
 import sys
 import threading
-import warnings
 
-import joblib
 import numpy as np
 import pytest
 import torch
 from joblib import Memory, Parallel, delayed
-from joblib._store_backends import CacheWarning, FileSystemStoreBackend
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, Checkpoint, Freezer, LoadInitState
+from skorch.dataset import ValidSplit
 from torch import nn
 
 from skprune import PrunedClassifier, PrunedRegressor, UncachedWarning
 from skprune.network import MLP
+from skprune.training.dense_entry import DamagedEntry, read_entry, write_entry
 
 X, y = make_classification(60, 5, n_informative=4, n_redundant=0, random_state=0)
 
@@ -273,7 +273,7 @@ class Locked(Callback):
 
 def test_a_callback_that_cannot_be_copied_is_no_obstacle(tmp_path, dense_trainings):
     for _ in range(2):
-        with pytest.warns(UncachedWarning, match="cannot be copied and initialized"):
+        with pytest.warns(UncachedWarning, match="shows nothing of its content"):
             pruned(net(callbacks=[Locked]), memory=str(tmp_path), structure="unit").fit(X, y)
     assert len(dense_trainings) == 2
 
@@ -328,60 +328,134 @@ def test_a_module_with_a_memory_of_its_own_is_trained_with_a_warning(tmp_path, d
     assert len(dense_trainings) == 2
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: data[: len(data) // 2], lambda data: b"", bytes.upper]
-)
-def test_a_damaged_entry_is_computed_again(damage, tmp_path, dense_trainings, caplog):
-    plain = pruned(memory=str(tmp_path)).fit(X, y)
-    (entry,) = tmp_path.rglob("output.pkl")
-    entry.write_bytes(damage(entry.read_bytes()))
-    with caplog.at_level(logging.WARNING):
-        again = pruned(memory=str(tmp_path)).fit(X, y)
+def entry_in(folder):
+    (entry,) = folder.rglob("*.safetensors")
+    return entry
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def turned_into_a_folder(path):
+    path.unlink()
+    (path / "inside").mkdir(parents=True)
+
+
+class Planted:
+    def __reduce__(self):
+        return os.mkdir, (Planted.path,)
+
+
+def planted(path):
+    Planted.path = str(path.parent / "executed")
+    path.write_bytes(pickle.dumps(Planted()))
+
+
+def rewritten(change):
+    """Change an entry, and give it a checksum that fits."""
+
+    def rewrite(path):
+        key = path.stem
+        tensors, about = read_entry(path.parent, key)
+        key, tensors, about = change(key, tensors, json.loads(about))
+        write_entry(path.parent, key, tensors, json.dumps(about))
+        if key != path.stem:
+            (path.parent / f"{key}.safetensors").replace(path)
+
+    return rewrite
+
+
+WEIGHT = "module_/hidden0.weight"
+
+
+def with_none(key, tensors, about):
+    tensors.pop(WEIGHT)
+    about["tensors"][WEIGHT] = None
+    return key, tensors, about
+
+
+DAMAGES = {
+    "truncated": truncated,
+    "emptied": emptied,
+    "a folder": turned_into_a_folder,
+    "planted code": planted,
+    "of another training": rewritten(lambda key, t, about: (key[::-1], t, about)),
+    "without a tensor": rewritten(
+        lambda key, t, about: (key, {n: each for n, each in t.items() if n != WEIGHT}, about)
+    ),
+    "with None": rewritten(with_none),
+    "with another type": rewritten(
+        lambda key, t, about: (key, {**t, WEIGHT: t[WEIGHT].double()}, about)
+    ),
+    "with another shape": rewritten(
+        lambda key, t, about: (key, {**t, WEIGHT: t[WEIGHT][:1].clone()}, about)
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_replaced(damage, tmp_path, dense_trainings):
+    plain = pruned(memory=tmp_path).fit(X, y)
+    DAMAGES[damage](entry_in(tmp_path))
+    with pytest.warns(UncachedWarning, match="damaged"):
+        again = pruned(memory=tmp_path).fit(X, y)
+    assert same_fit(plain, again)
+    assert same_fit(plain, pruned(memory=tmp_path).fit(X, y))
     assert len(dense_trainings) == 2
-    assert "Exception while loading results" in caplog.text
-    assert same_fit(plain, again)
+    assert not list(tmp_path.rglob("executed"))
 
 
-@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
-def test_an_entry_with_a_flipped_bit_is_computed_again(place, tmp_path, dense_trainings):
-    plain = pruned(memory=str(tmp_path)).fit(X, y)
-    (entry,) = tmp_path.rglob("output.pkl")
-    data = bytearray(entry.read_bytes())
-    data[int(place * len(data))] ^= 1
-    entry.write_bytes(data)
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        again = pruned(memory=str(tmp_path)).fit(X, y)
-    assert same_fit(plain, again)
-    # A bit that no one reads costs nothing.
-    damaged = [w for w in seen if w.category is UncachedWarning and "damaged" in str(w.message)]
-    assert len(dense_trainings) == 1 + len(damaged)
-    pruned(memory=str(tmp_path)).fit(X, y)
-    assert len(dense_trainings) == 1 + len(damaged)
+def test_an_entry_with_a_flipped_bit_is_never_taken(tmp_path):
+    tensors = {"a": torch.arange(40.0), "b": torch.tensor([True, False]), "c": torch.zeros(0)}
+    write_entry(tmp_path, "key", tensors, "about")
+    path, rng = entry_in(tmp_path), np.random.default_rng(0)
+    whole = path.read_bytes()
+    harmless = 0
+    for place in rng.choice(8 * len(whole), 300, replace=False):
+        data = bytearray(whole)
+        data[place // 8] ^= 1 << place % 8
+        path.write_bytes(data)
+        try:
+            found, about = read_entry(tmp_path, "key")
+        except DamagedEntry:
+            continue
+        harmless += 1  # such as the order of what the file's head lists
+        assert about == "about"
+        assert found.keys() == tensors.keys()
+        assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    assert harmless < 10
 
 
 KILLED = """
-import os
-import joblib.numpy_pickle
-from tests.training.test_dense_cache import X, pruned, y
+import os, signal, sys, threading, time
+import torch
+from pathlib import Path
+from skprune.training.dense_entry import write_entry
 
-def half(self, value):
-    self.file_handle.write(b"half an entry")
-    self.file_handle.flush()
-    os._exit(9)
-
-joblib.numpy_pickle.NumpyPickler.dump = half
-pruned(memory={path!r}).fit(X, y)
+tensors = {{str(n): torch.full((20_000,), float(n)) for n in range(20)}}
+delay = float(sys.argv[1])
+folder = Path({path!r})
+write_entry(folder, "first", tensors, "about")
+threading.Timer(delay, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+while True:
+    write_entry(folder, "key", tensors, "about")
 """
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(tmp_path, dense_trainings):
-    code = KILLED.format(path=str(tmp_path))
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
-    assert any(b"half an entry" in path.read_bytes() for path in files_in(tmp_path))
-    fits = [pruned(memory=str(tmp_path)).fit(X, y) for _ in range(2)]
-    assert len(dense_trainings) == 1
-    assert all(same_fit(pruned().fit(X, y), fit) for fit in fits)
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_it_writes_leaves_nothing_wrong(tmp_path):
+    for number in range(5):
+        code = KILLED.format(path=str(tmp_path))
+        command = [sys.executable, "-c", code, str(0.01 + 0.003 * number)]
+        assert subprocess.run(command, check=False).returncode == -9
+        found = read_entry(tmp_path, "key")
+        if found is not None:
+            assert all((found[0][str(n)] == n).all() for n in range(20))
 
 
 def files_in(folder):
@@ -392,11 +466,12 @@ def test_a_full_disk_costs_a_training_and_a_warning(tmp_path, dense_trainings, m
     def full(self, *args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(FileSystemStoreBackend, "_concurrency_safe_write", full)
+    monkeypatch.setattr(os, "fsync", full)
     for _ in range(2):
-        with pytest.warns((UncachedWarning, CacheWarning), match="No space left on device"):
+        with pytest.warns(UncachedWarning, match="No space left on device"):
             fitted = pruned(memory=str(tmp_path)).fit(X, y)
     assert len(dense_trainings) == 2
+    assert not files_in(tmp_path)
     assert same_fit(pruned().fit(X, y), fitted)
 
 
@@ -419,14 +494,56 @@ def test_a_file_that_the_training_misses_is_the_users(tmp_path):
         model.fit(X, y)
 
 
-def test_entries_hold_an_array_and_no_code(tmp_path):
-    pruned(memory=str(tmp_path)).fit(X, y)
-    (entry,) = tmp_path.rglob("output.pkl")
-    packed = joblib.load(entry)
-    assert isinstance(packed, np.ndarray)
-    assert packed.dtype == np.uint8
-    with np.load(io.BytesIO(packed.tobytes()), allow_pickle=False) as arrays:
-        assert "module_/hidden0.weight" in arrays
+class Lazy(MLP):
+    """Has buffers that are made, or change their type, in the training."""
+
+    def __init__(self, n_features, n_outputs, **sizes):
+        super().__init__(n_features, n_outputs, **sizes)
+        self.register_buffer("late", None)
+        self.register_buffer("count", torch.zeros(1, dtype=torch.int64), persistent=False)
+        self.register_buffer("empty", torch.zeros(0))
+
+    def forward(self, X):
+        if self.training:
+            self.late = X.mean(0).detach()
+            self.count = self.count + 0.5
+            self.empty = X[:2].detach().clone()
+        return super().forward(X)
+
+
+def test_buffers_that_the_training_made_come_back(tmp_path, dense_trainings):
+    fits = [pruned(net(module=Lazy), memory=tmp_path, fine_tune_epochs=0).fit(X, y) for _ in "ab"]
+    assert len(dense_trainings) == 1
+    first, second = (dict(fit.module_.named_buffers()) for fit in fits)
+    assert first.keys() == second.keys() == {"late", "count", "empty"}
+    for name, buffer in first.items():
+        assert buffer.dtype == second[name].dtype
+        assert torch.equal(buffer, second[name])
+    assert "count" not in fits[1].module_.state_dict()
+
+
+def test_a_history_comes_back_with_its_types(tmp_path, dense_trainings):
+    estimator = net(train_split=ValidSplit(3))
+    fits = [pruned(estimator, memory=tmp_path).fit(X, y) for _ in "ab"]
+    assert len(dense_trainings) == 1
+    for cold, warm in zip(*(list(fit.history_) for fit in fits), strict=True):
+        assert {k: type(v) for k, v in cold.items()} == {k: type(v) for k, v in warm.items()}
+
+
+def test_a_memory_without_a_seed_keeps_nothing_and_says_so(tmp_path):
+    with pytest.warns(UncachedWarning, match="random_state=None"):
+        pruned(memory=tmp_path, random_state=None).fit(X, y)
+    assert not files_in(tmp_path)
+
+
+def test_a_memory_is_a_folder_or_in_one(tmp_path, dense_trainings):
+    memory = Memory(tmp_path, verbose=0)
+    for each in (str(tmp_path), tmp_path, memory):
+        pruned(memory=each).fit(X, y)
+    assert len(dense_trainings) == 1
+    memory.clear(warn=False)
+    pruned(memory=Memory(None)).fit(X, y)
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_two_processes_may_share_a_memory(tmp_path):

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 import skprune
-from skprune.training.fingerprint import Uncacheable, fingerprint, package_of
+from skprune.training.fingerprint import Uncacheable, fingerprint
+from skprune.training.packages import package_of, requirements
 
 
 def made(source, name="thing", **scope):
@@ -230,13 +231,34 @@ def test_code_counts_by_what_it_is_and_not_by_what_it_calls_itself():
 
 
 def test_installed_packages_count_by_their_versions():
-    assert package_of(torch) == package_of(nn.Linear) == f"torch {version('torch')}"
-    assert package_of(skprune) == "skprune"
+    assert package_of(torch) == package_of(nn.Linear)
+    assert package_of(torch).startswith(f"torch-{version('torch')} ")
+    assert package_of(skprune).startswith("skprune ")
     assert package_of(functools) == package_of(sys) == package_of(dict) == "python"
     assert package_of(sys.modules[__name__]) is package_of(Slotted) is None
     # As a class of a notebook, whose module has no file, or of none that is there.
     assert package_of(made("class thing: pass")) is None
     assert package_of(type("Linear", (), {"__module__": "torch.nn"})) is None
+    assert any(label == f"torch {version('torch')}" for label in requirements("skorch", "torch"))
+
+
+def test_a_package_is_installed_where_a_distribution_lists_it(tmp_path, monkeypatch):
+    # As by `pip install --target`, in a folder that PYTHONPATH names.
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "import re\nPATTERN = re.compile('a')\ndef act(x): return x\n"
+    (tmp_path / "listed_package.py").write_text(source)
+    (tmp_path / "unlisted_module.py").write_text(source)
+    (tmp_path / "listed_package-1.0.dist-info").mkdir()
+    (tmp_path / "listed_package-1.0.dist-info" / "RECORD").write_text("listed_package.py,sha,1\n")
+    importlib.invalidate_caches()
+    for name in ("listed_package", "unlisted_module"):
+        module = importlib.import_module(name)
+        assert fingerprint(module.act) == fingerprint(module.act)
+        assert fingerprint(made(f"import {name}\ndef thing(x): return {name}.PATTERN"))
+        assert (package_of(module) or "").startswith("listed_package-1.0 ") == (
+            name == "listed_package"
+        )
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_whatever_an_object_raises_is_an_error_of_its_content():
