@@ -28,13 +28,14 @@ def layout_of(net: NeuralNet) -> dict[str, Any]:
     Returns
     -------
     layout : dict of str to object
-        For each parameter and buffer, by its place: whether it is there, where else it is, and for
+        For each parameter and buffer, by its place: where else it is, and for
         parameters type, shape and order of memory, which a training has to leave as they are.
     """
     first: dict[int, str] = {}
     layout = {}
     for name, tensor in _slots(net).items():
-        same_as = None if tensor is None else first.setdefault(id(tensor), name)
+        owner = name if tensor is None else first.setdefault(id(tensor), name)
+        same_as = None if owner == name else owner
         described = isinstance(tensor, torch.nn.Parameter) and _described(tensor)
         layout[name] = (same_as, described)
     return layout
