@@ -61,7 +61,8 @@ def take_state(net: NeuralNet) -> tuple[dict[str, Tensor], str]:
     Uncacheable
         If there is something that cannot be put back exactly.
     """
-    tensors, described = {}, {}
+    tensors: dict[str, Tensor] = {}
+    described: dict[str, Any] = {}
     for name, tensor in _slots(net).items():
         if tensor is None:
             described[name] = None

@@ -36,7 +36,7 @@ from skprune.training.sources import Unseen, is_of_source, sources_of
 __all__ = ["Uncacheable", "fingerprint"]
 
 _MAIN = ("__main__", "__mp_main__")
-_SINGLEDISPATCH = functools.singledispatch(lambda x: x).__code__
+_SINGLEDISPATCH = functools.singledispatch(lambda x: x).__code__  # type: ignore[attr-defined]
 
 
 class Uncacheable(ValueError):

@@ -75,6 +75,7 @@ def _variables() -> list[tuple[str, str]]:
 def _switches() -> dict[str, Any]:
     kinds = ("cpu", "cuda")
     backends = torch.backends
+    mkldnn: Any = backends.mkldnn
     tiny = torch.tensor([5e-324], dtype=torch.float64)  # gone where such numbers are flushed
     return {
         "autocast": [(torch.is_autocast_enabled(k), torch.get_autocast_dtype(k)) for k in kinds],
@@ -86,7 +87,7 @@ def _switches() -> dict[str, Any]:
         "precision": torch.get_float32_matmul_precision(),
         "precisions": [
             getattr(part, "fp32_precision", None)
-            for part in (backends, backends.mkldnn, backends.mkldnn.matmul, backends.mkldnn.conv)
+            for part in (backends, mkldnn, mkldnn.matmul, mkldnn.conv)
         ],
         "deterministic": (
             torch.are_deterministic_algorithms_enabled(),
