@@ -95,7 +95,22 @@ class Rows:
         if not self.has_targets:
             return net.get_dataset(self.source[self.indices], y)
         pairs = Subset(self.source, self.indices.tolist())
-        return pairs if y is None else _Relabelled(pairs, y)
+        return _Unlabelled(pairs) if y is None else _Relabelled(pairs, y)
+
+
+class _Unlabelled(torch.utils.data.Dataset):
+    """A Dataset whose targets are not looked at: those that are no numbers are zeros."""
+
+    def __init__(self, pairs: Any) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, row: int) -> tuple[Any, Any]:
+        X, own = unpack_data(self.pairs[row])
+        # What collates the rows may count on numbers, which a fit makes of labels.
+        return X, own if isinstance(own, Tensor) or np.asarray(own).dtype.kind in "biuf" else 0
 
 
 class _Relabelled(torch.utils.data.Dataset):
