@@ -2,12 +2,30 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import frexp, ldexp
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["CurvatureBlocks", "CurvatureSum"]
+__all__ = ["CurvatureBlocks", "CurvatureSum", "Vectors"]
+
+
+# How many numbers are worked on at a time, at the least a block's: they stay in the cache.
+_PIECE = 2**20
+
+
+class Vectors(Protocol):
+    """Vectors of which only a piece is written out at a time."""
+
+    largest: float
+
+    def __len__(self) -> int:
+        """Count the vectors."""
+
+    def at(self, index: Tensor, unit: float) -> Tensor:
+        """Write out entries, divided by a unit, in a tensor of shape (n_entries, n_vectors)."""
 
 
 class CurvatureSum:
@@ -15,42 +33,61 @@ class CurvatureSum:
 
     Parameters
     ----------
-    n_weights : int
-        Length of the vectors.
+    index : Tensor of int of shape (n_weights,)
+        The entries of the vectors that count, in rising order.
     block_size : int
         Size of a block.
-    chunk_size : int
-        How many numbers of each weight are worked on at a time, in double precision.
     """
 
-    def __init__(self, n_weights: int, block_size: int, chunk_size: int) -> None:
-        self._n_weights, self._size, self._chunk_size = n_weights, block_size, chunk_size
+    def __init__(self, index: Tensor, block_size: int) -> None:
+        self._index, self._size = index, block_size
+        self._n_blocks = -(-len(index) // block_size)
         self._vectors: list[Tensor] = []
         self._matrices: Tensor | None = None
         self._total = 0.0
+        self._unit = 0.0
 
-    def add(self, vectors: Tensor, total: float) -> None:
+    def add(self, vectors: Vectors, total: float) -> None:
         """Add outer products.
 
         Parameters
         ----------
-        vectors : Tensor of shape (n_vectors, n_weights)
+        vectors : Vectors
             The vectors.
         total : float
             How much they weigh together.
         """
-        self._vectors.append(_cut(vectors, self._size))
         self._total += total
+        self._rescale(_power_of_two(vectors.largest))
+        n_held = sum(some.shape[2] for some in self._vectors)
         # Matrices take less than the vectors that they are made of, once these are many.
-        if sum(some.shape[1] for some in self._vectors) > self._size:
-            self._add_up()
-
-    def _add_up(self) -> None:
-        for some in self._vectors:
+        if self._matrices is None and n_held + len(vectors) <= self._size:
+            self._vectors.append(self._blocks(vectors, 0, self._n_blocks))
+            return
+        step = max(1, _PIECE // (self._size * len(vectors)))
+        for first in range(0, self._n_blocks, step):
+            some = self._blocks(vectors, first, first + step)
             if self._matrices is None:
-                self._matrices = some.new_zeros(len(some), self._size, self._size)
-            self._matrices.baddbmm_(some.mT, some)
-        self._vectors = []
+                self._matrices = some.new_zeros(self._n_blocks, self._size, self._size)
+                for held in self._vectors:
+                    self._matrices.baddbmm_(held, held.mT)
+                self._vectors = []
+            self._matrices[first : first + step].baddbmm_(some, some.mT)
+
+    def _blocks(self, vectors: Vectors, first: int, last: int) -> Tensor:
+        index = self._index[first * self._size : last * self._size]
+        values = vectors.at(index, self._unit or 1.0)
+        values = pad(values, (0, 0, 0, -len(index) % self._size))
+        return values.unflatten(0, (-1, self._size))
+
+    def _rescale(self, unit: float) -> None:
+        """Raise the unit of what is added up: squares of tiny or huge numbers have no place."""
+        if unit > self._unit:
+            ratio, self._unit = self._unit / unit, unit
+            for some in self._vectors:
+                some.mul_(ratio)
+            if self._matrices is not None:
+                self._matrices.mul_(ratio).mul_(ratio)
 
     def damped(self, damping: float, layer_at: Callable[[int], str]) -> "CurvatureBlocks":
         """Make the blocks of the mean.
@@ -67,18 +104,24 @@ class CurvatureSum:
         blocks : CurvatureBlocks
             The blocks.
         """
+        n_weights = len(self._index)
         made: type[CurvatureBlocks]
         if self._matrices is not None:
-            self._add_up()
             made, blocks = _Matrices, self._matrices.div_(self._total)
             trace = float(blocks.diagonal(dim1=1, dim2=2).sum(dtype=torch.float64))
         else:
-            made, blocks = _OuterProducts, torch.cat(self._vectors, 1).div_(self._total**0.5)
+            made, blocks = _OuterProducts, torch.cat(self._vectors, 2).mT.div_(self._total**0.5)
             self._vectors = []
-            trace = float(blocks.norm()) ** 2
+            trace = float(torch.linalg.vector_norm(blocks, dtype=torch.float64)) ** 2
         # Where all gradients vanish, as in a network that is cut off, weights rank by their size.
-        mean = trace / self._n_weights if trace else 1.0
-        return made(blocks, self._n_weights, damping * mean, layer_at, self._chunk_size)
+        mean = trace / n_weights if trace else 1.0
+        return made(blocks, n_weights, damping * mean, self._unit or 1.0, layer_at)
+
+
+def _power_of_two(number: float) -> float:
+    """Round to a power of two, whose quotients are exact and have a place in single precision."""
+    _, exponent = frexp(number)
+    return ldexp(1.0, min(max(exponent, -126), 126)) if number else 0.0
 
 
 class CurvatureBlocks(ABC):
@@ -92,10 +135,10 @@ class CurvatureBlocks(ABC):
         Number of rows and columns in all; the last block may be larger than what is left for it.
     added : float
         What is added to the diagonal.
+    unit : float
+        The matrix is that of the blocks times the square of this.
     layer_at : callable
         Names the layer of a weight, for messages.
-    chunk_size : int
-        How many numbers of each weight are worked on at a time, in double precision.
     """
 
     def __init__(
@@ -103,13 +146,12 @@ class CurvatureBlocks(ABC):
         blocks: Tensor,
         n_weights: int,
         added: float,
+        unit: float,
         layer_at: Callable[[int], str],
-        chunk_size: int,
     ) -> None:
         self._blocks, self._n_weights, self._added = blocks, n_weights, added
-        self._size = blocks.shape[-1]
+        self._unit, self._size = unit, blocks.shape[-1]
         self._layer_at = layer_at
-        self._numbers = chunk_size * n_weights
 
     def inverse_diagonal(self) -> Tensor:
         """Compute the diagonal of the inverse.
@@ -127,7 +169,7 @@ class CurvatureBlocks(ABC):
         ones = torch.ones(self._n_weights, dtype=torch.bool, device=self._blocks.device)
         diagonal = self._inverse_diagonal(_cut(ones, self._size))
         self._check(torch.isfinite(diagonal).all(1) & (diagonal > 0).all(1))
-        return diagonal.flatten()[: self._n_weights]
+        return diagonal.flatten()[: self._n_weights] / self._unit / self._unit
 
     def response(self, gone: Tensor, free: Tensor) -> Tensor:
         """Compute how weights move to make up for others, so that the quadratic form is least.
@@ -185,14 +227,15 @@ class _Matrices(CurvatureBlocks):
 
     def _factors(self, matrices: Tensor, inside: Tensor) -> Tensor:
         """Factorize the damped blocks, with a one on the diagonal for what is not inside."""
-        both = inside[:, :, None] & inside[:, None, :]
-        diagonal = torch.where(inside, self._added, 1.0).to(matrices.device, torch.float64)
-        damped = torch.where(both, matrices.double(), 0.0) + torch.diag_embed(diagonal)
-        factors, info = torch.linalg.cholesky_ex(damped)
-        return factors.masked_fill(info[:, None, None] > 0, torch.nan)
+        damped = matrices.double() if matrices.dtype != torch.float64 else matrices.clone()
+        if not inside.all():
+            damped.masked_fill_(~(inside[:, :, None] & inside[:, None, :]), 0.0)
+        added = torch.full(inside.shape, self._added, dtype=torch.float64, device=damped.device)
+        damped.diagonal(dim1=1, dim2=2).add_(added.masked_fill_(~inside, 1.0))
+        return _cholesky(damped)
 
     def _parts(self, *others: Tensor):
-        n_blocks = max(1, self._numbers // self._size**2)
+        n_blocks = max(1, _PIECE // self._size**2)
         return zip(*(tensor.split(n_blocks) for tensor in (self._blocks, *others)), strict=True)
 
 
@@ -231,11 +274,16 @@ class _OuterProducts(CurvatureBlocks):
         for vectors, kept in zip(self._columns(self._blocks), self._columns(inside), strict=True):
             some = torch.where(kept[:, None], vectors.double(), 0.0)
             products.baddbmm_(some, some.mT)
-        factors, info = torch.linalg.cholesky_ex(products)
-        return factors.masked_fill(info[:, None, None] > 0, torch.nan)
+        return _cholesky(products)
 
     def _columns(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        return tensor.split(max(1, self._numbers // self._blocks[:, :, 0].numel()), dim=-1)
+        return tensor.split(max(1, _PIECE // self._blocks[:, :, 0].numel()), dim=-1)
+
+
+def _cholesky(matrices: Tensor) -> Tensor:
+    """Factorize matrices; not a number where one is not positive definite."""
+    factors, info = torch.linalg.cholesky_ex(matrices)
+    return factors.masked_fill_(info[:, None, None] > 0, torch.nan) if info.any() else factors
 
 
 def _cut(values: Tensor, size: int) -> Tensor:

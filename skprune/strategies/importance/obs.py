@@ -98,11 +98,11 @@ class OBS(Importance):
         elements, network = scoring.elements, scoring.elements.network
         left = _Left({name: kept > 0 for name, kept in elements.spread(elements.kept).items()})
         size = min(self.block_size or len(left), len(left))
-        curvature = CurvatureSum(len(left), size, self.chunk_size)
+        curvature = CurvatureSum(left.index, size)
         seen = scoring if self.curvature == "fisher" else gauss_newton(scoring)
         vectors_of_rows = curvature_vectors(seen, left.names, self.n_samples, self.chunk_size)
         for weight, vectors in vectors_of_rows:
-            curvature.add(left.take(vectors), weight)
+            curvature.add(vectors, weight)
         blocks = curvature.damped(self.damping, left.layer_at)
         weights = left.gather(scoring.weights).double()
         scores = left.scatter(weights.square() / blocks.inverse_diagonal() / 2)

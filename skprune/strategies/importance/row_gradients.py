@@ -21,7 +21,7 @@ from skprune.strategies.importance.gradients import (
 )
 from skprune.training.samples import Batch
 
-__all__ = ["RowGradients", "chunks", "mean_power", "row_gradients"]
+__all__ = ["RowGradients", "chunks", "linear_factors", "mean_power", "row_gradients"]
 
 
 def row_gradients(
@@ -96,7 +96,7 @@ def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int)
     def means() -> Iterator[tuple[float, Tensors]]:
         for batch in samples.batches(n_samples, scoring.generator):
             shares = _shares(batch)
-            factors = _linear_factors(network.module, samples, batch, weights)
+            factors = linear_factors(network.module, samples, batch, weights)
             mean = {
                 name: (outputs.abs().pow(p) * shares.to(outputs.dtype)[:, None]).T
                 @ inputs.abs().pow(p)
@@ -215,7 +215,7 @@ class RowGradients:
         return {name: gradients[f"module.{name}"] for name in weights}
 
 
-def _linear_factors(
+def linear_factors(
     module: nn.Module, samples: Samples, batch: Batch, weights: Mapping[str, Tensor]
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Find the weights whose gradients are products: of an output's gradient and an input.

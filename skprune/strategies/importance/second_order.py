@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from math import inf, prod
 from typing import Any
 
 import torch
@@ -11,17 +12,77 @@ from torch.utils._pytree import tree_map
 
 from skprune.strategies.importance.base import Samples, Scoring
 from skprune.strategies.importance.gradients import differentiable, weight_of
-from skprune.strategies.importance.row_gradients import RowGradients, chunks
+from skprune.strategies.importance.row_gradients import RowGradients, chunks, linear_factors
 from skprune.training.samples import Batch
 
-__all__ = ["CURVATURES", "curvature_vectors", "gauss_newton"]
+__all__ = ["CURVATURES", "RowVectors", "curvature_vectors", "gauss_newton"]
 
 CURVATURES = ("fisher", "gauss_newton")
 
 
+class RowVectors:
+    """Gradients of rows in all weights, one parameter after another, for their outer products.
+
+    Those of an ordinary linear layer are kept as factors, an output's gradient and an input, and
+    are multiplied where they are looked at.
+
+    Parameters
+    ----------
+    parts : sequence of Tensor or of (Tensor, Tensor)
+        For each parameter the rows' gradients, of shape (n_rows, n_weights), or their factors, of
+        shapes (n_rows, n_outputs) and (n_rows, n_inputs).
+    """
+
+    def __init__(self, parts: Sequence[Tensor | tuple[Tensor, Tensor]]) -> None:
+        self._parts: list[tuple[Tensor, ...]] = []
+        sizes, bounds = [], []
+        for part in parts:
+            factors = part if isinstance(part, tuple) else (part,)
+            self._parts.append(tuple(factor.T.contiguous() for factor in factors))
+            sizes.append(prod(factor.shape[1] for factor in factors))
+            bounds.append(prod(float(torch.linalg.vector_norm(f, inf)) for f in factors))
+        self._ends = torch.tensor(sizes).cumsum(0)
+        # No number is larger.
+        self.largest = max(bounds)
+
+    def __len__(self) -> int:
+        return self._parts[0][0].shape[1]
+
+    def at(self, index: Tensor, unit: float) -> Tensor:
+        """Write out some weights' numbers.
+
+        Parameters
+        ----------
+        index : Tensor of int of shape (n_weights,)
+            Which weights, in rising order.
+        unit : float
+            What the numbers are divided by.
+
+        Returns
+        -------
+        values : Tensor of shape (n_weights, n_rows)
+            The numbers.
+        """
+        ends = torch.searchsorted(index, self._ends.to(index.device)).tolist()
+        found = []
+        for part, first, last, end in zip(
+            self._parts, [0, *ends], ends, self._ends.tolist(), strict=False
+        ):
+            if first == last:
+                continue
+            some = index[first:last] - (end - prod(map(len, part)))
+            if len(part) == 1:
+                found.append(part[0][some] / unit)
+            else:
+                outputs, inputs = part
+                given = some % len(inputs)
+                found.append((outputs / unit)[some // len(inputs)].mul_(inputs[given]))
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+
 def curvature_vectors(
     scoring: Scoring, names: Sequence[str], n_samples: int, chunk_size: int
-) -> Iterator[tuple[float, Tensor]]:
+) -> Iterator[tuple[float, RowVectors]]:
     """Compute the gradients of rows, whose outer products add up to the empirical Fisher matrix.
 
     Parameters
@@ -34,26 +95,38 @@ def curvature_vectors(
     n_samples : int
         How many rows, at the most.
     chunk_size : int
-        How many rows' gradients are computed and held at a time.
+        How many rows' gradients are computed and held at a time, where they have no factors.
 
     Yields
     ------
     weight : float
         What some rows weigh. The matrix is the sum of all outer products over the sum of all these.
-    vectors : Tensor of shape (n_rows, n_weights)
+    vectors : RowVectors
         The gradients of their losses, times the roots of their weights.
     """
-    module = scoring.elements.network.module
+    module, samples = scoring.elements.network.module, scoring.samples
     weights = {name: scoring.elements.network.weights[name] for name in names}
-    per_row = RowGradients(module, scoring.samples)
+    per_row = RowGradients(module, samples)
     with differentiable(module, weights):
-        for batch in scoring.samples.batches(n_samples, scoring.generator):
-            for chunk in chunks(batch, chunk_size):
-                parts = [rows.flatten(1) for rows in per_row(weights, chunk).values()]
-                vectors = torch.cat(parts, 1)
-                if chunk.weights is not None:
-                    vectors *= chunk.weights.to(vectors).sqrt()[:, None]
-                yield weight_of(chunk), vectors
+        for batch in samples.batches(n_samples, scoring.generator):
+            factors = linear_factors(module, samples, batch, weights)
+            others = {name: weight for name, weight in weights.items() if name not in factors}
+            size = chunk_size if others else len(batch.targets)
+            for i, chunk in enumerate(chunks(batch, size)):
+                rows = slice(i * size, (i + 1) * size)
+                written = per_row(others, chunk) if others else {}
+                parts: list[Tensor | tuple[Tensor, Tensor]] = []
+                for name in names:
+                    if name in factors:
+                        outputs, inputs = (factor[rows] for factor in factors[name])
+                        parts.append((_by_root(outputs, chunk), inputs))
+                    else:
+                        parts.append(_by_root(written[name].flatten(1), chunk))
+                yield weight_of(chunk), RowVectors(parts)
+
+
+def _by_root(rows: Tensor, batch: Batch) -> Tensor:
+    return rows if batch.weights is None else rows * batch.weights.to(rows).sqrt()[:, None]
 
 
 def gauss_newton(scoring: Scoring) -> Scoring:
