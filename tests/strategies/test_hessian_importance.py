@@ -201,33 +201,123 @@ def test_obs_by_blocks_is_written_out_with_loops(size: int | None, n_rows: int) 
     assert all(torch.equal(b, module[i].bias.data) for b, i in zip(biases, (0, 2), strict=True))
 
 
+def convolution() -> tuple[nn.Module, Rows]:
+    """Gradients of rows in a convolution are no products, those of the layer after it are."""
+    layers = nn.Conv1d(1, 2, 2), nn.Tanh(), nn.Flatten(), nn.Linear(6, 2)
+    _, rows = perceptron()
+    return set_weights(nn.Sequential(*layers)), Rows(rows.X[:, None], rows.y, cross_entropy)
+
+
 @pytest.mark.parametrize("block_size", [1, 4, None])
 @pytest.mark.parametrize("n_rows", [3, 17])
 @pytest.mark.parametrize("curvature", ["fisher", "gauss_newton"])
+@pytest.mark.parametrize(("build", "n_held"), [(perceptron, 0), (convolution, 4)])
 def test_chunks_bound_what_is_held_and_change_nothing(
-    block_size: int | None, n_rows: int, curvature: str, monkeypatch: pytest.MonkeyPatch
+    build: Any,
+    n_held: int,
+    block_size: int | None,
+    n_rows: int,
+    curvature: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held: list[int] = []
     compute = RowGradients.__call__
 
     def watch(self: RowGradients, weights: Any, batch: Batch) -> Any:
-        held.append(len(batch.targets))
+        held.append(len(batch.targets) * sum(weight.numel() for weight in weights.values()))
         return compute(self, weights, batch)
 
     monkeypatch.setattr(RowGradients, "__call__", watch)
     found = {}
     for size in (1, 2, 100):
-        module, rows = perceptron()
+        module, rows = build()
         rows = Rows(rows.X[:n_rows], rows.y[:n_rows], cross_entropy)
         elements = elements_of(module, rows.X)
         held.clear()
         judgement = judge(OBS(block_size, 1000, 0.1, curvature, size), elements, rows)
-        assert max(held) == min(size, 5, n_rows)
-        judgement.compensate(everything_but(elements, {"0": [0, 5, 9], "2": [1, 5]}))
+        assert max(held, default=0) == n_held * min(size, 5, n_rows)
+        first, last = elements.sizes
+        judgement.compensate(everything_but(elements, {first: [0, 3], last: [1, 5]}))
         found[size] = [*judgement.scores.values(), *(p.data for p in module.parameters())]
     for size in (1, 2):
         for some, whole in zip(found[size], found[100], strict=True):
             torch.testing.assert_close(some, whole, rtol=1e-9, atol=1e-12)
+
+
+def obs_of_the_inverse(vectors: Tensor, weights: Tensor, damping: float, size: int) -> np.ndarray:
+    """Scores by the inverse of the whole matrix, as numpy finds it."""
+    fisher = fisher_by_loops(vectors, damping, size).numpy()
+    return weights.numpy() ** 2 / np.diag(np.linalg.inv(fisher)) / 2
+
+
+def many_rows(n_rows: int, scale: float = 1.0) -> tuple[nn.Module, Rows]:
+    module, _ = perceptron()
+
+    def loss(outputs: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        return scale * cross_entropy(outputs, y, reduction=reduction)
+
+    return module, Rows(gaussian(n_rows, 4), torch.arange(n_rows) % 2, loss)
+
+
+def concatenated(scores: dict[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate(list(scores.values()))
+
+
+@pytest.mark.parametrize("size", [3, 7, None])
+@pytest.mark.parametrize("n_rows", [2, 30])
+def test_obs_in_double_precision_is_right_to_rounding(size: int | None, n_rows: int) -> None:
+    module, rows = many_rows(n_rows)
+    weights = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
+    expected = obs_of_the_inverse(gradients(module, rows), weights, 0.03, size or 18)
+    found = concatenated(scores_of(OBS(size), elements_of(module, rows.X), rows))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, None])
+@pytest.mark.parametrize("n_rows", [2, 30])
+@pytest.mark.parametrize("curvature", ["fisher", "gauss_newton"])
+@pytest.mark.parametrize(
+    ("dtype", "scales"),
+    [
+        (torch.float64, [1e-100, 1e-30, 1e-22, 1e-8, 1e8, 1e30, 1e100]),
+        (torch.float32, [1e-32, 1e-22, 1e22, 1e34]),
+    ],
+)
+def test_obs_does_not_depend_on_the_unit_of_the_loss(
+    size: int | None, n_rows: int, curvature: str, dtype: torch.dtype, scales: list[float]
+) -> None:
+    found = {}
+    for scale in (1.0, *scales):
+        module, rows = many_rows(n_rows, scale)
+        module, rows = module.to(dtype), Rows(rows.X.to(dtype), rows.y, rows.criterion)
+        elements = elements_of(module, rows.X)
+        judgement = judge(OBS(size, curvature=curvature), elements, rows)
+        # The empirical Fisher matrix is of the square of the loss's unit, the Hessian of its own.
+        unit = scale if curvature == "gauss_newton" else scale**2
+        scores = [score.numpy() / unit for score in judgement.scores.values()]
+        judgement.compensate(everything_but(elements, {"0": [0, 3], "2": [1, 5]}))
+        found[scale] = np.concatenate([*scores, *(p.data.flatten() for p in module.parameters())])
+    rounding = 1e-11 if dtype == torch.float64 else 2e-4
+    for scale in scales:
+        np.testing.assert_allclose(found[scale], found[1.0], rtol=rounding)
+
+
+@pytest.mark.parametrize("first", [1e-30, 1e25])
+@pytest.mark.parametrize("size", [3, None])
+def test_rows_of_very_unequal_gradients_add_up_in_any_order(first: float, size: int | None) -> None:
+    """Batches are of five rows, so that those of the second are what the unit comes to lie at."""
+    module, rows = many_rows(10)
+    rows = Rows(rows.X.float(), rows.y, cross_entropy)
+    weights = torch.tensor([first**2] * 5 + [1.0] * 5, dtype=torch.float64)
+    expected = None
+    for order in (torch.arange(10), torch.arange(10).flip(0)):
+        some = Rows(rows.X[order], rows.y[order], cross_entropy, weights[order])
+        module = perceptron()[0].float()
+        found = concatenated(scores_of(OBS(size), elements_of(module, some.X), some))
+        assert np.isfinite(found).all()
+        if expected is not None:
+            np.testing.assert_allclose(found, expected, rtol=1e-3)
+        expected = found
 
 
 def test_obs_leaves_out_weights_that_are_gone() -> None:

@@ -107,15 +107,17 @@ class CurvatureSum:
         n_weights = len(self._index)
         made: type[CurvatureBlocks]
         if self._matrices is not None:
-            made, blocks = _Matrices, self._matrices.div_(self._total)
+            made, blocks = _Matrices, self._matrices
             trace = float(blocks.diagonal(dim1=1, dim2=2).sum(dtype=torch.float64))
         else:
-            made, blocks = _OuterProducts, torch.cat(self._vectors, 2).mT.div_(self._total**0.5)
+            made, blocks = _OuterProducts, torch.cat(self._vectors, 2).mT
             self._vectors = []
             trace = float(torch.linalg.vector_norm(blocks, dtype=torch.float64)) ** 2
-        # Where all gradients vanish, as in a network that is cut off, weights rank by their size.
-        mean = trace / n_weights if trace else 1.0
-        return made(blocks, n_weights, damping * mean, self._unit or 1.0, layer_at)
+        if not trace:
+            # Where all gradients vanish, as in a network that is cut off, weights rank by size.
+            return made(blocks, n_weights, damping, 1.0, layer_at)
+        scale = self._unit**2 / self._total
+        return made(blocks, n_weights, damping * trace / n_weights, scale, layer_at)
 
 
 def _power_of_two(number: float) -> float:
@@ -135,8 +137,8 @@ class CurvatureBlocks(ABC):
         Number of rows and columns in all; the last block may be larger than what is left for it.
     added : float
         What is added to the diagonal.
-    unit : float
-        The matrix is that of the blocks times the square of this.
+    scale : float
+        What the damped blocks are multiplied with to give the matrix.
     layer_at : callable
         Names the layer of a weight, for messages.
     """
@@ -146,11 +148,11 @@ class CurvatureBlocks(ABC):
         blocks: Tensor,
         n_weights: int,
         added: float,
-        unit: float,
+        scale: float,
         layer_at: Callable[[int], str],
     ) -> None:
         self._blocks, self._n_weights, self._added = blocks, n_weights, added
-        self._unit, self._size = unit, blocks.shape[-1]
+        self._scale, self._size = scale, blocks.shape[-1]
         self._layer_at = layer_at
 
     def inverse_diagonal(self) -> Tensor:
@@ -169,7 +171,7 @@ class CurvatureBlocks(ABC):
         ones = torch.ones(self._n_weights, dtype=torch.bool, device=self._blocks.device)
         diagonal = self._inverse_diagonal(_cut(ones, self._size))
         self._check(torch.isfinite(diagonal).all(1) & (diagonal > 0).all(1))
-        return diagonal.flatten()[: self._n_weights] / self._unit / self._unit
+        return diagonal.flatten()[: self._n_weights] / self._scale
 
     def response(self, gone: Tensor, free: Tensor) -> Tensor:
         """Compute how weights move to make up for others, so that the quadratic form is least.

@@ -136,7 +136,7 @@ def hessian_product(
 
 def weight_of(batch: Batch) -> float:
     """Say what a batch weighs: its number of rows, or the sum of their weights."""
-    return len(batch.targets) if batch.weights is None else float(batch.weights.sum())
+    return len(batch.targets) if batch.weights is None else float(batch.weights.double().sum())
 
 
 def batch_gradients(scoring: Scoring, n_samples: int | None) -> Iterator[tuple[float, Tensors]]:

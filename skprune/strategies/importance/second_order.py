@@ -126,7 +126,9 @@ def curvature_vectors(
 
 
 def _by_root(rows: Tensor, batch: Batch) -> Tensor:
-    return rows if batch.weights is None else rows * batch.weights.to(rows).sqrt()[:, None]
+    if batch.weights is None:
+        return rows
+    return rows * batch.weights.double().sqrt().to(rows)[:, None]
 
 
 def gauss_newton(scoring: Scoring) -> Scoring:
