@@ -144,6 +144,96 @@ def test_magnitude_of_a_weight_is_its_absolute_value(p: int) -> None:
         np.testing.assert_allclose(scores[name], np.abs(weight).ravel(), rtol=1e-6)
 
 
+# Scales of norms that go with unit `i` of each group.
+
+
+SCALES_OF_UNITS: dict[str, Callable[[nn.Module, str, int], list[float]]] = {
+    "conv_batch_norm": lambda module, group, i: [
+        {"conv1": module.norm1, "conv2": module.norm2, "linear1": module.norm3}[group].weight[i]
+    ],
+    "depthwise": lambda module, group, i: [module.norm.weight[i]] if group == "expand" else [],
+    "transposed": lambda module, group, i: [module.norm.weight[i]] if group == "up" else [],
+    "layer_norm": lambda module, group, i: [module.norm.weight[i]] if group == "hidden0" else [],
+    # 12 channels in 2 groups of the convolution and 3 of the norm: i, i + 2, i + 4, ...
+    "group_norm": lambda module, group, i: (
+        [module.norm.weight[end] for end in range(i, 12, 2)] if group == "grouped" else []
+    ),
+}
+
+
+def with_scales(network: str) -> nn.Module:
+    module = NETWORKS[network].build()
+    generator = torch.Generator().manual_seed(3)
+    for layer in module.modules():
+        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)):
+            layer.weight.data = torch.randn(layer.weight.shape, generator=generator)
+    return module
+
+
+@pytest.mark.parametrize("network", SCALES_OF_UNITS)
+@pytest.mark.parametrize("p", [1, 2])
+def test_scales_of_norms_count_as_one_more_weight(network: str, p: int) -> None:
+    module = with_scales(network)
+    without = scores_of(Magnitude(p), elements_of(network, "unit", module))
+    found = scores_of(Magnitude(p, norms=True), elements_of(network, "unit", module))
+    differs = False
+    for group, score in found.items():
+        for i, value in enumerate(score):
+            scales = [abs(x.item()) ** p for x in SCALES_OF_UNITS[network](module, group, i)]
+            differs |= bool(scales)
+            expected = (without[group][i] ** p + sum(scales)) ** (1 / p)
+            assert value == pytest.approx(expected, rel=1e-6), (group, i)
+    assert differs
+
+
+def test_scales_of_norms_can_reverse_a_ranking() -> None:
+    module = NETWORKS["conv_batch_norm"].build()
+    with torch.no_grad():
+        module.conv1.weight *= torch.tensor([1.0, 2.0, 3.0, 4.0]).view(4, 1, 1, 1)
+        module.norm1.weight.copy_(torch.tensor([40.0, 30.0, 20.0, 10.0]))
+    elements = elements_of("conv_batch_norm", "unit", module)
+    for importance in (Magnitude(1), Magnitude(2), LAMP()):
+        without = scores_of(importance, elements)["conv1"]
+        found = scores_of(importance.set_params(norms=True), elements)["conv1"]
+        assert without.argsort().tolist() == [0, 1, 2, 3]
+        assert found.argsort().tolist() == [3, 2, 1, 0]
+
+
+def test_lamp_counts_scales_of_norms() -> None:
+    module = with_scales("conv_batch_norm")
+    elements = elements_of("conv_batch_norm", "unit", module)
+    squares = scores_of(Magnitude(norms=True), elements)
+    for group, score in scores_of(LAMP(norms=True), elements).items():
+        expected = lamp_by_the_paper(squares[group].astype(np.float64) ** 2)
+        np.testing.assert_allclose(score, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("importance", [Magnitude, LAMP])
+@pytest.mark.parametrize("structure", [name for name in STRUCTURES if name != "unit"])
+def test_scales_of_norms_are_of_no_account_to_what_is_masked(
+    importance: type[Magnitude | LAMP], structure: str
+) -> None:
+    elements = elements_of("conv_batch_norm", structure, with_scales("conv_batch_norm"))
+    without, found = (scores_of(importance(norms=n), elements) for n in (False, True))
+    for name in without:
+        np.testing.assert_array_equal(found[name], without[name])
+
+
+def test_norms_without_scales_are_passed_over() -> None:
+    module = NETWORKS["conv_batch_norm"].build()
+    module.norm2 = nn.BatchNorm2d(6, affine=False)
+    elements = elements_of("conv_batch_norm", "unit", module)
+    without, found = (scores_of(Magnitude(norms=n), elements) for n in (False, True))
+    np.testing.assert_array_equal(found["conv2"], without["conv2"])
+    assert (found["conv1"] > without["conv1"]).all()
+
+
+@pytest.mark.parametrize("importance", [Magnitude(norms="yes"), LAMP(norms=1)])
+def test_whether_norms_count_is_true_or_false(importance: Importance) -> None:
+    with pytest.raises(ValueError, match="'norms' parameter of"):
+        importance.validated()
+
+
 def lamp_by_the_paper(squares: np.ndarray) -> np.ndarray:
     """Each squared weight over the sum of those that are no smaller, itself included."""
     order = sorted(range(len(squares)), key=lambda i: squares[i])

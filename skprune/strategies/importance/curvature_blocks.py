@@ -77,7 +77,8 @@ class CurvatureSum:
     def _blocks(self, vectors: Vectors, first: int, last: int) -> Tensor:
         index = self._index[first * self._size : last * self._size]
         values = vectors.at(index, self._unit or 1.0)
-        values = pad(values, (0, 0, 0, -len(index) % self._size))
+        if missing := -len(index) % self._size:
+            values = pad(values, (0, 0, 0, missing))
         return values.unflatten(0, (-1, self._size))
 
     def _rescale(self, unit: float) -> None:

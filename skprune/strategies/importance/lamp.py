@@ -1,9 +1,12 @@
 """Layer-adaptive magnitude: a magnitude that can be compared across layers."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from skprune.strategies.importance.base import Importance, Scoring, require_some_weight
+from skprune.strategies.importance.norm_scales import norm_scales
 
 __all__ = ["LAMP"]
 
@@ -13,6 +16,13 @@ class LAMP(Importance):
 
     The largest element of each layer scores one, so that a global allocation empties no layer.
     Units score by the squared norm of all the weights that go with them.
+
+    Parameters
+    ----------
+    norms : bool, default=False
+        Whether the scale that a norm multiplies a unit with counts as one more of its weights, as
+        it does in the package Torch-Pruning, where it may rank units the other way round; see
+        :class:`Magnitude`. It makes no difference where units are not what is removed.
 
     References
     ----------
@@ -26,10 +36,19 @@ class LAMP(Importance):
     PrunedClassifier(strategy=Strategy(allocation='global', importance='lamp'))
     """
 
+    _parameter_constraints: ClassVar[dict] = {"norms": ["boolean"]}
+
+    def __init__(self, *, norms: bool = False) -> None:
+        self.norms = norms
+
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
+        scales = norm_scales(scoring.elements.network.module) if self.norms else {}
         squares = scoring.elements.total(
-            {name: weight.double().square() for name, weight in scoring.weights.items()}
+            {
+                name: weight.double().square()
+                for name, weight in {**scoring.weights, **scales}.items()
+            }
         )
         require_some_weight(squares)
         return {name: _over_larger(square) for name, square in squares.items()}

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from skprune._sklearn import Options
 from skprune.strategies.importance.base import Importance, Scoring, require_some_weight
+from skprune.strategies.importance.norm_scales import norm_scales
 
 __all__ = ["Magnitude"]
 
@@ -21,6 +22,16 @@ class Magnitude(Importance):
     ----------
     p : {1, 2}, default=2
         Exponent. It makes no difference to single weights.
+    norms : bool, default=False
+        Whether the scale that a norm multiplies a unit with (the ``weight`` of batch norm, layer
+        norm, group norm or instance norm) counts as one more of its weights. It makes no
+        difference where units are not what is removed: norms have no weights that are masked.
+
+    Notes
+    -----
+    With ``norms=False`` the scales of norms are left out, unlike in the magnitude of the package
+    Torch-Pruning, which counts them as ``norms=True`` does. A unit of large weights and a scale
+    near zero puts out next to nothing, so that the two may rank units the other way round.
 
     References
     ----------
@@ -37,16 +48,21 @@ class Magnitude(Importance):
     Magnitude(p=1)
     """
 
-    _parameter_constraints: ClassVar[dict] = {"p": [Options(Real, {1, 2})]}
+    _parameter_constraints: ClassVar[dict] = {
+        "p": [Options(Real, {1, 2})],
+        "norms": ["boolean"],
+    }
 
-    def __init__(self, p: int = 2) -> None:
+    def __init__(self, p: int = 2, *, norms: bool = False) -> None:
         self.p = p
+        self.norms = norms
 
     def scores(self, scoring: Scoring) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
+        scales = norm_scales(scoring.elements.network.module) if self.norms else {}
         powers = {
             name: weight.abs() if self.p == 1 else weight.square()
-            for name, weight in scoring.weights.items()
+            for name, weight in {**scoring.weights, **scales}.items()
         }
         totals = scoring.elements.total(powers)
         require_some_weight(totals)
