@@ -718,20 +718,61 @@ def diagonal_by_autograd(module: nn.Module, rows: Rows) -> dict[str, Tensor]:
     return result
 
 
-def test_hutchinson_is_the_diagonal_on_average() -> None:
+def wide_perceptron() -> tuple[nn.Module, Rows]:
+    module = set_weights(nn.Sequential(nn.Linear(4, 30), nn.Tanh(), nn.Linear(30, 2)))
+    for i in (0, 2):
+        module[i].weight.data /= 4
+    return module, perceptron()[1]
+
+
+def test_the_error_of_hutchinson_falls_with_the_root_of_the_number_of_probes() -> None:
+    module, rows = wide_perceptron()  # 180 weights, more than ten times the probes
+    expected = concatenated(
+        {name: part.numpy() for name, part in diagonal_by_autograd(module, rows).items()}
+    )
+    elements = elements_of(module, rows.X)
+    errors = []
+    for n_probes in (1, 16):
+        scores = OBD("hutchinson", n_probes=n_probes).validated()
+        weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
+        found = [
+            torch.cat(
+                list(
+                    scores.scores(
+                        Scoring(weights, elements, torch.Generator().manual_seed(seed), rows)
+                    ).values()
+                )
+            ).numpy()
+            for seed in range(12)
+        ]
+        errors.append(np.sqrt(np.mean((np.array(found) - expected) ** 2)))
+    assert 3 < errors[0] / errors[1] < 5.5  # the root of 16 is 4
+
+
+@pytest.mark.parametrize("build", [perceptron, wide_perceptron])
+def test_hutchinson_of_a_small_network_is_the_exact_diagonal_by_default(build: Any) -> None:
+    module, rows = build()
+    expected = diagonal_by_autograd(module, rows)
+    found = scores_of(OBD("hutchinson"), elements_of(module, rows.X), rows)
+    for name, diagonal in expected.items():
+        np.testing.assert_allclose(found[name], diagonal.numpy(), rtol=1e-9, atol=1e-14)
+    ranks = [
+        concatenated(scores).argsort().argsort()
+        for scores in (found, {name: part.numpy() for name, part in expected.items()})
+    ]
+    assert np.corrcoef(*ranks)[0, 1] > 0.999
+
+
+def test_only_weights_that_are_left_take_a_product_each() -> None:
     module, rows = perceptron()
     expected = diagonal_by_autograd(module, rows)
-    few, many = (
-        scores_of(OBD("hutchinson", n_probes=n), elements_of(module, rows.X), rows)
-        for n in (3, 300)
-    )
-    error = [
-        np.sqrt(np.mean([np.square(found[n] - expected[n].numpy()).mean() for n in expected]))
-        for found in (few, many)
-    ]
-    size = np.sqrt(np.mean([expected[n].square().mean() for n in expected]))
-    assert error[1] < 0.2 * size
-    assert 4 < error[0] / error[1] < 25  # by the root of the number of probes
+    module[0].weight.data.view(-1)[[0, 5, 7]] = 0.0
+    elements = elements_of(module, rows.X)
+    found = scores_of(OBD("hutchinson", n_probes=2), elements, rows)  # 15 <= 20
+    after = diagonal_by_autograd(module, rows)
+    assert not torch.equal(after["2"], expected["2"])
+    for name, diagonal in after.items():
+        np.testing.assert_allclose(found[name], diagonal.numpy(), rtol=1e-9, atol=1e-14)
 
 
 def test_hutchinson_takes_attention_that_can_be_differentiated_twice() -> None:

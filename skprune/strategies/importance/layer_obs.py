@@ -39,6 +39,9 @@ class LayerOBS(Importance):
     passed over from there on. What goes as a whole (units, features, blocks) scores the error of
     its going alone. A unit is worth what it is to the layers that read it.
 
+    The bias of an output makes up as a weight does whose input is always one, and is never taken
+    out. Published implementations hold the bias fixed, so that their scores and their order differ.
+
     Before the chosen weights go, those that stay, and the bias, are set to the exact solution of
     least squares, layer by layer: given what the layers before it now give it, each is to put out
     what it did. Frozen parameters are scored and removed like others, and do not move.

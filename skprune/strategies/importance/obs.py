@@ -46,8 +46,8 @@ class OBS(Importance):
         gradients; or the Gauss-Newton matrix, which is the better one and takes as many backward
         passes as the network has outputs.
     chunk_size : int, default=64
-        How many rows' gradients, each as large as the network, are computed at a time; work on the
-        blocks takes as many numbers a weight at a time. It does not change the scores.
+        How many rows' gradients, each as large as the layers, are held at a time. It does not
+        change the scores. Ordinary linear layers take no such memory.
 
     References
     ----------

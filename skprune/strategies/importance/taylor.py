@@ -23,8 +23,9 @@ class Taylor(Importance):
 
     The change is the product of a weight and its gradient. A unit sums it over all the weights
     that go with it. With the defaults this is the criterion of [1]_ for single weights and their
-    sums; ``signed=True`` makes it that for gates. ``Taylor(p=1, per="row", signed=True)`` is near
-    to the criterion of [2]_, which looks at activations; see the Notes.
+    sums; ``signed=True`` makes it that for gates where a unit is a rectifier without a bias, and
+    there alone. ``Taylor(p=1, per="row", signed=True)`` is near to the criterion of [2]_, which
+    looks at activations; see the Notes.
 
     Parameters
     ----------
@@ -46,6 +47,12 @@ class Taylor(Importance):
 
     Notes
     -----
+    A gate multiplies what a unit puts out, and its gradient is the sum over the weights that leave
+    the unit, of weight times gradient. Here the weights that enter it count as well. With a
+    rectifier and without a bias they add up to the same, so that the sum is twice that of the gate,
+    and squared four times. With a bias, a norm or another activation function in between the two
+    sums differ, and so may the ranking.
+
     For units of fully connected layers with a rectifier and without a bias,
     ``Taylor(p=1, per="row", signed=True)`` is twice the criterion of [2]_: the weights that enter a
     unit and those that leave it each add up to the product of its activation and the gradient of

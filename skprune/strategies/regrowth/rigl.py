@@ -19,6 +19,10 @@ class RigL(ExchangeRegrowth):
     that of the batch; what was dropped may come back by it at once. Weights that were not there
     before begin at zero, and so does what the optimizer remembers of them.
 
+    Where the masks are updated the optimizer takes its step first, by the gradients of that batch,
+    and weights are exchanged after it. In the paper an update of the masks takes the place of the
+    optimizer's step.
+
     Parameters
     ----------
     drop_fraction : float, default=0.3
