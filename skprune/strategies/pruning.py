@@ -16,6 +16,7 @@ from skprune.strategies.importance.base import Samples
 from skprune.strategies.recovery import Trainer
 from skprune.strategies.regrowth import Span
 from skprune.strategies.schedule import Step
+from skprune.strategies.scoring_progress import TrackedSamples
 from skprune.strategies.selection import keep_best, n_removed, share_of
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
@@ -194,7 +195,8 @@ def prune(
     generator : torch.Generator
         The source of randomness.
     progress : callable, default=iter
-        Wraps the steps, to show how far it has come.
+        Wraps the steps, to show how far it has come. If what it returns has a method
+        ``set_postfix_str``, as bars of tqdm have, it is told how far a long scoring is.
 
     Raises
     ------
@@ -220,11 +222,16 @@ def prune(
         steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
     regrow = None if strategy.regrowth is None else strategy.regrowth.begin(elements, generator)
     done = 0
-    for step in progress(steps):
+    shown = progress(steps)
+    tell = getattr(shown, "set_postfix_str", None)
+    for step in shown:
         hooks = []
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(Span(done / epochs, (done + step.epochs) / epochs)))
-        _remove(elements, strategy, step, steps[-1].sparsity, trainer.samples, observer, generator)
+        samples = trainer.samples if tell is None else TrackedSamples(trainer.samples, tell)
+        _remove(elements, strategy, step, steps[-1].sparsity, samples, observer, generator)
+        if tell is not None:
+            tell("")
         # After the last step there is nothing left to watch for.
         observer = None if step is steps[-1] else importance.observer()
         if step.epochs:

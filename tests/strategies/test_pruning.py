@@ -245,3 +245,30 @@ def test_the_largest_sparsity_that_an_error_names_can_be_reached() -> None:
         target_sparsity(elements, uniform, 0.99999999)
     largest = float(str(error.value).split()[-1].rstrip("."))
     assert target_sparsity(elements, uniform, largest) == largest
+
+
+class Slow(Importance):
+    """Looks at all rows, as importances by gradients do."""
+
+    def scores(self, scoring: Scoring) -> dict[str, torch.Tensor]:
+        for _ in scoring.samples.batches():
+            pass
+        return Constant().scores(scoring)
+
+
+@pytest.mark.parametrize(("verbose", "interval"), [(1, 0.0), (1, 1000.0), (0, 0.0)])
+def test_a_long_scoring_shows_how_far_it_is(
+    verbose: int,
+    interval: float,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("skprune.strategies.scoring_progress._INTERVAL", interval)
+    X, y = make_data("PrunedClassifier", NETWORKS["mlp"])
+    net = make_net("PrunedClassifier", NETWORKS["mlp"].build())
+    ESTIMATORS["PrunedClassifier"](
+        net, strategy=Strategy(Slow()), sparsity=0.5, verbose=verbose, random_state=0
+    ).fit(X, y)
+    shown = capsys.readouterr().err
+    for n_rows in (16, 32, 48):  # batches of 16
+        assert (f"scoring, {n_rows} of 48 rows" in shown) == (verbose == 1 and interval == 0.0)
