@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from skprune.network.layers import NORMS
+from skprune.network.layers import layer_for
 
 __all__ = ["norm_scales"]
 
@@ -24,5 +24,5 @@ def norm_scales(module: nn.Module) -> dict[str, Tensor]:
     return {
         f"{name}.weight" if name else "weight": layer.weight.detach()[..., None]
         for name, layer in module.named_modules()
-        if isinstance(layer, NORMS) and layer.weight is not None
+        if layer_for(layer).normalizes and getattr(layer, "weight", None) is not None
     }
