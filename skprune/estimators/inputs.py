@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.sparse import csr_matrix, issparse
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
-from skorch import NeuralNet
-from skorch.helper import SliceDataset
 from torch import Tensor
 
 from skprune.training.loading import collates
-from skprune.training.nets import unwrapped
-from skprune.training.rows import Rows, read_targets
+from skprune.training.nets import is_net, unwrapped
+from skprune.training.rows import Rows, is_dataset, read_targets
 
 __all__ = ["as_dense", "is_as_fitted", "validate_inputs", "with_targets"]
 
@@ -114,7 +111,7 @@ def with_targets(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple
 
 
 def _as_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
-    if isinstance(X, (torch.utils.data.Dataset, SliceDataset)):
+    if is_dataset(X):
         return Rows(X)
     if isinstance(X, Rows) or (not isinstance(X, list) and getattr(X, "ndim", None) != 1):
         return X
@@ -125,7 +122,7 @@ def _as_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 def _own_batches(estimator: Any) -> bool:
     net = unwrapped(estimator.estimator)
-    return isinstance(net, NeuralNet) and collates(net)
+    return is_net(net) and collates(net)
 
 
 def _is_of_rows(X: Any, own_batches: bool, alike: bool) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
     "initialize",
     "is_binary",
     "is_fitted_net",
+    "is_net",
     "module_dtype",
     "rows_on_device",
     "takes_labels",
@@ -149,6 +150,11 @@ def check_net(estimator: Any, kinds: tuple[type[NeuralNet], ...], owner: str) ->
 def unwrapped(estimator: Any) -> Any:
     """Take a net out of its ``FrozenEstimator``, if it is in one."""
     return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+
+
+def is_net(estimator: Any) -> bool:
+    """Whether an estimator is a skorch net."""
+    return isinstance(estimator, NeuralNet)
 
 
 def is_fitted_net(estimator: Any) -> bool:

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset, Subset, TensorDataset
 
 from skprune.training.seeding import put_back
 
-__all__ = ["Rows", "WeightedRows", "read_targets"]
+__all__ = ["Rows", "WeightedRows", "is_dataset", "read_targets"]
 
 
 class Rows:
@@ -150,6 +150,11 @@ class WeightedRows(torch.utils.data.Dataset):
     def __getitem__(self, row: int) -> tuple[Any, float]:
         """Give the pair of a row, and its weight."""
         return self.rows[row], self.weights[row]
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether inputs are a Dataset, or the slices of one."""
+    return isinstance(X, (torch.utils.data.Dataset, SliceDataset))
 
 
 def read_targets(y: Any) -> Any:
