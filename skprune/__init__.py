@@ -9,6 +9,7 @@ from skprune.estimators import (
 )
 from skprune.exceptions import (
     DivergedError,
+    DivergedWarning,
     InterruptedWarning,
     UncachedWarning,
     UnreachableSparsityError,
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DivergedError",
+    "DivergedWarning",
     "InterruptedWarning",
     "PrunedClassifier",
     "PrunedClassifierCV",

@@ -2,6 +2,7 @@
 
 __all__ = [
     "DivergedError",
+    "DivergedWarning",
     "InterruptedWarning",
     "UncachedWarning",
     "UnreachableSparsityError",
@@ -19,6 +20,10 @@ class UntraceableError(ValueError):
 
 class DivergedError(ValueError):
     """Training produced a loss or a weight that is not finite."""
+
+
+class DivergedWarning(UserWarning):
+    """A training loss ended more than a thousand times as large as it began."""
 
 
 class UncachedWarning(UserWarning):

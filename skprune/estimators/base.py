@@ -35,6 +35,7 @@ from skprune.strategies.named import STRATEGIES
 from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
+from skprune.training.masked_net import own_class, with_masks, without_masks
 from skprune.training.nets import (
     ModuleForward,
     as_input_dtype,
@@ -273,7 +274,7 @@ class BasePruned(NamesComponents, ABC):
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
         # What fails leaves no trace: all that changes are copies until the end.
-        net, random_state = copy_net(self.net_), deepcopy(self._random_state)
+        net, random_state = without_masks(copy_net(self.net_)), deepcopy(self._random_state)
         seed = derive_seeds(random_state, "partial_fit")["partial_fit"]
         with given_back(), seeded(seed, net.device):
             rebuild_optimizer(net)
@@ -295,7 +296,7 @@ class BasePruned(NamesComponents, ABC):
                 trainer.train(1, stage="continuing")
             except Interrupted:
                 warn("partial_fit was interrupted.", InterruptedWarning, stacklevel=3)
-        self.net_, self._random_state = net, random_state
+        self.net_, self._random_state = with_masks(net, self._masks), random_state
 
     @abstractmethod
     def _known_target(self, y: np.ndarray) -> Any:
@@ -308,7 +309,12 @@ class BasePruned(NamesComponents, ABC):
 
     @property
     def history_(self) -> Any:
-        """The epochs of all stages; each row says to which ``stage`` it belongs."""
+        """The epochs of all stages; each row says to which ``stage`` it belongs.
+
+        The stages are ``"training the dense network"``, ``"fine-tuning"`` (all that follows it:
+        before, between and after the steps of pruning), ``"continuing"`` (``partial_fit``), and
+        ``"training outside the estimator"`` for epochs of a net that came fitted.
+        """
         return self._fitted_net("history_").history_
 
     @property
@@ -381,13 +387,14 @@ class _PlainNet:
         self.net = net
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore_net, (type(self.net), vars(self.net))
+        attributes = {name: v for name, v in vars(self.net).items() if name != "masking__"}
+        return _restore_net, (own_class(self.net), attributes)
 
 
 def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
     net: NeuralNet = object.__new__(cls)
     vars(net).update(attributes)
-    return net
+    return with_masks(net, attributes.get("masks_", {}))
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from skprune.strategies.schedule import Step
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Feature, Structure
 from skprune.training.dense_cache import train_once
+from skprune.training.masked_net import with_masks
 from skprune.training.nets import ModuleForward, rows_on_device
 from skprune.training.seeding import GeneratorStates, put_back, seeded
 from skprune.training.stage import StageTrainer
@@ -254,7 +255,7 @@ class PruningRun:
             dense.trainer.finish()
             after = measure(net.module_, network.inputs, network.forward, network.masks)
         return {
-            "net_": net,
+            "net_": with_masks(net, network.masks),
             "masks_": masks,
             "sparsity_": self.elements.sparsity,
             "report_": PruningReport(dense.sizes, after),

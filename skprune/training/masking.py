@@ -1,117 +1,158 @@
-"""The callbacks that keep masked weights at zero, and notice when training diverges."""
+"""Masked weights are kept at zero while something trains them."""
 
-from collections.abc import Mapping
-from math import isfinite
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import get_ident
+from typing import Any, Protocol
 
-import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from skprune.exceptions import DivergedError
-from skprune.network.network import Network
+from skprune.network.layers import weight_parameters
 
-__all__ = ["MaskAgain", "MaskCallback", "check_finite_weights"]
+__all__ = ["Masked", "Masking", "masked_between"]
 
 
-class MaskCallback(Callback):
-    """Sets masked weights to zero after each training step, before anything else sees them.
+class UnderMasks(Protocol):
+    """What has masked weights: a network under pruning, or :class:`Masked`."""
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]:
+        """What is kept of each weight, by the parameter's name."""
+
+    @property
+    def weights(self) -> Mapping[str, nn.Parameter]:
+        """The weights, by the parameter's name."""
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A module some of whose weights are masked for good."""
+
+    module: nn.Module
+    masks: Mapping[str, Tensor]
+
+    @property
+    def weights(self) -> dict[str, nn.Parameter]:
+        """The weights as they are now, by the parameter's name."""
+        return weight_parameters(self.module)
+
+
+class Masking:
+    """Sets masked weights to zero, whenever something may have changed them.
 
     Parameters
     ----------
-    network : Network or None
-        The network whose masks hold; None while it is dense.
-    stage : str
-        What the training is called in messages.
+    network : UnderMasks
+        What has the weights and the masks, both of which may become others meanwhile.
     """
 
-    def __init__(self, network: Network | None, stage: str) -> None:
-        self.network = network
-        self.stage = stage
-
-    def initialize(self) -> "MaskCallback":
-        """Begin without masks; they are looked up as they are needed."""
-        self.masks_: Mapping[str, Tensor] = {}
-        self.factors_: list[tuple[nn.Parameter, Tensor]] = []
-        return self
+    def __init__(self, network: UnderMasks) -> None:
+        self._network = network
+        self._masks: Mapping[str, Tensor] = {}
+        self._factors: list[tuple[nn.Parameter, Tensor]] = []
+        self._seen: list[tuple[int, int]] = []
 
     def mask(self) -> None:
         """Set what is not kept to zero."""
-        if self.network is not None and self.network.masks is not self.masks_:
-            self.masks_ = self.network.masks
-            weights = self.network.weights
+        if self._network.masks is not self._masks:
+            self._masks = self._network.masks
+            weights = self._network.weights
             # Multiplying by numbers of the weight's own kind is the quickest way to mask.
-            self.factors_ = [
-                (weights[name], m.to(weights[name])) for name, m in self.masks_.items()
+            self._factors = [
+                (weights[name], m.to(weights[name])) for name, m in self._masks.items()
             ]
-        for weight, factor in self.factors_:
+        for weight, factor in self._factors:
             # Looked up anew each time: a callback may have given the weight other memory.
             weight.data.mul_(factor)
+        self._seen = self._versions()
 
-    def on_batch_end(
-        self, net: NeuralNet, batch: Any = None, training: bool | None = None, **kwargs: Any
-    ) -> None:
-        """Mask."""
-        if training:
+    def mask_changed(self) -> None:
+        """Set what is not kept to zero, unless no operation on a weight was seen since."""
+        if self._network.masks is not self._masks or self._versions() != self._seen:
             self.mask()
 
-    def on_epoch_end(
-        self, net: NeuralNet, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
-    ) -> None:
-        """Raise an error if a loss of the epoch is not finite."""
-        epoch = net.history[-1]
-        for number, batch in enumerate(epoch["batches"], start=1):
-            loss = batch.get("train_loss")
-            if loss is not None and not isfinite(loss):
-                raise DivergedError(
-                    f"The network diverged while {self.stage}: the training loss became {loss} in "
-                    f"epoch {epoch['epoch']}, batch {number}. Try a smaller learning rate, or "
-                    "scale the data."
-                )
+    def mask_gradients(self) -> None:
+        """Set the gradients of what is not kept to zero."""
+        for weight, factor in self._factors:
+            if weight.grad is not None:
+                weight.grad.mul_(factor)
+
+    @contextmanager
+    def after_steps(self) -> Iterator[None]:
+        """Mask after each step of any optimizer in this thread, wherever it is taken."""
+        thread = get_ident()
+
+        def mask(*_: Any) -> None:
+            if get_ident() == thread:
+                self.mask()
+
+        handle = register_optimizer_step_post_hook(mask)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def _versions(self) -> list[tuple[int, int]]:
+        return [(weight._version, weight.data_ptr()) for weight, _ in self._factors]
 
 
-class MaskAgain(Callback):
-    """Masks after all other callbacks what they may have set: initialized, loaded, averaged.
+class MaskingCallback(Callback):
+    """Masks between other callbacks what they may have set: initialized, loaded, averaged.
 
     Parameters
     ----------
-    first : MaskCallback
-        What masks during the training.
+    masking : Masking
+        What masks.
     """
 
-    def __init__(self, first: MaskCallback) -> None:
-        self.first = first
+    def __init__(self, masking: Masking) -> None:
+        self.masking = masking
+
+    def on_train_begin(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
+        """Mask."""
+        self.masking.mask()
 
     def on_epoch_begin(
         self, net: NeuralNet, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
     ) -> None:
         """Mask."""
-        self.first.mask()
+        self.masking.mask()
+
+    def on_epoch_end(
+        self, net: NeuralNet, dataset_train: Any = None, dataset_valid: Any = None, **kwargs: Any
+    ) -> None:
+        """Mask."""
+        self.masking.mask()
 
     def on_train_end(self, net: NeuralNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Mask."""
-        self.first.mask()
+        self.masking.mask()
 
 
-def check_finite_weights(module: nn.Module, stage: str) -> None:
-    """Raise an error if a parameter of a network is not finite.
+def masked_between(
+    callbacks: Sequence[tuple[str, Callback]], masking: Masking | None
+) -> list[tuple[str, Callback]]:
+    """Have a callback mask before, between and after others.
 
     Parameters
     ----------
-    module : nn.Module
-        The network.
-    stage : str
-        What it has been through, for the message.
+    callbacks : sequence of (str, Callback)
+        The others, by name.
+    masking : Masking or None
+        What masks; None if nothing is to be.
 
-    Raises
-    ------
-    DivergedError
-        The message names the parameter.
+    Returns
+    -------
+    callbacks : list of (str, Callback)
+        With those that mask.
     """
-    for name, parameter in module.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise DivergedError(
-                f"The network diverged while {stage}: parameter {name!r} is not finite at its end. "
-                "Try a smaller learning rate, or scale the data."
-            )
+    if masking is None:
+        return list(callbacks)
+    result: list[tuple[str, Callback]] = [("skprune_mask", MaskingCallback(masking))]
+    for number, callback in enumerate(callbacks, start=1):
+        result += [callback, (f"skprune_mask_{number}", MaskingCallback(masking))]
+    return result

@@ -20,6 +20,7 @@ from skprune._sklearn import InvalidParameterError
 from skprune.network.layers import layer_for
 from skprune.network.mlp import MLP
 from skprune.training.loading import takes_rows_as_they_are
+from skprune.training.masked_net import without_masks
 from skprune.training.rows import Rows
 
 __all__ = [
@@ -184,7 +185,7 @@ def working_copy(estimator: Any) -> tuple[NeuralNet, bool]:
     """
     net = unwrapped(estimator)
     if is_fitted_net(net):
-        return copy_net(net), True
+        return without_masks(copy_net(net)), True
     return clone(net), False
 
 
@@ -276,7 +277,7 @@ def fill_in(net: NeuralNet, values: Mapping[str, Any]) -> None:
 
 
 def initialize(net: NeuralNet, X: Any, y: Any) -> None:
-    """Initialize a net, with the size of its inputs where a callback is to set that.
+    """Initialize a net, with the arguments of its module that a callback is to set.
 
     Parameters
     ----------
@@ -287,8 +288,14 @@ def initialize(net: NeuralNet, X: Any, y: Any) -> None:
     """
     net.initialize()
     for _, callback in net.callbacks_:
-        if isinstance(callback, InputShapeSetter):
+        if isinstance(callback, InputShapeSetter) or _sets_parameters(callback):
             callback.on_train_begin(net, X.source if isinstance(X, Rows) else X, y)
+
+
+def _sets_parameters(callback: Any) -> bool:
+    """Whether a callback of the user's sets parameters of the net before it is trained."""
+    code = getattr(callback.on_train_begin, "__code__", None)
+    return code is not None and "set_params" in code.co_names
 
 
 def wants_probabilities(net: NeuralNet) -> bool:

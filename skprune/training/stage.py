@@ -25,8 +25,9 @@ from skprune.training.distillation import (
 from skprune.training.hints import check_hints
 from skprune.training.hooks import TrainingHook, TrainingRun
 from skprune.training.loading import cuts_batches
-from skprune.training.masking import MaskAgain, MaskCallback, check_finite_weights
+from skprune.training.masking import Masking, masked_between
 from skprune.training.nets import copy_net, cut_off
+from skprune.training.progress import EpochBar, EpochCallback, check_finite_weights
 from skprune.training.rows import Rows
 from skprune.training.samples import Samples
 from skprune.training.seeding import GeneratorStates
@@ -34,6 +35,9 @@ from skprune.training.staged_net import split_weights, staged, with_soft_targets
 from skprune.training.teachers import Given, check_teacher
 
 __all__ = ["Interrupted", "StageTrainer"]
+
+# The stage of epochs that a net was trained before it was given to an estimator, or without it.
+OUTSIDE = "training outside the estimator"
 
 
 # Callbacks that only the beginning of a training is for: they initialize or load what is then
@@ -91,7 +95,8 @@ class StageTrainer:
         self.X = with_weights(X, sample_weight)
         self.y = y
         self.network: Network | None = None
-        self.history = History(net.history_ or [])
+        self.history = History({"stage": OUTSIDE, **row} for row in net.history_ or [])
+        self.bar = EpochBar()
         self._given = given
         self._randomness = randomness
         self._fresh = fresh
@@ -108,6 +113,7 @@ class StageTrainer:
         hooks: Sequence[TrainingHook] = (),
         lesson: Lesson | None = None,
         stage: str = "fine-tuning",
+        extra: bool = False,
     ) -> None:
         """Train the net for some epochs.
 
@@ -123,6 +129,8 @@ class StageTrainer:
             What a teacher adds to the loss.
         stage : str, default="fine-tuning"
             What it is called in messages and in the history.
+        extra : bool, default=False
+            Whether the progress bar does not know of these epochs.
 
         Raises
         ------
@@ -153,23 +161,22 @@ class StageTrainer:
             if not isinstance(callback, InputShapeSetter)
             and not (self._trained and isinstance(callback, _BEGINNERS))
         ]
-        mask = MaskCallback(self.network, stage).initialize()
-        net.callbacks_ = [
-            ("skprune_mask", mask),
-            *callbacks,
-            ("skprune_mask_again", MaskAgain(mask)),
-        ]
+        epoch = EpochCallback(stage, len(self.history) - len(under_way), self.bar)
+        masking = None if self.network is None else Masking(self.network)
+        net.callbacks_ = [("skprune_epoch", epoch), *masked_between(callbacks, masking)]
+        self.bar.begin(stage, epochs, extra=extra)
         try:
             X, y = self.X, self.y
             if lesson is not None:
                 X, hooks = with_soft_targets(X, lesson.rows), [*hooks, *lesson.hooks]
             taking_part = [self._run(epochs), *hooks] if hooks else []
-            with staged(net, taking_part, lesson), _begun(taking_part):
+            with staged(net, taking_part, lesson, masking), _begun(taking_part):
                 net.partial_fit(X, y, epochs=epochs)
                 interrupted = net.interrupted_
         finally:
             net.callbacks_ = callbacks
             setattr(net, rate, own_lr)
+            self.bar.end()
             self._append_history(stage, net.history_[len(under_way) :])
         self._fresh = False
         self._trained = True
@@ -182,6 +189,8 @@ class StageTrainer:
         net._set_training(False)
         cut_off(net.module_)
         check_finite_weights(net.module_, stage)
+        if not any(getattr(callback, "load_best", False) for _, callback in callbacks):
+            epoch.warn_if_diverged()
         if interrupted:
             raise Interrupted(stage)
 
@@ -245,7 +254,7 @@ class StageTrainer:
             early = self._initial.copy()
             rebuild_optimizer(early.net)
             with self._randomness.resumed():
-                early.train(epoch, stage=f"training {epoch} epochs to rewind to")
+                early.train(epoch, stage=f"training {epoch} epochs to rewind to", extra=True)
             self._early_weights[epoch] = _weights_of(early.net)
         return self._early_weights[epoch]
 

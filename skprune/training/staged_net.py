@@ -19,6 +19,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from skprune.training.distillation import Lesson
 from skprune.training.hooks import TrainingHook
 from skprune.training.loading import batch_loader
+from skprune.training.masked_net import MasksHold, own_class
+from skprune.training.masking import Masking
 from skprune.training.rows import WeightedRows
 
 __all__ = ["split_weights", "staged", "unreduced", "with_soft_targets", "with_weights"]
@@ -101,7 +103,10 @@ def _with_weights_collated(loader: Any, dataset: Any) -> Any:
     return loader
 
 
-class _StagedNet:
+_OF_STAGE = ("interrupted_", "hooks_", "lesson_", "masking_")
+
+
+class _StagedNet(MasksHold):
     """Goes before the net's own class for the length of a stage."""
 
     interrupted_ = False
@@ -111,20 +116,37 @@ class _StagedNet:
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
         for hook in self.hooks_:
             hook.before_forward()
-        step = super().train_step_single(batch, **fit_params)  # type: ignore[misc]
+        step = super().train_step_single(batch, **fit_params)
         for hook in self.hooks_:
             hook.after_backward()
         return step
 
     def train_step(self, batch: Any, **fit_params: Any) -> Any:
-        step = super().train_step(batch, **fit_params)  # type: ignore[misc]
+        step = super().train_step(batch, **fit_params)
         for hook in self.hooks_:
             hook.after_step()
+        if self.hooks_ and self.masking_ is not None:
+            self.masking_.mask()
         return step
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        if method_name in ("on_train_begin", "on_train_end"):
+            # Callbacks look at the inputs, and not at what travels with them.
+            kwargs["X"] = split_weights(_split_column(kwargs["X"], _SOFT)[0])[0]
+        super().notify(method_name, **kwargs)  # type: ignore[misc]
+
+    def set_params(self, **params: Any) -> Any:
+        # skorch initializes a module anew even if its arguments stay what they are.
+        changed = {
+            key: value
+            for key, value in params.items()
+            if not (key.startswith("module__") and _is_set(self, key, value))
+        }
+        return super().set_params(**changed) if changed else self  # type: ignore[misc]
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         loader = None
-        if _own_class(self).get_iterator is NeuralNet.get_iterator:
+        if own_class(self).get_iterator is NeuralNet.get_iterator:
             loader = batch_loader(self, dataset, training)
         loader = loader or super().get_iterator(dataset, training=training)  # type: ignore[misc]
         return _with_weights_collated(loader, dataset)
@@ -178,7 +200,7 @@ class _StagedNet:
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **fit_params: Any) -> Any:
         try:
-            return super().fit_loop(X, y, epochs=epochs, **fit_params)  # type: ignore[misc]
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)
         except KeyboardInterrupt as error:
             self.interrupted_ = not _asked_by_callback(error.__traceback__)
             raise
@@ -189,13 +211,13 @@ class _StagedNet:
             history = self.history_  # type: ignore[attr-defined]
             if not any(row.get(checkpoint.event_name) for row in history):
                 return
-        super().load_params(*args, checkpoint=checkpoint, **kwargs)  # type: ignore[misc]
+        super().load_params(*args, checkpoint=checkpoint, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickle and copy as the net's own class: a callback may do so in mid-stage."""
         state: Any = self.__getstate__()
-        state = {key: value for key, value in state.items() if key not in ("hooks_", "lesson_")}
-        return _blank, (_own_class(self),), state
+        state = {key: value for key, value in state.items() if key not in _OF_STAGE}
+        return _blank, (own_class(self),), state
 
 
 @contextmanager
@@ -227,13 +249,19 @@ def _blank(cls: type[NeuralNet]) -> NeuralNet:
     return object.__new__(cls)
 
 
-def _own_class(net: Any) -> Any:
-    return type(net).__mro__[2]
+def _is_set(net: Any, name: str, value: Any) -> bool:
+    try:
+        return hasattr(net, name) and bool(getattr(net, name) == value)
+    except Exception:  # arrays, and whatever else cannot be compared at once
+        return False
 
 
 @contextmanager
 def staged(
-    net: NeuralNet, hooks: Sequence[TrainingHook] = (), lesson: Lesson | None = None
+    net: NeuralNet,
+    hooks: Sequence[TrainingHook] = (),
+    lesson: Lesson | None = None,
+    masking: Masking | None = None,
 ) -> Iterator[NeuralNet]:
     """Let a net train as part of a stage.
 
@@ -250,6 +278,8 @@ def staged(
         What takes part in the training steps.
     lesson : Lesson, default=None
         What a teacher adds to the loss of the training rows.
+    masking : Masking, default=None
+        What keeps masked weights at zero.
 
     Yields
     ------
@@ -258,12 +288,12 @@ def staged(
     """
     cls = type(net)
     net.__class__ = type(cls.__name__, (_StagedNet, cls), {"__module__": cls.__module__})
-    net.hooks_, net.lesson_ = hooks, lesson
+    net.hooks_, net.lesson_, net.masking_ = hooks, lesson, masking
     try:
         yield net
     finally:
         net.__class__ = cls
-        for name in ("interrupted_", "hooks_", "lesson_"):
+        for name in _OF_STAGE:
             vars(net).pop(name, None)
 
 

@@ -749,7 +749,9 @@ def test_trained_net(case: str) -> None:
     assert len(names) == 3
     assert callback_of(estimator, "counter").epochs_ == 3 + 4
     assert [row["epoch"] for row in estimator.history_] == list(range(1, 8))
-    assert [row.get("stage") for row in estimator.history_] == [None] * 3 + ["fine-tuning"] * 4
+    assert [row.get("stage") for row in estimator.history_] == [
+        "training outside the estimator"
+    ] * 3 + ["fine-tuning"] * 4
     assert_pruned(estimator, case)
 
 
