@@ -72,7 +72,8 @@ class _MaskedNet(MasksHold):
             if not masks or module is None:
                 return None
             vars(self)["masking__"] = Masking(Masked(module, masks))
-        return vars(self)["masking__"]  # type: ignore[no-any-return]
+        masking: Masking = vars(self)["masking__"]
+        return masking
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         super().notify(method_name, **kwargs)  # type: ignore[misc]
@@ -93,7 +94,7 @@ class _MaskedNet(MasksHold):
         return clone(plain)
 
     def __getstate__(self) -> Any:
-        state = super().__getstate__()  # type: ignore[misc]
+        state: Any = super().__getstate__()
         return {key: value for key, value in state.items() if key != "masking__"}
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -289,7 +289,7 @@ def initialize(net: NeuralNet, X: Any, y: Any) -> None:
     net.initialize()
     for _, callback in net.callbacks_:
         if isinstance(callback, InputShapeSetter) or _sets_parameters(callback):
-            callback.on_train_begin(net, X.source if isinstance(X, Rows) else X, y)
+            callback.on_train_begin(net, X=X.source if isinstance(X, Rows) else X, y=y)
 
 
 def _sets_parameters(callback: Any) -> bool:

@@ -207,7 +207,7 @@ def test_callback_that_replaces_the_module(case: str, stage: int, name: str) -> 
         def on_train_begin(self, net: NeuralNet, **kwargs: Any) -> None:
             super().on_train_begin(net)
             if self.stages_ == stage:
-                net.set_params(module__input_dim=6)
+                net.initialize_module()
 
     net = make_net(module=Sized, module__input_dim=6, callbacks=[Replace()])
     with pytest.raises(ValueError, match=f"got other parameters while {name}.*before the fit"):
