@@ -1,7 +1,7 @@
 """What the pruned classifier and the pruned regressor share: fit, continue, report."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -47,6 +47,7 @@ from skprune.training.nets import (
     rows_on_device,
     working_copy,
 )
+from skprune.training.progress import epoch_bar
 from skprune.training.rows import Rows
 from skprune.training.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
@@ -169,12 +170,15 @@ class BasePruned(NamesComponents, ABC):
         epochs = run.epochs(self.fine_tune_epochs)
         check_epochs(strategy, sparsity, epochs)
         interrupted = None
-        try:
-            if not at_init:
-                dense.train(found_again(self.memory, self.random_state))
-            run.prune(sparsity, epochs, self._progress)
-        except Interrupted as error:
-            interrupted = error
+        n_dense = 0 if at_init or dense.pretrained else dense.trainer.net.max_epochs
+        name = type(self).__name__
+        with epoch_bar(name, n_dense + epochs, shown=self.verbose > 0) as dense.trainer.bar:
+            try:
+                if not at_init:
+                    dense.train(found_again(self.memory, self.random_state))
+                run.prune(sparsity, epochs)
+            except Interrupted as error:
+                interrupted = error
         self._take_over(run, target)
         if interrupted is not None:
             wanted = "" if sparsity is None else f", where {sparsity:.6g} was asked for"
@@ -256,13 +260,6 @@ class BasePruned(NamesComponents, ABC):
         if n_features is not None:
             arguments["n_features"] = n_features
         return arguments
-
-    def _progress(self, steps: Sequence[Any]) -> Any:
-        if not self.verbose:
-            return iter(steps)
-        from tqdm.auto import tqdm
-
-        return tqdm(steps, desc=f"{type(self).__name__}: pruning", unit="step")
 
     def _continue(self, X: Any, y: Any, sample_weight: Any) -> None:
         X, y = with_targets(self, X, y, reset=False)

@@ -68,7 +68,8 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         Seed of initial weights, batches, dropout and random scores; each fold begins with the
         same. A thread that draws from the global generators itself in mid-fit changes the result.
     verbose : int, default=0
-        How much joblib tells of the folds.
+        With 1 or more, a progress bar over the fits, which moves as folds are done; with 0,
+        nothing.
 
     Attributes
     ----------

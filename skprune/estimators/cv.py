@@ -24,7 +24,7 @@ from skprune._sklearn import (
 )
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.inputs import as_dense, with_targets
-from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, walk
+from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, n_fits_of, walk
 from skprune.estimators.run import found_again
 from skprune.estimators.scoring import (
     ScoresAsChosen,
@@ -36,6 +36,7 @@ from skprune.estimators.scoring import (
 from skprune.model_selection.refit import mean_score, sparsest_within
 from skprune.model_selection.stability import mask_stability, prediction_churn, recall_change
 from skprune.strategies.strategy import Strategy
+from skprune.training.progress import progress_bar
 
 __all__ = ["BasePrunedCV"]
 
@@ -127,21 +128,28 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         X, y, sample_weight, _ = _indexable(X, y, sample_weight, metadata["groups"])
         splits = self._splits(X, y, split_params)
         with interruptible():
-            folds = Parallel(n_jobs=self.n_jobs, verbose=self.verbose)(
-                delayed(_judge_fold)(
-                    plain,
-                    X,
-                    y,
-                    sample_weight,
-                    train,
-                    test,
-                    branches,
-                    self.path,
-                    scorer,
-                    score_params,
-                )
-                for train, test in splits
-            )
+            folds = []
+            n_fits = n_fits_of(branches)
+            n_all = n_fits * len(splits)
+            with progress_bar(type(self).__name__, n_all, "fit", shown=self.verbose > 0) as bar:
+                for fold in self._parallel(
+                    delayed(_judge_fold)(
+                        plain,
+                        X,
+                        y,
+                        sample_weight,
+                        train,
+                        test,
+                        branches,
+                        self.path,
+                        scorer,
+                        score_params,
+                    )
+                    for train, test in splits
+                ):
+                    folds.append(fold)
+                    if bar is not None:
+                        bar.update(n_fits)
             results = _cv_results(branches, folds)
             metric = self._own_metric() or next(iter(folds[0].dense.scores))
             index = self._choose(results, metric)
@@ -172,6 +180,11 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
             }
             for name, branch, mine in zip(names, branches, points, strict=True)
         }
+
+    def _parallel(self, calls: Any) -> Any:
+        # A list is what every backend can give; only to show progress are folds taken one by one.
+        options = {"return_as": "generator"} if self.verbose else {}
+        return Parallel(n_jobs=self.n_jobs, **options)(calls)
 
     def _estimator(self) -> BasePruned:
         """Make the estimator that is fitted at each point."""

@@ -20,6 +20,7 @@ from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.nets import copy_net, is_fitted_net
+from skprune.training.progress import progress_bar
 from skprune.training.seeding import given_back
 from skprune.training.stage import Interrupted
 
@@ -30,6 +31,7 @@ __all__ = [
     "branches_of",
     "check_path",
     "interruptible",
+    "n_fits_of",
     "pruning_path",
     "walk",
 ]
@@ -138,7 +140,14 @@ def pruning_path(
     chosen = [estimator.strategy] if strategies is None else strategies
     with given_back(), interruptible():
         branches = branches_of(_unfitted(estimator), X, y, sample_weight, chosen, sparsities)
-        dense, *estimators = walk(estimator, X, y, sample_weight, branches, path)
+        n_fits = n_fits_of(branches)
+        with progress_bar("pruning_path", n_fits, "fit", shown=estimator.verbose > 0) as bar:
+            fitted = []
+            for point in walk(estimator, X, y, sample_weight, branches, path):
+                fitted.append(point)
+                if bar is not None:
+                    bar.update()
+    dense, *estimators = fitted
     return PruningPath(estimators, dense)
 
 
@@ -210,6 +219,11 @@ def branches_of(
     return branches
 
 
+def n_fits_of(branches: Sequence[Branch]) -> int:
+    """Count the estimators that :func:`walk` fits, that of the dense network among them."""
+    return 1 + sum(len(branch.sparsities) for branch in branches)
+
+
 def walk(
     estimator: BasePruned,
     X: Any,
@@ -270,7 +284,7 @@ def walk(
             if path == "restart" and number > 0:
                 run = _run(first, start.copy(), strategy)
             epochs = epochs_of(run, number, sparsity)
-            run.prune(run.target(sparsity), epochs, first._progress)
+            run.prune(run.target(sparsity), epochs)
             point = run if path == "restart" else run.copy()
             yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
 

@@ -64,7 +64,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         Seed of initial weights, batches, dropout and random scores. Fits in other threads do not
         disturb it; a thread that draws from the global generators itself in mid-fit does.
     verbose : int, default=0
-        With 1, a progress bar over the pruning steps. What the net prints is up to the net.
+        With 1 or more, a progress bar over the epochs of all stages, with the name of the stage;
+        with 0, nothing. What the net prints is up to the net.
 
     Attributes
     ----------

@@ -1,6 +1,6 @@
 """A network on its way from dense to pruned."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -20,7 +20,6 @@ from skprune.metrics.report import LayerSize, PruningReport, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
 from skprune.strategies.pruning import prune, settle, target_sparsity
-from skprune.strategies.schedule import Step
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Feature, Structure
 from skprune.training.dense_cache import train_once
@@ -100,6 +99,7 @@ class Dense:
                 trainer.net, (trainer.X, trainer.y), self.seeds["dense"], memory, train
             ):
                 trainer.resume()
+                trainer.bar.advance(trainer.net.max_epochs)
 
     def copy(self) -> "Dense":
         """Copy the network, so that one of the two can be changed."""
@@ -214,7 +214,6 @@ class PruningRun:
         self,
         target: float | None,
         epochs: int,
-        progress: Callable[[Sequence[Step]], Iterable[Step]] = iter,
     ) -> None:
         """Prune the network, and train what is left; see :func:`skprune.strategies.pruning.prune`.
 
@@ -226,7 +225,15 @@ class PruningRun:
         trainer, seeds = self.dense.trainer, self.dense.seeds
         trainer.network = self.network
         with seeded(seeds["fine_tune"], trainer.net.device):
-            prune(self.elements, self.strategy, target, epochs, trainer, self._generator, progress)
+            prune(
+                self.elements,
+                self.strategy,
+                target,
+                epochs,
+                trainer,
+                self._generator,
+                tell=trainer.bar.tell,
+            )
 
     def copy(self) -> "PruningRun":
         """Copy the run as far as it has come: the copy can be finished while this one goes on."""

@@ -177,6 +177,7 @@ def prune(
     trainer: PruningTrainer,
     generator: torch.Generator,
     progress: Callable[[Sequence[Step]], Iterable[Step]] = iter,
+    tell: Callable[[str], object] | None = None,
 ) -> None:
     """Prune a network step by step, in place.
 
@@ -195,8 +196,9 @@ def prune(
     generator : torch.Generator
         The source of randomness.
     progress : callable, default=iter
-        Wraps the steps, to show how far it has come. If what it returns has a method
-        ``set_postfix_str``, as bars of tqdm have, it is told how far a long scoring is.
+        Wraps the steps, to see how far it has come.
+    tell : callable, default=None
+        Is told, in a few words, how far a long scoring is.
 
     Raises
     ------
@@ -222,9 +224,7 @@ def prune(
         steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
     regrow = None if strategy.regrowth is None else strategy.regrowth.begin(elements, generator)
     done = 0
-    shown = progress(steps)
-    tell = getattr(shown, "set_postfix_str", None)
-    for step in shown:
+    for step in progress(steps):
         hooks = []
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(Span(done / epochs, (done + step.epochs) / epochs)))

@@ -1,6 +1,6 @@
 """What a stage says of itself, epoch by epoch: its name, how far it is, and that it diverges."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import isfinite
 from typing import Any
@@ -32,6 +32,11 @@ class EpochBar:
     def __init__(self, bar: Any = None) -> None:
         self._bar = bar
         self._left = 0
+
+    @property
+    def tell(self) -> Callable[[str], object] | None:
+        """What shows a few words beside the bar; None if nothing is shown."""
+        return None if self._bar is None else self._bar.set_postfix_str
 
     def begin(self, stage: str, epochs: int, *, extra: bool = False) -> None:
         """Name a stage, and say how long it is; an extra one is not among those of the total."""
