@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
@@ -27,7 +27,8 @@ from skprune._sklearn import (
 from skprune.components import NamesComponents, resolve
 from skprune.deployment.chunks import NotFinite
 from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
-from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun, found_again
+from skprune.estimators.run import Dense, N_PROBE_ROWS, PruningRun, found_again
+from skprune.estimators.showing import ShownNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.network import Network
@@ -45,6 +46,7 @@ from skprune.training.nets import (
     initialize,
     is_fitted_net,
     rows_on_device,
+    unwrapped,
     working_copy,
 )
 from skprune.training.progress import epoch_bar
@@ -308,6 +310,9 @@ class BasePruned(NamesComponents, ABC):
     def history_(self) -> Any:
         """The epochs of all stages; each row says to which ``stage`` it belongs.
 
+        It is skorch's history, numbered over the stages, with the batches of each epoch; a pickle
+        holds it column by column.
+
         The stages are ``"training the dense network"``, ``"fine-tuning"`` (all that follows it:
         before, between and after the steps of pruning), ``"continuing"`` (``partial_fit``), and
         ``"training outside the estimator"`` for epochs of a net that came fitted.
@@ -350,6 +355,13 @@ class BasePruned(NamesComponents, ABC):
                 pass
         X = validate_inputs(self, X, None, reset=False, plain=self.estimator is None)[0]
         return predict(as_input_dtype(X, self.net_.module_), check_finite=False)
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        if not isinstance(unwrapped(self.estimator), NeuralNet):
+            return super().__repr__(N_CHAR_MAX)
+        shown = copy(self)
+        shown.estimator = ShownNet(self.estimator, self._default_net)
+        return super(BasePruned, shown).__repr__(N_CHAR_MAX)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()

@@ -23,6 +23,7 @@ from skprune.training.distillation import (
     lesson_of_network,
 )
 from skprune.training.hints import check_hints
+from skprune.training.history import CompactHistory
 from skprune.training.hooks import TrainingHook, TrainingRun
 from skprune.training.loading import cuts_batches
 from skprune.training.masking import Masking, masked_between
@@ -95,7 +96,7 @@ class StageTrainer:
         self.X = with_weights(X, sample_weight)
         self.y = y
         self.network: Network | None = None
-        self.history = History({"stage": OUTSIDE, **row} for row in net.history_ or [])
+        self.history = CompactHistory({"stage": OUTSIDE, **row} for row in net.history_ or [])
         self.bar = EpochBar()
         self._given = given
         self._randomness = randomness
@@ -321,13 +322,13 @@ class StageTrainer:
         """Copy the net and its history; the data are shared."""
         other = copy(self)
         other.net = copy_net(self.net)
-        other.history = other.net.history_ = History(self.history)
+        other.history = other.net.history_ = CompactHistory(self.history)
         vars(other).pop("samples", None)
         return other
 
     def resume(self) -> None:
         """Take over a history that the net was given: the next stage is a later one."""
-        self.history = self.net.history_
+        self.history = self.net.history_ = CompactHistory(self.net.history_)
         self._fresh = False
         self._trained = True
 
