@@ -27,7 +27,7 @@ from skprune._sklearn import (
 from skprune.components import NamesComponents, resolve
 from skprune.deployment.chunks import NotFinite
 from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
-from skprune.estimators.run import Dense, N_PROBE_ROWS, PruningRun, found_again
+from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun, found_again
 from skprune.estimators.showing import ShownNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
