@@ -1,6 +1,7 @@
 """What takes part in training steps: regularizers, regrowth, importances that watch."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,8 +12,16 @@ __all__ = ["TrainingHook", "TrainingRun"]
 class TrainingHook:
     """Takes part in each training step of a stage; does nothing where it is not overridden.
 
-    The masks are applied after :meth:`after_step`.
+    The masks are applied after each step of an optimizer, and again after :meth:`after_step`.
+
+    Attributes
+    ----------
+    uncovers : bool
+        Whether it lets the optimizer move masked weights, and looks at them in
+        :meth:`after_step`: the masks are then applied after that alone.
     """
+
+    uncovers: ClassVar[bool] = False
 
     def begin(self, run: "TrainingRun") -> None:
         """Get ready for a stage, whose progress `run` will show."""

@@ -103,7 +103,7 @@ def _with_weights_collated(loader: Any, dataset: Any) -> Any:
     return loader
 
 
-_OF_STAGE = ("interrupted_", "hooks_", "lesson_", "masking_")
+_OF_STAGE = ("interrupted_", "hooks_", "lesson_", "masking_", "masked_last_")
 
 
 class _StagedNet(MasksHold):
@@ -112,6 +112,7 @@ class _StagedNet(MasksHold):
     interrupted_ = False
     hooks_: Sequence[TrainingHook] = ()
     lesson_: Lesson | None = None
+    masked_last_: Masking | None = None
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
         for hook in self.hooks_:
@@ -125,8 +126,8 @@ class _StagedNet(MasksHold):
         step = super().train_step(batch, **fit_params)
         for hook in self.hooks_:
             hook.after_step()
-        if self.hooks_ and self.masking_ is not None:
-            self.masking_.mask()
+        if self.masked_last_ is not None:
+            self.masked_last_.mask()
         return step
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
@@ -288,7 +289,10 @@ def staged(
     """
     cls = type(net)
     net.__class__ = type(cls.__name__, (_StagedNet, cls), {"__module__": cls.__module__})
-    net.hooks_, net.lesson_, net.masking_ = hooks, lesson, masking
+    net.hooks_, net.lesson_ = hooks, lesson
+    # A hook that uncovers masked weights has to see what a step made of them.
+    net.masking_ = None if any(hook.uncovers for hook in hooks) else masking
+    net.masked_last_ = masking if hooks else None
     try:
         yield net
     finally:

@@ -80,6 +80,8 @@ def _look(network: Network, beneath: dict[str, Tensor]) -> None:
 class _Surgery(TrainingHook):
     """Shows the loss the masked weights, and the optimizer all of them."""
 
+    uncovers = True
+
     def __init__(
         self,
         elements: Elements,
