@@ -13,6 +13,7 @@ from warnings import warn
 import numpy as np
 import torch
 from joblib import Memory
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
@@ -357,11 +358,13 @@ class BasePruned(NamesComponents, ABC):
         return predict(as_input_dtype(X, self.net_.module_), check_finite=False)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        if not isinstance(unwrapped(self.estimator), NeuralNet):
-            return super().__repr__(N_CHAR_MAX)
         shown = copy(self)
-        shown.estimator = ShownNet(self.estimator, self._default_net)
-        return super(BasePruned, shown).__repr__(N_CHAR_MAX)
+        if isinstance(unwrapped(self.estimator), self._nets):
+            shown.estimator = ShownNet(self.estimator, self._default_net)
+        # scikit-learn lays out what has its own __repr__ and leaves others as they are.
+        plain = {"__repr__": BaseEstimator.__repr__}
+        shown.__class__ = type(type(self).__name__, (type(self),), plain)
+        return BaseEstimator.__repr__(shown, N_CHAR_MAX)
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
