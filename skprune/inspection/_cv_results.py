@@ -1,7 +1,8 @@
 """What the pictures read in ``cv_results_``: a metric, the sparsities, what tells lines apart."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ __all__ = [
     "last_rounds",
     "metric_of",
     "refit_metric",
+    "relabelled",
     "search_in",
+    "short_labels",
     "sparsities_of",
     "split_scores",
 ]
@@ -201,7 +204,11 @@ def last_rounds(cv_results: Mapping[str, Any]) -> dict[str, Any]:
     return {key: [column[row] for row in sorted(last.values())] for key, column in table.items()}
 
 
-def group_labels(cv_results: Mapping[str, Any], by: str | Sequence[str] | None = None) -> list[str]:
+def group_labels(
+    cv_results: Mapping[str, Any],
+    by: str | Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+) -> list[str]:
     """Say to which line each candidate belongs.
 
     Parameters
@@ -211,6 +218,8 @@ def group_labels(cv_results: Mapping[str, Any], by: str | Sequence[str] | None =
     by : str or sequence of str, default=None
         Parameters that tell lines apart, by name or by the end of the name. None are all that vary,
         but the sparsity.
+    labels : sequence of str, default=None
+        Names of the lines in place of their own, in the order in which the lines appear.
 
     Returns
     -------
@@ -222,7 +231,7 @@ def group_labels(cv_results: Mapping[str, Any], by: str | Sequence[str] | None =
     Raises
     ------
     ValueError
-        If the search has no such parameter.
+        If the search has no such parameter, or `labels` are not those of its lines.
     """
     parameters = [key for key in _parameters(cv_results) if not key.endswith("sparsity")]
     if by is None:
@@ -232,12 +241,81 @@ def group_labels(cv_results: Mapping[str, Any], by: str | Sequence[str] | None =
         chosen = [_parameter(name, parameters) for name in ([by] if isinstance(by, str) else by)]
     n_candidates = max(len(column) for column in cv_results.values())
     rows = [[cv_results[key][row] for key in chosen] for row in range(n_candidates)]
-    labels: dict[tuple[Any, ...], str] = {}
+    short = [_in_short(column) for column in zip(*rows, strict=True)]
+    lines: dict[tuple[Any, ...], str] = {}
     for row in rows:
         line = tuple(map(_identity, row))
-        if line not in labels:
-            labels[line] = _other_than(_label(chosen, row), set(labels.values()))
-    return [labels[tuple(map(_identity, row))] for row in rows]
+        if line not in lines:
+            texts = [names[_in_full(v)] for names, v in zip(short, row, strict=True)]
+            lines[line] = _other_than(_label(chosen, row, texts), set(lines.values()))
+    names = relabelled(list(lines.values()), labels)
+    return [names[lines[tuple(map(_identity, row))]] for row in rows]
+
+
+def relabelled(own: Sequence[str], labels: Sequence[str] | None) -> dict[str, str]:
+    """Give lines the names that the user wants.
+
+    Parameters
+    ----------
+    own : sequence of str
+        The labels that the lines have, each once.
+    labels : sequence of str or None
+        What they should be, in the same order; None leaves them as they are.
+
+    Returns
+    -------
+    names : dict of str to str
+        By the line's own label.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer than lines, or two are the same.
+    """
+    if labels is None:
+        return dict(zip(own, own, strict=True))
+    named = "labels must name each line, in their order"
+    if isinstance(labels, str) or len(labels) != len(own):
+        count = f"{labels!r}" if isinstance(labels, str) else f"{len(labels)} labels"
+        raise ValueError(f"{named}: got {count} for {len(own)} lines, {', '.join(own)}.")
+    twice = sorted({label for label in labels if list(labels).count(label) > 1})
+    if twice:
+        raise ValueError(f"{named}, and no two alike: {twice[0]!r} is there twice.")
+    return dict(zip(own, labels, strict=True))
+
+
+def short_labels(texts: Sequence[str]) -> list[str]:
+    """Shorten long labels to what tells them apart.
+
+    Of several long strategies, the arguments that all of them have in common are left out.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        The labels, each once.
+
+    Returns
+    -------
+    labels : list of str
+        In the same order, no two alike.
+    """
+    texts = [" ".join(text.split()) for text in texts]
+    parts = {text: _arguments(text) for text in texts if len(text) > _LONGEST_LABEL}
+    common = set.intersection(*map(set, parts.values())) if len(parts) > 1 else set()
+    own = [
+        ", ".join(part for part in parts.get(text, []) if part not in common) or text
+        for text in texts
+    ]
+    own = [text if own.count(o) > 1 else o for text, o in zip(texts, own, strict=True)]
+    cut = [_cut(text) for text in own]
+    labels: list[str] = []
+    for text, label in zip(own, cut, strict=True):
+        alike = [o for o, c in zip(own, cut, strict=True) if c == label]
+        # Where the beginnings are the same, what is shown begins shortly before the difference.
+        same = sum(1 for _ in takewhile(lambda c: len(set(c)) == 1, zip(*alike, strict=False)))
+        first = max(same - _LONGEST_LABEL // 2, 0) if len(alike) > 1 else 0
+        labels.append(_other_than(f"…{_cut(text[first:])}" if first else label, set(labels)))
+    return labels
 
 
 def _parameters(cv_results: Mapping[str, Any]) -> list[str]:
@@ -259,12 +337,12 @@ def _parameter(name: str, parameters: list[str]) -> str:
     )
 
 
-def _label(parameters: list[str], values: list[Any]) -> str:
+def _label(parameters: list[str], values: list[Any], texts: list[str]) -> str:
     parts = []
-    for key, value in zip(parameters, values, strict=True):
+    for key, value, text in zip(parameters, values, texts, strict=True):
         name = key.removeprefix("param_").rpartition("__")[2]
         if value is not np.ma.masked:
-            parts.append(_in_short(value) if name == "strategy" else f"{name}={_in_short(value)}")
+            parts.append(text if name == "strategy" else f"{name}={text}")
     return ", ".join(parts) or "pruned"
 
 
@@ -273,9 +351,29 @@ def _identity(value: Any) -> Any:
     return id(value) if hasattr(value, "get_params") else _in_full(value)
 
 
-def _in_short(value: Any) -> str:
-    text = _in_full(value)
+def _in_short(values: Iterable[Any]) -> dict[str, str]:
+    texts = list(dict.fromkeys(map(_in_full, values)))
+    return dict(zip(texts, short_labels(texts), strict=True))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else f"{text[:_LONGEST_LABEL].rstrip()}…"
+
+
+def _arguments(text: str) -> list[str]:
+    """Split the text of a strategy into its arguments; another text is one part."""
+    call = re.fullmatch(r"Strategy\((.*)\)( \(\d+\))?", text)
+    if call is None:
+        return [text]
+    parts, depth = [""], 0
+    for character in call[1]:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    parts[-1] += call[2] or ""
+    return [part.strip() for part in parts]
 
 
 def _in_full(value: Any) -> str:

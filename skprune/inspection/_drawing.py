@@ -1,6 +1,8 @@
 """What the pictures share: axes, the look of each line, the sparsity axis, the legend."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,9 @@ import numpy as np
 __all__ = [
     "add_legend",
     "axes_for",
+    "extra_sizes",
+    "extra_widths",
+    "figsize_for",
     "foreground",
     "in_words",
     "look_of",
@@ -43,6 +48,18 @@ _WIDE = 8.0
 
 # More labels than this cover too much of the axes.
 _N_LABELS_INSIDE = 5
+# More lines than this want a larger figure.
+_N_LINES = 12
+_POINTS_PER_LABEL = 15.0
+# A legend that does not fit is set smaller; below 5 points nobody reads it.
+_FONT_SIZES = ("medium", "small", "x-small", 6, 5)
+
+# Lines that lie upon each other are drawn like nested tubes, in points; the outermost is not wider
+# than the most.
+_WIDER = 2.5
+_WIDEST = 9.0
+# Two points closer than this fraction of the range of y look like one.
+_SAME = 0.003
 
 
 def axes_for(ax: Any, display: Any, figsize: tuple[float, float] | None = None) -> Any:
@@ -76,13 +93,92 @@ def axes_for(ax: Any, display: Any, figsize: tuple[float, float] | None = None) 
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
 
 
-def look_of(number: int) -> dict[str, Any]:
-    """Choose the colour, the marker and the dashes of a line by its number."""
+def look_of(number: int, extra: float = 0.0) -> dict[str, Any]:
+    """Choose the colour, the marker and the dashes of a line by its number.
+
+    Parameters
+    ----------
+    number : int
+        The number of the line.
+    extra : float, default=0.0
+        By how many points the line and its markers are larger than others.
+
+    Returns
+    -------
+    look : dict of str to object
+        Properties of a line of matplotlib's.
+    """
+    from matplotlib import rcParams
+
     return {
         "color": COLOURS[number % len(COLOURS)],
         "marker": MARKERS[number % len(MARKERS)],
         "linestyle": DASHES[number % len(DASHES)],
+        "linewidth": rcParams["lines.linewidth"] + extra,
+        "markersize": rcParams["lines.markersize"] + extra,
     }
+
+
+def figsize_for(n_lines: int) -> tuple[float, float] | None:
+    """Give a new figure the height that a legend of many lines takes; None for few lines."""
+    return None if n_lines <= _N_LINES else (9.0, max(4.8, 1 + n_lines * _POINTS_PER_LABEL / 72))
+
+
+def extra_widths(lines: Sequence[tuple[Any, Any]]) -> list[float]:
+    """Say how much wider lines have to be, to be seen beneath later ones in the same place.
+
+    Parameters
+    ----------
+    lines : sequence of (array-like, array-like)
+        The points of each line, in the order in which they are drawn.
+
+    Returns
+    -------
+    widths : list of float
+        In points; 0 for a line on which no other lies.
+    """
+    heights = [np.asarray(y, dtype=float) for _, y in lines]
+    drawn = [y[np.isfinite(y)] for y in heights]
+    drawn = [y for y in drawn if len(y)]
+    reach = max(y.max() for y in drawn) - min(y.min() for y in drawn) if drawn else 0.0
+    points = [dict(zip(x, y, strict=True)) for (x, _), y in zip(lines, heights, strict=True)]
+
+    def coincide(one: int, other: int) -> bool:
+        mine, theirs = points[one], points[other]
+        same = [
+            x in mine and x in theirs and abs(mine[x] - theirs[x]) <= _SAME * reach
+            for x in sorted({*mine, *theirs})
+        ]
+        # Lines that only cross hide nothing.
+        return all(same) or any(a and b for a, b in pairwise(same))
+
+    return _nested(len(lines), coincide)
+
+
+def extra_sizes(groups: Sequence[tuple[Any, Any]]) -> list[float]:
+    """Say how much larger the markers of groups have to be, to be seen beneath later ones.
+
+    Parameters
+    ----------
+    groups : sequence of (array-like, array-like)
+        The points of each group, in the order in which they are drawn.
+
+    Returns
+    -------
+    sizes : list of float
+        In points; 0 for a group on none of whose points there is another.
+    """
+    points = [set(zip(map(float, x), map(float, y), strict=True)) for x, y in groups]
+    return _nested(len(points), lambda one, other: not points[one].isdisjoint(points[other]))
+
+
+def _nested(n: int, coincide: Callable[[int, int], bool]) -> list[float]:
+    depths = [0] * n
+    for index in reversed(range(n)):
+        above = [depths[later] + 1 for later in range(index + 1, n) if coincide(index, later)]
+        depths[index] = max(above, default=0)
+    step = min(_WIDER, _WIDEST / max(1, *depths)) if depths else 0.0
+    return [step * depth for depth in depths]
 
 
 def foreground() -> str:
@@ -177,11 +273,36 @@ def two_tones(ax: Any) -> Any:
 
 
 def add_legend(ax: Any, title: str | None = None) -> None:
-    """Say what is drawn; many labels stand beside the axes if the figure makes room for them."""
+    """Say what is drawn; many labels stand beside the axes if the figure makes room for them.
+
+    What does not fit in the figure gets columns, and smaller letters.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        The axes, with all that is drawn on them.
+    title : str, default=None
+        Stands above the labels.
+    """
     n_labels = len(ax.get_legend_handles_labels()[1])
     if n_labels <= _N_LABELS_INSIDE:
         ax.legend(title=title)
-    elif ax.figure.get_layout_engine() is None:
-        ax.legend(title=title, ncols=2, fontsize="small")
-    else:
-        ax.legend(title=title, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+        return
+    beside = ax.figure.get_layout_engine() is not None
+    place: dict[str, Any] = {}
+    if beside:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    room = _room_beside(ax) if beside else ax.get_window_extent().size
+    for size in _FONT_SIZES if beside else _FONT_SIZES[1:]:
+        for n_columns in range(1 if beside else 2, ceil(n_labels / 4) + 1):
+            legend = ax.legend(title=title, fontsize=size, ncols=n_columns, **place)
+            taken = legend.get_window_extent(ax.figure.canvas.get_renderer()).size
+            if (taken <= room).all():
+                return
+
+
+def _room_beside(ax: Any) -> np.ndarray:
+    """Give the width and height, in pixels, that a legend beside the axes may take."""
+    grid = ax.get_subplotspec()
+    n_rows, n_columns = (1, 1) if grid is None else grid.get_gridspec().get_geometry()
+    return ax.figure.bbox.size * np.array([0.5 / n_columns, 0.85 / n_rows])

@@ -16,6 +16,8 @@ from skprune.inspection._cv_results import (
 from skprune.inspection._drawing import (
     add_legend,
     axes_for,
+    extra_sizes,
+    figsize_for,
     foreground,
     in_words,
     look_of,
@@ -118,6 +120,7 @@ class ParetoDisplay:
         scoring: str | None = None,
         cost: str = "macs",
         by: str | Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
         ax: Any = None,
     ) -> Self:
         """Draw what a fitted search found.
@@ -134,6 +137,9 @@ class ParetoDisplay:
             Name of the metric that is to be cheap; see :meth:`from_cv_results`.
         by : str or sequence of str, default=None
             Parameters that have a colour for each value; see :meth:`from_cv_results`.
+        labels : sequence of str, default=None
+            Names of the groups, in the order in which the search has them; None are the
+            strategies and the values of the parameters, shortened to what tells them apart.
         ax : matplotlib Axes, default=None
             What to draw on; a new figure if None.
 
@@ -147,7 +153,7 @@ class ParetoDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the search has no such metric.
+            If the search has no such metric, or `labels` are not one a group.
         """
         search = search_in(estimator)
         return cls.from_cv_results(
@@ -155,6 +161,7 @@ class ParetoDisplay:
             scoring=metric_of(search.cv_results_, scoring, refit_metric(search), cost),
             cost=cost,
             by=by,
+            labels=labels,
             best_index=getattr(search, "best_index_", None),
             ax=ax,
         )
@@ -167,6 +174,7 @@ class ParetoDisplay:
         scoring: str | None = None,
         cost: str = "macs",
         by: str | Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
         best_index: int | None = None,
         ax: Any = None,
     ) -> Self:
@@ -188,6 +196,9 @@ class ParetoDisplay:
             ``"strategy"``; None are all that the search varied, but the sparsity.
         best_index : int, default=None
             The candidate that is marked as chosen.
+        labels : sequence of str, default=None
+            Names of the groups, in the order in which the search has them; None are the
+            strategies and the values of the parameters, shortened to what tells them apart.
         ax : matplotlib Axes, default=None
             What to draw on; a new figure if None.
 
@@ -199,7 +210,7 @@ class ParetoDisplay:
         Raises
         ------
         ValueError
-            If the search has no such metric.
+            If the search has no such metric, or `labels` are not one a group.
         """
         scoring = metric_of(cv_results, scoring, cost=cost)
         table = last_rounds(cv_results)
@@ -214,7 +225,7 @@ class ParetoDisplay:
         return cls(
             scores=scores,
             costs=_as_measured(costs),
-            labels=group_labels(table, by),
+            labels=group_labels(table, by, labels),
             front=front,
             score_name=scoring,
             cost_name=cost,
@@ -239,7 +250,7 @@ class ParetoDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        ax = axes_for(ax, self)
+        ax = axes_for(ax, self, figsize_for(len(set(self.labels))))
         self.ax_, self.figure_ = ax, ax.figure
         labels, on_front = np.asarray(self.labels), np.zeros(len(self.scores), dtype=bool)
         on_front[self.front] = True
@@ -253,8 +264,12 @@ class ParetoDisplay:
             label="Pareto front",
         )[0]
         self.points_, self.beaten_ = {}, {}
-        for number, label in enumerate(dict.fromkeys(self.labels)):
-            look = look_of(number) | {"linestyle": "none"}
+        groups = dict.fromkeys(self.labels)
+        extra = extra_sizes(
+            [(self.costs[labels == label], self.scores[labels == label]) for label in groups]
+        )
+        for number, label in enumerate(groups):
+            look = look_of(number, extra[number]) | {"linestyle": "none"}
             best, beaten = (labels == label) & on_front, (labels == label) & ~on_front
             self.beaten_[label] = ax.plot(
                 self.costs[beaten], self.scores[beaten], markerfacecolor="none", **look

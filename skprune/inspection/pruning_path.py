@@ -17,6 +17,8 @@ from skprune.inspection._cv_results import (
 from skprune.inspection._drawing import (
     add_legend,
     axes_for,
+    extra_widths,
+    figsize_for,
     foreground,
     in_words,
     look_of,
@@ -105,6 +107,7 @@ class PruningPathDisplay:
         *,
         scoring: str | None = None,
         by: str | Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
         band: str | None = "std_err",
         ax: Any = None,
     ) -> Self:
@@ -120,6 +123,9 @@ class PruningPathDisplay:
             costs.
         by : str or sequence of str, default=None
             Parameters that have a line for each value; see :meth:`from_cv_results`.
+        labels : sequence of str, default=None
+            Names of the lines, in the order in which the search has them; None are the
+            strategies and the values of the parameters, shortened to what tells them apart.
         band : {"std_err", "std", None}, default="std_err"
             What the bands around the means show.
         ax : matplotlib Axes, default=None
@@ -135,7 +141,7 @@ class PruningPathDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the search varies no sparsity, or has no such metric.
+            If the search varies no sparsity, has no such metric, or `labels` are not one a line.
         """
         search = search_in(estimator)
         scoring = metric_of(search.cv_results_, scoring, refit_metric(search))
@@ -143,6 +149,7 @@ class PruningPathDisplay:
             search.cv_results_,
             scoring=scoring,
             by=by,
+            labels=labels,
             best_index=getattr(search, "best_index_", None),
             dense_scores=getattr(search, "dense_scores_", {}).get(scoring),
             band=band,
@@ -156,6 +163,7 @@ class PruningPathDisplay:
         *,
         scoring: str | None = None,
         by: str | Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
         best_index: int | None = None,
         dense_scores: Any = None,
         band: str | None = "std_err",
@@ -178,6 +186,9 @@ class PruningPathDisplay:
             The candidate that is marked as chosen.
         dense_scores : array-like of shape (n_splits,), default=None
             Scores of the dense network.
+        labels : sequence of str, default=None
+            Names of the lines, in the order in which the search has them; None are the
+            strategies and the values of the parameters, shortened to what tells them apart.
         band : {"std_err", "std", None}, default="std_err"
             What the bands around the means show.
         ax : matplotlib Axes, default=None
@@ -191,7 +202,7 @@ class PruningPathDisplay:
         Raises
         ------
         ValueError
-            If the search varies no sparsity, or has no such metric.
+            If the search varies no sparsity, has no such metric, or `labels` are not one a line.
         """
         scoring = metric_of(cv_results, scoring)
         chosen = None
@@ -200,13 +211,13 @@ class PruningPathDisplay:
             score = np.asarray(cv_results[f"mean_test_{scoring}"])[best_index]
             chosen = None if np.isnan(sparsity) else (float(sparsity), float(score))
         table = last_rounds(cv_results)
-        labels, sparsities = group_labels(table, by), sparsities_of(table)
+        lines_of, sparsities = group_labels(table, by, labels), sparsities_of(table)
         scores = split_scores(table, scoring)
         # The best of equal sparsity comes last and stays; NaN comes before all.
         order = np.argsort(np.nan_to_num(scores.mean(axis=1), nan=-np.inf), kind="stable")
-        best: dict[str, dict[float, int]] = {label: {} for label in labels}
+        best: dict[str, dict[float, int]] = {label: {} for label in lines_of}
         for row in order[~np.isnan(sparsities[order])]:
-            best[labels[row]][sparsities[row]] = row
+            best[lines_of[row]][sparsities[row]] = row
         lines = {label: [rows[s] for s in sorted(rows)] for label, rows in best.items() if rows}
         return cls(
             sparsities={label: sparsities[rows] for label, rows in lines.items()},
@@ -242,12 +253,14 @@ class PruningPathDisplay:
         """
         if band is not None and band not in _BANDS:
             raise ValueError(f"band must be one of {[*_BANDS, None]}; got {band!r}.")
-        ax = axes_for(ax, self)
+        ax = axes_for(ax, self, figsize_for(len(self.scores)))
         self.ax_, self.figure_ = ax, ax.figure
         self.lines_, self.bands_ = {}, {}
         self.chosen_ = self.dense_line_ = None
+        means = {label: scores.mean(axis=1) for label, scores in self.scores.items()}
+        extra = extra_widths([(self.sparsities[label], mean) for label, mean in means.items()])
         for number, (label, scores) in enumerate(self.scores.items()):
-            x, mean, look = self.sparsities[label], scores.mean(axis=1), look_of(number)
+            x, mean, look = self.sparsities[label], means[label], look_of(number, extra[number])
             self.lines_[label] = ax.plot(x, mean, label=label, **look)[0]
             n_splits = scores.shape[1]
             if band is not None and n_splits > 1:

@@ -1,15 +1,17 @@
 """Whether the folds agree on what to prune, and which classes pay for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from skprune.components import near_match
-from skprune.inspection._cv_results import search_in
+from skprune.inspection._cv_results import relabelled, search_in, short_labels
 from skprune.inspection._drawing import (
     add_legend,
     axes_for,
+    extra_widths,
+    figsize_for,
     foreground,
     look_of,
     use_sparsity_axis,
@@ -88,7 +90,14 @@ class StabilityDisplay:
         self.classes = classes
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, kind: str = "mask", ax: Any = None) -> Self:
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        kind: str = "mask",
+        labels: Sequence[str] | None = None,
+        ax: Any = None,
+    ) -> Self:
         """Draw the stability that a fitted cross-validated estimator found.
 
         Parameters
@@ -98,6 +107,9 @@ class StabilityDisplay:
             one.
         kind : {"mask", "churn", "recall_change"}, default="mask"
             What is drawn; see :meth:`plot`.
+        labels : sequence of str, default=None
+            Names of the strategies, in the order of ``stability_``; None are the strategies
+            themselves, shortened to what tells them apart.
         ax : matplotlib Axes, default=None
             What to draw on; a new figure if None.
 
@@ -111,11 +123,12 @@ class StabilityDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If the estimator has no such kind.
+            If the estimator has no such kind, or `labels` are not one a strategy.
         """
         search = search_in(estimator, "stability_")
+        names = relabelled(short_labels(list(search.stability_)), labels).values()
         return cls(
-            stability=search.stability_,
+            stability=dict(zip(names, search.stability_.values(), strict=True)),
             classes=getattr(search, "classes_", None),
         ).plot(ax, kind=kind)
 
@@ -151,12 +164,13 @@ class StabilityDisplay:
                 f"Unknown kind {kind!r}.{near_match(kind, known)} Known: "
                 f"{', '.join(map(repr, known))}."
             )
-        ax = axes_for(ax, self)
-        self.ax_, self.figure_ = ax, ax.figure
         title, lines = self._lines(kind)
+        ax = axes_for(ax, self, figsize_for(len(lines)))
+        self.ax_, self.figure_ = ax, ax.figure
+        extra = extra_widths(list(lines.values()))
         self.lines_, self.bands_ = {}, {}
         for number, (label, (x, y)) in enumerate(lines.items()):
-            look, order = look_of(number), np.argsort(x)
+            look, order = look_of(number, extra[number]), np.argsort(x)
             self.lines_[label] = ax.plot(x[order], y[order], label=label, **look)[0]
             if kind == "mask":
                 lower, upper = (

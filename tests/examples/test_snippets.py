@@ -12,6 +12,8 @@ from tests.examples.common import ROOT
 
 # A snippet that needs what the tests lack says so in the page, in the line before it.
 NOT_RUN = re.compile(r"<!-- not run in the tests: .+ -->")
+# A package may warn of itself.
+WARNINGS = ["error", "ignore:OptunaSearchCV is experimental"]
 SLOW = {"README.md", "how-to-refit-rules.md"}
 
 
@@ -45,7 +47,7 @@ def run_page(page: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
     script = folder / f"{page.stem.replace('-', '_')}.py"
     script.write_text(program(page.read_text(encoding="utf-8")), encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-W", "error", script],
+        [sys.executable, *(f"-W{warning}" for warning in WARNINGS), script],
         cwd=folder,
         env={
             **os.environ,

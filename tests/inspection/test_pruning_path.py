@@ -188,8 +188,8 @@ def test_values_of_every_kind_make_labels():
         "0.1",
         "load_iris",
         "None",
-        "x" * 40 + "…",
-        "x" * 40 + "… (2)",
+        "…" + "x" * 20,
+        "…" + "x" * 20 + "y",
     ]
 
 
