@@ -136,8 +136,8 @@ print(
     f"It predicts {times['dense (skorch)'] / times['units pruned']:.0f} times faster than the "
     f"dense skorch net, and {times['dense (skprune)'] / times['units pruned']:.1f} times faster "
     "than the dense network in skprune.\n"
-    "Single weights that are pruned stay in memory as zeros; only whole units that are removed make "
-    "the network itself smaller and faster.\n"
+    "Single weights that are pruned stay in memory as zeros. To make the network itself smaller "
+    "and faster, remove whole units.\n"
 )
 
 # %%

@@ -13,7 +13,11 @@ from tests.examples.common import ROOT
 # A snippet that needs what the tests lack says so in the page, in the line before it.
 NOT_RUN = re.compile(r"<!-- not run in the tests: .+ -->")
 # A package may warn of itself.
-WARNINGS = ["error", "ignore:OptunaSearchCV is experimental"]
+WARNINGS = [
+    "error",
+    "ignore:OptunaSearchCV is experimental",
+    "ignore:`optuna.terminator` module has been deprecated",
+]
 # Pages whose snippets show a part of a program.
 UNFINISHED = {"how-to-memory.md"}
 SLOW = {"README.md", "how-to-refit-rules.md"}

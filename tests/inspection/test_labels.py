@@ -53,11 +53,14 @@ def stability_of(strategies):
 def test_all_named_strategies_fit_into_the_figure(display, given):
     axes = {
         "none": lambda: None,
-        "constrained": lambda: plt.subplots(figsize=(9, 6), layout="constrained")[1],
-        "panels": lambda: plt.subplots(1, 2, figsize=(16, 6), layout="constrained")[1][0],
-        "plain": lambda: plt.subplots(figsize=(9, 6))[1],
+        "constrained": lambda: plt.subplots(layout="constrained")[1],
+        "panels": lambda: plt.subplots(1, 2, figsize=(13, 4), layout="constrained")[1][0],
+        "plain": lambda: plt.subplots()[1],
     }
-    picture = display.from_cv_results(results_of(STRATEGIES), ax=axes[given]())
+    options = {"dense_scores": [0.9, 0.8]} if display is PruningPathDisplay else {}
+    picture = display.from_cv_results(
+        results_of(STRATEGIES), best_index=1, ax=axes[given](), **options
+    )
     assert_readable(picture)
     legend = picture.ax_.get_legend().get_window_extent()
     assert legend.y0 >= picture.figure_.bbox.y0
