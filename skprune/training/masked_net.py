@@ -1,6 +1,7 @@
 """A net whose masked weights stay zero, however it is trained."""
 
 from contextlib import nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -108,9 +109,14 @@ def own_class(net: Any) -> type[NeuralNet]:
     return cls.__mro__[3] if issubclass(cls, MasksHold) else cls
 
 
-def _blank(cls: type[NeuralNet]) -> NeuralNet:
+@cache
+def _masked(cls: type[NeuralNet]) -> type[NeuralNet]:
     name = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    return object.__new__(type(cls.__name__, (_MaskedNet, cls), name))
+    return type(cls.__name__, (_MaskedNet, cls), name)
+
+
+def _blank(cls: type[NeuralNet]) -> NeuralNet:
+    return object.__new__(_masked(cls))
 
 
 def with_masks(net: NeuralNet, masks: dict[str, Tensor]) -> NeuralNet:
@@ -129,7 +135,7 @@ def with_masks(net: NeuralNet, masks: dict[str, Tensor]) -> NeuralNet:
         The same net. ``fit`` and whatever else initializes its module anew ends the masks.
     """
     if masks:
-        net.__class__ = type(_blank(own_class(net)))
+        net.__class__ = _masked(own_class(net))
         vars(net)["masks_"] = masks
     return net
 

@@ -313,7 +313,8 @@ def test_trained_net_is_not_trained_again(kind: str, structure: str, wrap: Any) 
     fitted.fit(X, y)
 
     assert [row["epoch"] for row in fitted.history_] == [1, 2, 3, 4, 5, 6, 7]
-    assert [row.get("stage") for row in fitted.history_] == [None] * 5 + ["fine-tuning"] * 2
+    stages = ["training outside the estimator"] * 5 + ["fine-tuning"] * 2
+    assert [row["stage"] for row in fitted.history_] == stages
     assert fitted.net_ is not net
     assert net.history.to_list() == history
     assert repr(net) == params

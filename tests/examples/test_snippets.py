@@ -18,8 +18,6 @@ WARNINGS = [
     "ignore:OptunaSearchCV is experimental",
     "ignore:`optuna.terminator` module has been deprecated",
 ]
-# Pages whose snippets show a part of a program.
-UNFINISHED = {"how-to-memory.md"}
 SLOW = {"README.md", "how-to-refit-rules.md"}
 
 
@@ -78,8 +76,6 @@ def run_page(page: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
 )
 def test_the_snippets_of_a_page_run(page, tmp_path):
     run = run_page(page, tmp_path)
-    if page.name in UNFINISHED and "NameError" in run.stderr:
-        pytest.xfail("a snippet uses what the page does not define")
     assert run.returncode == 0, run.stderr
     if page.name == "README.md":
         assert re.search(r"^total +7,400 -> 7[34]\d ", run.stdout, re.M)
