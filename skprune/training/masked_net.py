@@ -115,7 +115,7 @@ def _masked(cls: type[NeuralNet]) -> type[NeuralNet]:
     return type(cls.__name__, (_MaskedNet, cls), name)
 
 
-def _blank(cls: type[NeuralNet]) -> NeuralNet:
+def _blank(cls: Any) -> NeuralNet:
     return object.__new__(_masked(cls))
 
 
@@ -135,7 +135,8 @@ def with_masks(net: NeuralNet, masks: dict[str, Tensor]) -> NeuralNet:
         The same net. ``fit`` and whatever else initializes its module anew ends the masks.
     """
     if masks:
-        net.__class__ = _masked(own_class(net))
+        own: Any = own_class(net)
+        net.__class__ = _masked(own)
         vars(net)["masks_"] = masks
     return net
 
