@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from warnings import warn
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.stats import rankdata
 from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
@@ -342,7 +343,7 @@ def _rows(X: Any, rows: np.ndarray) -> Any:
 
 def _indexable(X: Any, *others: Any) -> list[Any]:
     """Make rows of data accessible by their numbers."""
-    if not isinstance(X, Mapping):
+    if not isinstance(X, Mapping) or issparse(X):  # some sparse matrices of SciPy are mappings too
         return indexable(X, *others)
     values = indexable(*X.values(), *others)
     return [dict(zip(X, values, strict=False)), *values[len(X) :]]
