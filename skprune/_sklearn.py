@@ -41,6 +41,8 @@ __all__ = [
 
 def takes_sample_weight(scorer: Any) -> bool:
     """Whether a scorer, or one of several in one, can be given the weights of the rows."""
+    if hasattr(scorer, "_scorers"):
+        return any(takes_sample_weight(each) for each in scorer._scorers.values())
     if hasattr(scorer, "_accept_sample_weight"):
         return scorer._accept_sample_weight()
     return "sample_weight" in signature(scorer).parameters

@@ -77,7 +77,9 @@ class ScoresAsChosen:
         routing = get_config()["enable_metadata_routing"]
         if sample_weight is not None and not for_scorer and not routing:
             raise ValueError(f"scoring={self.scoring!r} takes no sample_weight.")
-        return as_numbers(self.scorer_(self._as_plain(), X, y, **for_scorer))[self.metric_]
+        scores = as_numbers(self.scorer_(self._as_plain(), X, y, **for_scorer))
+        # A function of several metrics has names for them; any other scorer gives one number.
+        return scores[self.metric_] if self.metric_ in scores else scores["score"]
 
     def _as_plain(self) -> BasePruned:
         """Show what was fitted as the plain estimator that scorers were given before."""
@@ -158,7 +160,7 @@ def scorers_for(
     metric = names[0] if metric is None else metric
     if metric not in names:
         raise ValueError(
-            f"selection goes by the metric {metric!r}, which scoring does not have."
+            f"selection goes by a metric of scoring, which has no metric {metric!r}."
             f"{near_match(metric, names)} Its metrics: {', '.join(map(repr, names))}."
         )
     return scorer, check_scoring(
