@@ -173,7 +173,7 @@ def test_who_loads() -> None:
     assert loaded_through(make_net(Watching, dataset=Shifted)) == {"Shifted"}
     assert loaded_through(make_net(Watching, iterator_train=OwnLoader)) == {"Dataset"}
     split = predefined_split(Shifted(X, Y))
-    assert loaded_through(make_net(Watching, train_split=split)) == {"_Batches", "Shifted"}
+    assert loaded_through(make_net(Watching, train_split=split)) == {"_Batches", "_EncodedRows"}
 
 
 @pytest.mark.parametrize("case", CASES)
