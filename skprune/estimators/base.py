@@ -33,6 +33,7 @@ from skprune.estimators.showing import ShownNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.network import Network
+from skprune.network.removals import Removals
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import Strategy
@@ -91,6 +92,7 @@ class BasePruned(NamesComponents, ABC):
     masks_: dict[str, np.ndarray]
     sparsity_: float
     report_: PruningReport
+    removals_: Removals
     _masks: dict[str, Tensor]
     _feature_norms: np.ndarray | None
     _random_state: np.random.RandomState

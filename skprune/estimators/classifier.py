@@ -105,6 +105,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         The fraction of the structure's elements that is gone.
     report_ : PruningReport
         Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
+    removals_ : Removals
+        The units that were removed. ``removals_.replay(module)`` cuts an equal network, dense and
+        untrained, to the shape of ``module_``, so that its ``state_dict`` can be loaded into it.
     history_ : History
         skorch's history over all stages; each epoch says to which ``stage`` it belongs.
     classes_ : ndarray of shape (n_classes,)

@@ -80,6 +80,9 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         The fraction of the structure's elements that is gone.
     report_ : PruningReport
         Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
+    removals_ : Removals
+        The units that were removed. ``removals_.replay(module)`` cuts an equal network, dense and
+        untrained, to the shape of ``module_``, so that its ``state_dict`` can be loaded into it.
     history_ : History
         skorch's history over all stages; each epoch says to which ``stage`` it belongs.
     n_features_in_ : int

@@ -102,7 +102,7 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         By strategy (those that look the same are numbered): ``"sparsity"``, its sparsities; for
         each of them ``"mask"``, the stability of the masks over the folds, with ``"mask_lower"``
         and ``"mask_upper"``, its confidence interval.
-    net_, module_, masks_, report_, history_, n_features_in_, feature_names_in_
+    net_, module_, masks_, report_, removals_, history_, n_features_in_, feature_names_in_
         As in :class:`~skprune.PrunedRegressor`, of the network that was fitted on all the data.
 
     See Also

@@ -266,6 +266,7 @@ class PruningRun:
             "masks_": masks,
             "sparsity_": self.elements.sparsity,
             "report_": PruningReport(dense.sizes, after),
+            "removals_": network.removals,
             "_masks": network.masks,
             "_feature_norms": feature_norms,
         }

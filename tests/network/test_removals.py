@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skprune.network.removals import Removals
-from tests.helpers import run_loop
+from tests.helpers import fit_untrained, run_loop
 from tests.networks import NETWORKS, TRACEABLE, Perceptron
 
 
@@ -24,6 +24,30 @@ def test_the_removals_of_units_can_be_replayed(network: str) -> None:
         ours, theirs = smaller(run.network.inputs), run.network.module(run.network.inputs)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     assert repr(smaller) == repr(run.network.module)
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+@pytest.mark.parametrize("network", ["conv_batch_norm", "residual", "own_layers"])
+def test_a_fresh_network_takes_the_weights_of_a_fitted_one(network: str, structure: str) -> None:
+    """Dead units that leave may add a bias where there was none."""
+    example = NETWORKS[network]
+    fitted = fit_untrained(
+        "PrunedClassifier", example.build(), example, structure=structure, sparsity=0.6
+    )
+    smaller = fitted.removals_.replay(example.build(seed=1)).eval()
+    smaller.load_state_dict(fitted.module_.state_dict())
+    inputs = torch.from_numpy(example.inputs(4))
+    with torch.no_grad():
+        torch.testing.assert_close(smaller(inputs), fitted.module_(inputs), rtol=0, atol=0)
+
+
+def test_a_bias_that_was_added_is_added_again() -> None:
+    removals = Removals()
+    removals.cut(nn.Sequential(nn.Linear(6, 8)), "0", "out", torch.arange(8) < 3)
+    removals.add_bias("0", torch.float64)
+    smaller = removals.replay(nn.Sequential(nn.Linear(6, 8, bias=False)))
+    assert smaller[0].bias.shape == (3,)
+    assert smaller[0].bias.dtype == torch.float64
 
 
 def test_pickled_removals_are_the_same() -> None:
