@@ -425,7 +425,9 @@ def as_it_was_on_error(estimator: Any) -> Iterator[None]:
 
 def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
     rows = next(iter(X.values())) if isinstance(X, Mapping) else X
-    return check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    weights = check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    # pandas hands out memory that may not be written to, of which torch warns.
+    return weights if weights.flags.writeable else weights.copy()
 
 
 def _require(condition: bool, message: str) -> None:

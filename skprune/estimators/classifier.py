@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any, ClassVar, Self
+from warnings import warn
 
 import numpy as np
 import torch
@@ -499,12 +500,23 @@ def _check_seen(seen: np.ndarray, known: np.ndarray, whose: str = "y") -> None:
 
 def _check_probabilities(net: NeuralNet, outputs: Tensor) -> None:
     """Raise an error where the loss would take the logarithm of a negative number."""
-    if takes_logarithms(net) and (outputs < 0).any():
+    if not takes_logarithms(net):
+        return
+    if (outputs < 0).any():
         raise ValueError(
             f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the logarithm "
             f"of the network's outputs, which must be probabilities; they go down to "
             f"{float(outputs.min()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
             "that ends in plain scores, or let it end in a softmax (not a log_softmax)."
+        )
+    if ((outputs.sum(1) - 1).abs() > 1e-2).any():
+        warn(
+            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the network's "
+            "outputs for probabilities, and those of a row add up to "
+            f"{float(outputs[0].sum()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
+            "that ends in plain scores, or let it end in a softmax.",
+            UserWarning,
+            stacklevel=2,
         )
 
 

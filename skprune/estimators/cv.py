@@ -118,6 +118,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
     def _judge(self, X: Any, y: Any, metadata: dict[str, Any]) -> None:
         plain = self._estimator()
         scorer, deciding = scorers_for(plain, self.scoring, self._own_metric())
+        self._check_cost()
         score_params, split_params = routed(self, "fit", scorer, metadata)
         # A request for no weights says that they are for the scores alone.
         ignores_weights = plain.get_metadata_routing().fit.requests.get("sample_weight") is False
@@ -128,6 +129,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         names = _names(branches)
         X, y, sample_weight, _ = _indexable(X, y, sample_weight, metadata["groups"])
         splits = self._splits(X, y, split_params)
+        _check_test_weights(splits, score_params.get("sample_weight"))
         with interruptible():
             folds = []
             n_fits = n_fits_of(branches)
@@ -347,6 +349,17 @@ def _indexable(X: Any, *others: Any) -> list[Any]:
         return indexable(X, *others)
     values = indexable(*X.values(), *others)
     return [dict(zip(X, values, strict=False)), *values[len(X) :]]
+
+
+def _check_test_weights(splits: Sequence[tuple[np.ndarray, np.ndarray]], weights: Any) -> None:
+    if weights is None:
+        return
+    for number, (_, test) in enumerate(splits):
+        if not np.any(safe_indexing(weights, test)):
+            raise ValueError(
+                f"Fold {number} has no test row with a weight above 0, so that it has no score. "
+                "Use fewer folds, or a cv that shuffles."
+            )
 
 
 def _as_indices(rows: Any) -> np.ndarray:

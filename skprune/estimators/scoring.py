@@ -118,6 +118,20 @@ class ScoresAsChosen:
         metric = getattr(self.selection, "scoring", None)
         return metric if isinstance(metric, str) else None
 
+    def _check_cost(self) -> None:
+        """Raise an error if a rule looks at a cost that nothing measures."""
+        cost = getattr(self.selection, "cost", None)
+        if not isinstance(cost, str) or cost == "sparsity" or callable(self.scoring):
+            return
+        several = isinstance(self.scoring, (list, tuple, set, Mapping))
+        names = list(self.scoring) if several else ["score"]
+        if cost not in names:
+            raise ValueError(
+                f"selection looks at cost={cost!r}, which scoring does not measure. Use "
+                f"cost='sparsity', or have scoring measure it. Its metrics: "
+                f"{', '.join(map(repr, names))}."
+            )
+
     def _asking_alike(self, plain: BasePruned) -> BasePruned:
         """Let a plain estimator ask for the metadata that this one was told to ask for."""
         if hasattr(self, "_metadata_request"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from skprune.training.sources import Unseen
 
-__all__ = ["check_seen", "constants_in", "imports_in", "names_in", "uses_any_name"]
+__all__ = ["check_seen", "constants_in", "globals_in", "imports_in", "names_in", "uses_any_name"]
 
 # Names of what reads files, the network, the environment or the surroundings of a call, runs code
 # from a string, or finds code by a name that is computed. The first are harmless as methods.
@@ -26,7 +26,7 @@ _UNSEEN_NAMES = """
 """
 _UNSEEN = frozenset(_UNSEEN_NAMES.split())
 _AT_CREATION = ("__init__", "__new__", "__post_init__")
-_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME")
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _ANY_NAME = {"getattr", "vars", "__dict__", "attrgetter", "methodcaller", "__getattribute__"}
 
 
@@ -54,7 +54,7 @@ def check_seen(function: Any, *, own: bool = False) -> None:
         return
     assert isinstance(function, FunctionType)
     names = names_in(function.__code__)
-    found = {name for name in names if name in _UNSEEN} | _globals_in(function.__code__) & (
+    found = {name for name in names if name in _UNSEEN} | globals_in(function.__code__) & (
         _UNSEEN_GLOBALS
     )
     if "sys" in names and "modules" in names:
@@ -93,9 +93,10 @@ def imports_in(code: CodeType, package: str) -> list[str]:
 
 
 @cache
-def _globals_in(code: CodeType) -> frozenset[str]:
+def globals_in(code: CodeType) -> frozenset[str]:
+    """List the globals that code reads, code inside it included."""
     found = {each.argval for each in dis.get_instructions(code) if each.opname in _GLOBAL}
-    return frozenset(found.union(*map(_globals_in, _inside(code))))
+    return frozenset(found.union(*map(globals_in, _inside(code))))
 
 
 def _inside(code: CodeType) -> Iterator[CodeType]:

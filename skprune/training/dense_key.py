@@ -105,7 +105,10 @@ def _initialized(callback: Any) -> Any:
 def _made_anew(net: NeuralNet) -> set[str]:
     """Name the attributes of a net that come back with its tensors, or that each stage makes."""
     parts = (*net._modules, *net._criteria, *net._optimizers)
+    # skorch trains a module that is given as an object, and makes no other of it.
+    trained = [id(module) for _, module in trained_modules(net)]
     return {
+        *(name for name, value in vars(net).items() if id(value) in trained),
         *(f"{name}_" for name in (*parts, "history", "callbacks", "classes_inferred")),
         "callbacks",
         "virtual_params_",

@@ -29,7 +29,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skprune.training.code import check_seen, constants_in, imports_in, names_in, uses_any_name
+from skprune.training.code import (
+    check_seen,
+    constants_in,
+    globals_in,
+    imports_in,
+    names_in,
+    uses_any_name,
+)
 from skprune.training.packages import found_in, package_of, package_of_code
 from skprune.training.sources import Unseen, is_of_source, sources_of
 
@@ -277,7 +284,7 @@ class _Hasher:
         names = names_in(code)
         self.names.update(names, constants_in(code))
         self.any_name |= uses_any_name(code)
-        for name in names:
+        for name in sorted(globals_in(code)):
             if name in scope:
                 self.text("global", name)
                 self.add(scope[name])

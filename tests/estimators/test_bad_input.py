@@ -538,3 +538,15 @@ def test_protecting_what_has_nothing_to_protect() -> None:
     X, y = blobs()
     with pytest.raises(ValueError, match=r"'activation0', a ReLU, .* 'hidden0', 'output'"):
         PrunedClassifier(protect=["activation0"]).fit(X, y)
+
+
+class Positive(Perceptron):
+    def forward(self, X: torch.Tensor) -> torch.Tensor:
+        return nn.functional.softplus(super().forward(X))
+
+
+def test_outputs_that_are_no_probabilities_for_a_loss_of_them() -> None:
+    X, y = blobs()
+    net = classifier_net(Positive, criterion=nn.NLLLoss)
+    with pytest.warns(UserWarning, match=r"NLLLoss.* add up to .*CrossEntropyLoss"):
+        PrunedClassifier(net, random_state=0).fit(X, y)

@@ -926,6 +926,28 @@ def test_a_metric_to_go_by_that_is_not_measured(monkeypatch: pytest.MonkeyPatch)
     assert stages == []
 
 
+def test_a_cost_that_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = blobs()
+    stages = count_stages(monkeypatch)
+    search = PrunedClassifierCV(
+        classifier_net(), scoring=["accuracy", "f1_macro"], selection=sparsest_within("accuracy")
+    )
+    with pytest.raises(ValueError, match="cost='macs', which scoring does not measure"):
+        search.fit(X, y)
+    assert stages == []
+
+
+def test_a_fold_whose_test_rows_weigh_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = blobs()
+    stages = count_stages(monkeypatch)
+    weights = np.ones(len(y))
+    weights[: len(y) // 3] = 0
+    search = PrunedClassifierCV(classifier_net(), cv=KFold(3), random_state=0)
+    with pytest.raises(ValueError, match="Fold 0 has no test row with a weight"):
+        search.fit(X, y, sample_weight=weights)
+    assert stages == []
+
+
 def test_a_mapping_of_inputs() -> None:
     class Two(torch.nn.Module):
         def __init__(self) -> None:

@@ -550,3 +550,21 @@ def test_two_processes_may_share_a_memory(tmp_path):
     fits = Parallel(n_jobs=2)(delayed(pruned(memory=str(tmp_path)).fit)(X, y) for _ in range(4))
     plain = pruned().fit(X, y)
     assert all(same_fit(plain, fit) for fit in fits)
+
+
+def test_modules_and_criteria_that_are_given_as_objects(tmp_path, dense_trainings):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2)).double()
+    given = NeuralNetClassifier(
+        module,
+        criterion=nn.CrossEntropyLoss(),
+        lr=0.1,
+        max_epochs=3,
+        train_split=None,
+        verbose=0,
+    )
+    first = pruned(given, memory=tmp_path).fit(X, y)
+    second = pruned(given, memory=tmp_path).fit(X, y)
+    assert dense_trainings == [3]
+    assert same_fit(first, second)
+    assert same_fit(first, pruned(given).fit(X, y))

@@ -270,3 +270,25 @@ def test_whatever_an_object_raises_is_an_error_of_its_content():
     later = 1
     with pytest.raises(Uncacheable, match="cannot be seen"):
         fingerprint(torch.eye(2).to_sparse())
+
+
+def test_globals_of_the_name_of_an_attribute_do_not_count(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from skprune.training.fingerprint import fingerprint\n"
+        "class Module:\n"
+        "    def forward(self):\n"
+        "        return self.a + b\n"
+        "a, b = int(sys.argv[1]), int(sys.argv[2])\n"
+        "print(fingerprint(Module))\n"
+    )
+
+    def of(*values):
+        run = subprocess.run(
+            [sys.executable, script, *map(str, values)], capture_output=True, text=True, check=True
+        )
+        return run.stdout
+
+    assert of(1, 1) == of(2, 1)
+    assert of(1, 1) != of(1, 2)
