@@ -2,7 +2,6 @@
 
 import os
 import platform
-import random
 import sys
 from typing import Any
 
@@ -129,7 +128,12 @@ def _hooks_of_all() -> dict[str, Any]:
 
 
 def _generators() -> list[Any]:
-    states = [torch.get_rng_state(), np.random.get_state(), random.getstate()]  # noqa: NPY002
+    """List the states of the generators that networks draw from.
+
+    Python's own is not among them: the seed counts, and other threads draw from that generator, as
+    those of a worker of dask do while it waits.
+    """
+    states = [torch.get_rng_state(), np.random.get_state()]  # noqa: NPY002
     if torch.cuda.is_initialized():
         states += torch.cuda.get_rng_state_all()
     return states
