@@ -355,7 +355,7 @@ def _check_test_weights(splits: Sequence[tuple[np.ndarray, np.ndarray]], weights
     if weights is None:
         return
     for number, (_, test) in enumerate(splits):
-        if not np.any(safe_indexing(weights, test)):
+        if not np.asarray(weights)[test].any():
             raise ValueError(
                 f"Fold {number} has no test row with a weight above 0, so that it has no score. "
                 "Use fewer folds, or a cv that shuffles."
