@@ -42,7 +42,7 @@ REGRESSION = {
 OPENML = ["blood-transfusion-service-center", "phoneme", "vehicle", "steel-plates-fault"]
 
 
-def judge(name: str, X: np.ndarray, y: np.ndarray, n_jobs: int, quick: bool) -> Row:
+def score(name: str, X: np.ndarray, y: np.ndarray, n_jobs: int, quick: bool) -> Row:
     if name in REGRESSION:
         dense = PrunedRegressor(sparsity=0.0, fine_tune_epochs=0, random_state=0)
         search = PrunedRegressorCV(random_state=0)
@@ -87,13 +87,13 @@ def main() -> None:
     options.add_argument("--n-jobs", type=int, default=2, help="outer folds at a time")
     arguments = options.parse_args()
     rows = [
-        judge(name, *load(), arguments.n_jobs, arguments.quick)
+        score(name, *load(), arguments.n_jobs, arguments.quick)
         for name, load in {**CLASSIFICATION, **REGRESSION}.items()
     ]
     if arguments.openml:
         for name in OPENML:
             X, y = datasets.fetch_openml(name, version=1, as_frame=False, return_X_y=True)
-            rows.append(judge(name, X, y, arguments.n_jobs, arguments.quick))
+            rows.append(score(name, X, y, arguments.n_jobs, arguments.quick))
     publish("One standard error", rows, arguments.json)
     kept = sum(row["kept"] for row in rows)
     compression = np.median([row["compression"] for row in rows])

@@ -25,7 +25,7 @@ from torch import nn
 from skprune.network import MLP
 from skprune.network.network import Network
 from skprune.strategies import SNIP, Fisher, GraSP, Importance, SynFlow, Taylor
-from skprune.strategies.importance import Scoring
+from skprune.strategies.importance import ScoringContext
 from skprune.structures import Structure, Unit, Weight
 from skprune.training.nets import ModuleForward
 from skprune.training.stage import StageTrainer
@@ -72,7 +72,7 @@ def scorer(trainer: StageTrainer, structure: Structure, importance: Importance) 
     network = Network(trainer.net.module_, inputs, ModuleForward(trainer.net))
     elements = structure.elements(network, ())
     weights = {name: weight.detach() for name, weight in network.weights.items()}
-    scoring = Scoring(weights, elements, torch.Generator().manual_seed(0), trainer.samples)
+    scoring = ScoringContext(weights, elements, torch.Generator().manual_seed(0), trainer.samples)
     return partial(importance.scores, scoring)
 
 

@@ -24,8 +24,8 @@ from sklearn.datasets import load_iris
 
 import skprune
 from skprune import InterruptedWarning, PrunedClassifier
+from skprune.seeding import preserve_rng
 from skprune.strategies import STRATEGIES
-from skprune.training.seeding import put_back
 
 HOUSE = str(Path(skprune.__file__).parent)
 
@@ -79,7 +79,7 @@ def lock_is_free() -> bool:
     """Whether another thread can borrow the generators."""
 
     def borrow() -> None:
-        with put_back():
+        with preserve_rng():
             pass
 
     thread = threading.Thread(target=borrow, daemon=True)

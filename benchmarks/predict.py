@@ -20,8 +20,7 @@ from common import (
 from skorch import NeuralNetClassifier
 
 from skprune import PrunedClassifier
-from skprune.deployment import chunks
-from skprune.network import MLP
+from skprune.network import MLP, chunks
 
 SKORCH, SKORCH_PRUNED = "skorch, dense", "skorch, pruned"
 DENSE, PRUNED = "skprune, sparsity 0", "skprune, pruned"

@@ -17,7 +17,7 @@ from common import Row, parser, publish
 from importance_cost import scorer, trainer_of
 
 from skprune.strategies import OBS, Global
-from skprune.strategies.allocation.base import Demand
+from skprune.strategies.allocation.base import KeepBudget
 from skprune.strategies.selection import keep_best
 from skprune.structures import Weight
 
@@ -35,18 +35,18 @@ def select(n_weights: int) -> Callable[[], object]:
     scores = {str(i): torch.rand(n_each, generator=generator) for i in range(N_LAYERS)}
     sizes = {name: len(score) for name, score in scores.items()}
     n_keep = n_weights // 10
-    demand = Demand(
+    budget = KeepBudget(
         n_keep=n_keep,
         n_final=n_keep,
         sizes=sizes,
         shapes={name: (size,) for name, size in sizes.items()},
         scores=scores,
         alive=sizes,
-        least=dict.fromkeys(sizes, 1),
+        min_kept=dict.fromkeys(sizes, 1),
     )
 
     def run() -> None:
-        counts = Global().counts(demand)
+        counts = Global().counts(budget)
         kept = {name: keep_best(score, counts[name]) for name, score in scores.items()}
         assert sum(int(mask.sum()) for mask in kept.values()) == n_keep
 
@@ -78,7 +78,7 @@ def main() -> None:
             rows.append(
                 {"what": name, "threads": threads, "s": seconds, "MB": megabytes, "target": target}
             )
-    publish("Scoring and selecting", rows, arguments.json)
+    publish("ScoringContext and selecting", rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -17,12 +17,14 @@ from skprune.components import resolve
 from skprune.estimators.base import BasePruned
 from skprune.estimators.cv import BasePrunedCV
 from skprune.network.network import Network
+from skprune.pruning.checks import check_combination
+from skprune.pruning.loop import prune
+from skprune.pruning.target import target_sparsity
 from skprune.strategies import STRATEGIES
-from skprune.strategies.pruning import prune, settle, target_sparsity
+from skprune.strategies.hooks import TrainingHook, TrainingRun
+from skprune.strategies.samples import Batch
 from skprune.strategies.schedule import Step
 from skprune.structures import STRUCTURES, Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
-from skprune.training.samples import Batch
 from tests.networks import N_OUTPUTS, Example
 
 # The cross-validated estimators end as one of these, bit for bit (tests/estimators/test_cv.py).
@@ -200,7 +202,7 @@ def run_loop(
     network = Network(module, torch.from_numpy(example.inputs(8)), forward)
     elements = resolve(structure, STRUCTURES, "structure").elements(network, protected)
     resolved = resolve(strategy, STRATEGIES, "strategy").resolved()
-    settle(elements, resolved, only_named=sparsity is None)
+    check_combination(elements, resolved, only_named=sparsity is None)
     target = target_sparsity(elements, resolved, sparsity)
     run = Run(elements, network, target, [], [], [])
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import skprune
-import skprune.deployment
 import skprune.inspection
 import skprune.metrics
 import skprune.model_selection
@@ -31,7 +30,6 @@ PUBLIC = [
     skprune.metrics,
     skprune.model_selection,
     skprune.inspection,
-    skprune.deployment,
 ]
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(skprune.__path__, prefix="skprune.")
@@ -99,7 +97,6 @@ def test_the_public_names_are_found() -> None:
         "skprune.structures.Unit",
         "skprune.network.MLP.forward",
         "skprune.metrics.count_macs",
-        "skprune.deployment.forward_in_chunks",
     } <= CALLABLES.keys()
 
 

@@ -38,7 +38,7 @@ from skprune.strategies import (
     STRATEGIES,
     Explicit,
 )
-from skprune.strategies.allocation import Demand
+from skprune.strategies.allocation import KeepBudget
 from skprune.structures import STRUCTURES
 from tests.helpers import (
     ESTIMATORS,
@@ -250,7 +250,7 @@ def test_a_chain_comes_to_each_of_its_counts(strategy: str, structure: str) -> N
 
 
 @st.composite
-def demands(draw: st.DrawFn) -> tuple[Demand, int]:
+def demands(draw: st.DrawFn) -> tuple[KeepBudget, int]:
     """Layers some of whose elements are gone, with many equal scores, and how many to keep."""
     n_layers = draw(st.integers(1, 5))
     sizes, shapes, scores, alive, least = {}, {}, {}, {}, {}
@@ -267,13 +267,13 @@ def demands(draw: st.DrawFn) -> tuple[Demand, int]:
         alive[name] = gone.count(False)
         least[name] = draw(st.integers(1, alive[name]))
     n_keep = draw(st.integers(sum(least.values()), sum(alive.values())))
-    return Demand(n_keep, n_keep, sizes, shapes, scores, alive, least), n_keep
+    return KeepBudget(n_keep, n_keep, sizes, shapes, scores, alive, least), n_keep
 
 
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
-@given(demand=demands())
-def test_an_allocation_divides_exactly(allocation: str, demand: tuple[Demand, int]) -> None:
-    given, n_keep = demand
+@given(budget=demands())
+def test_an_allocation_divides_exactly(allocation: str, budget: tuple[KeepBudget, int]) -> None:
+    given, n_keep = budget
     counts = ALLOCATIONS[allocation]().counts(given)
     assert counts.keys() == given.sizes.keys()
     assert sum(counts.values()) == n_keep
@@ -413,8 +413,8 @@ def assert_predicts_as_masked(
     return estimator
 
 
-def without_compensation(judge: Any) -> Any:
-    return lambda self, scoring: replace(judge(self, scoring), compensate=None)
+def without_compensation(score: Any) -> Any:
+    return lambda self, context: replace(score(self, context), compensate=None)
 
 
 @every_case
@@ -424,7 +424,7 @@ def test_compaction_changes_no_prediction(
 ) -> None:
     # A compensation changes the weights that stay, on purpose: without it, removal alone is judged.
     for importance in IMPORTANCES.values():
-        monkeypatch.setattr(importance, "judge", without_compensation(importance.judge))
+        monkeypatch.setattr(importance, "score", without_compensation(importance.score))
     module = NETWORKS[network].build()
     assert_predicts_as_masked(
         "PrunedRegressor",

@@ -26,16 +26,17 @@ from skprune._sklearn import (
     fit_context,
 )
 from skprune.components import NamesComponents, resolve
-from skprune.deployment.chunks import NotFinite
 from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
 from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun, found_again
 from skprune.estimators.showing import ShownNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
+from skprune.network.chunks import NotFinite
 from skprune.network.network import Network
 from skprune.network.removals import Removals
+from skprune.pruning.checks import check_epochs
+from skprune.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.strategies.named import STRATEGIES
-from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.masked_net import own_class, with_masks, without_masks
@@ -53,9 +54,8 @@ from skprune.training.nets import (
 )
 from skprune.training.progress import epoch_bar
 from skprune.training.rows import Rows
-from skprune.training.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
-from skprune.training.teachers import Given
+from skprune.training.teachers import FitData
 from skprune.training.validation_set import encode_validation_set
 
 __all__ = ["BasePruned"]
@@ -123,7 +123,7 @@ class BasePruned(NamesComponents, ABC):
         return self._encode_target(y, target, net, outputs)
 
     @abstractmethod
-    def _weigh(
+    def _row_weights(
         self, y: np.ndarray, target: Any, sample_weight: np.ndarray | None
     ) -> np.ndarray | None:
         """Combine the weights of the rows with those of their classes."""
@@ -184,7 +184,7 @@ class BasePruned(NamesComponents, ABC):
                 run.prune(sparsity, epochs)
             except Interrupted as error:
                 interrupted = error
-        self._take_over(run, target)
+        self._set_fitted(run, target)
         if interrupted is not None:
             wanted = "" if sparsity is None else f", where {sparsity:.6g} was asked for"
             warn(
@@ -217,8 +217,8 @@ class BasePruned(NamesComponents, ABC):
             "start='init' prunes a network before it is trained, and the estimator is already "
             "trained. Pass a net that is not fitted, or use start='trained'.",
         )
-        weights = self._weigh(y, target, sample_weight)
-        given = Given(X if frame is None else frame, getattr(target, "classes", None))
+        weights = self._row_weights(y, target, sample_weight)
+        given = FitData(X if frame is None else frame, getattr(target, "classes", None))
         with seeded(seeds["dense"], net.device):
             if not fitted:
                 fill_in(net, self._arguments_for(net, target, X, y, weights))
@@ -244,7 +244,7 @@ class BasePruned(NamesComponents, ABC):
         )
         return Dense(trainer, network, sizes, X, seeds, randomness, fitted), target
 
-    def _take_over(self, run: PruningRun, target: Any) -> None:
+    def _set_fitted(self, run: PruningRun, target: Any) -> None:
         """Set the fitted attributes to what a run has come to."""
         for name, value in run.fitted().items():
             setattr(self, name, value)
@@ -288,7 +288,7 @@ class BasePruned(NamesComponents, ABC):
                 net,
                 X,
                 self._encode_target(y, target, net, outputs),
-                self._weigh(y, target, sample_weight),
+                self._row_weights(y, target, sample_weight),
                 fresh=True,
                 trained=True,
             )

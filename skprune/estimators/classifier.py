@@ -261,7 +261,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             _check_seen(np.unique(y), target.classes, "The y of predefined_split")
         return self._encode_target(y, target, net, outputs)
 
-    def _weigh(
+    def _row_weights(
         self, y: np.ndarray, target: _Classes, sample_weight: np.ndarray | None
     ) -> np.ndarray | None:
         if self.class_weight is None:

@@ -141,7 +141,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         **BasePrunedCV._parameter_constraints,
         "class_weight": PrunedClassifier._parameter_constraints["class_weight"],
     }
-    _plain = PrunedClassifier
+    _point_class = PrunedClassifier
 
     def __init__(
         self,

@@ -25,7 +25,14 @@ from skprune._sklearn import (
 )
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.inputs import as_dense, with_targets
-from skprune.estimators.path import PATHS, Branch, branches_of, interruptible, n_fits_of, walk
+from skprune.estimators.path import (
+    PATHS,
+    StrategyPath,
+    branches_of,
+    interruptible,
+    iter_path,
+    n_fits_of,
+)
 from skprune.estimators.run import found_again
 from skprune.estimators.scoring import (
     ScoresAsChosen,
@@ -63,7 +70,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
     }
 
     # The estimator that is fitted at each point.
-    _plain: ClassVar[type[BasePruned]]
+    _point_class: ClassVar[type[BasePruned]]
 
     strategies: Any
     sparsities: Any
@@ -191,14 +198,14 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
 
     def _estimator(self) -> BasePruned:
         """Make the estimator that is fitted at each point."""
-        names = self._plain._get_param_names()
+        names = self._point_class._get_param_names()
         params = {name: getattr(self, name) for name in names if hasattr(self, name)}
         params["verbose"] = 0
         seed = self.random_state
         params["memory"] = found_again(self.memory, seed)
         if not isinstance(seed, Integral):  # all folds, and the last fit, share one
             params["random_state"] = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
-        return self._asking_alike(self._plain(**params))
+        return self._asking_alike(self._point_class(**params))
 
     def _splits(
         self, X: Any, y: Any, params: Mapping[str, Any]
@@ -259,14 +266,16 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         X: Any,
         y: Any,
         sample_weight: Any,
-        branch: Branch,
+        branch: StrategyPath,
         chosen: Mapping[str, Any],
     ) -> None:
         """Fit what was chosen of a branch on all the data, and take over what it learned."""
         wanted = [s for s in branch.sparsities if s <= chosen["sparsity"]]
         if self.path == "restart":
             wanted = wanted[-1:]
-        *_, fitted = walk(plain, X, y, sample_weight, [Branch(branch.strategy, wanted)], self.path)
+        *_, fitted = iter_path(
+            plain, X, y, sample_weight, [StrategyPath(branch.strategy, wanted)], self.path
+        )
         for name in ("n_features_in_", "feature_names_in_", "_keys", "_by_rows"):
             self.__dict__.pop(name, None)  # of an earlier fit, whose data may have had others
         params = fitted.get_params(deep=False)
@@ -278,8 +287,8 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
     def partial_fit(self) -> Any:
         """What was chosen for some data is not trained on with others, unlike a plain estimator."""
         raise AttributeError(
-            f"{type(self).__name__!r} has no 'partial_fit'. Fit a {self._plain.__name__} with "
-            "best_params_ for that."
+            f"{type(self).__name__!r} has no 'partial_fit'. Fit a "
+            f"{self._point_class.__name__} with best_params_ for that."
         )
 
 
@@ -306,7 +315,7 @@ def _judge_fold(
     sample_weight: Any,
     train: np.ndarray,
     test: np.ndarray,
-    branches: Sequence[Branch],
+    branches: Sequence[StrategyPath],
     path: str,
     scorer: Callable[..., Any],
     score_params: Mapping[str, Any],
@@ -316,7 +325,7 @@ def _judge_fold(
     X_test, y_test = _rows(X, test), safe_indexing(y, test)
     of_test = params_of_rows(X, score_params, test)
     points = []
-    steps = walk(plain, _rows(X, train), safe_indexing(y, train), weights, branches, path)
+    steps = iter_path(plain, _rows(X, train), safe_indexing(y, train), weights, branches, path)
     began = perf_counter()
     for fitted in steps:
         done = perf_counter()
@@ -368,7 +377,7 @@ def _as_indices(rows: Any) -> np.ndarray:
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
-def _names(branches: Sequence[Branch]) -> list[str]:
+def _names(branches: Sequence[StrategyPath]) -> list[str]:
     """Name the strategies; those that look the same, such as by their teachers, get a number."""
     strategies = [branch.strategy for branch in branches]
     texts = [s if isinstance(s, str) else repr(s) for s in strategies]
@@ -381,7 +390,7 @@ def _names(branches: Sequence[Branch]) -> list[str]:
     return names
 
 
-def _cv_results(branches: Sequence[Branch], folds: Sequence[_Fold]) -> dict[str, Any]:
+def _cv_results(branches: Sequence[StrategyPath], folds: Sequence[_Fold]) -> dict[str, Any]:
     """Lay results out as scikit-learn's searches do."""
     params = [
         {"strategy": branch.strategy, "sparsity": sparsity}

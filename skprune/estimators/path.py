@@ -15,25 +15,25 @@ from skprune.components import near_match, resolve
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
 from skprune.estimators.run import Dense, PruningRun, found_again
+from skprune.pruning.checks import check_epochs
+from skprune.seeding import given_back
 from skprune.strategies.named import STRATEGIES
-from skprune.strategies.pruning import check_epochs
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.nets import copy_net, is_fitted_net
 from skprune.training.progress import progress_bar
-from skprune.training.seeding import given_back
 from skprune.training.stage import Interrupted
 
 __all__ = [
     "PATHS",
-    "Branch",
     "PruningPath",
+    "StrategyPath",
     "branches_of",
     "check_path",
     "interruptible",
+    "iter_path",
     "n_fits_of",
     "pruning_path",
-    "walk",
 ]
 
 # How a network gets from one sparsity to the next.
@@ -46,7 +46,7 @@ _DENSEST, _SPARSEST = 0.5, 0.02
 _MOST_DIGITS = 12
 
 
-class Branch(NamedTuple):
+class StrategyPath(NamedTuple):
     """The points of a path that one strategy prunes to.
 
     Attributes
@@ -143,7 +143,7 @@ def pruning_path(
         n_fits = n_fits_of(branches)
         with progress_bar("pruning_path", n_fits, "fit", shown=estimator.verbose > 0) as bar:
             fitted = []
-            for point in walk(estimator, X, y, sample_weight, branches, path):
+            for point in iter_path(estimator, X, y, sample_weight, branches, path):
                 fitted.append(point)
                 if bar is not None:
                     bar.update()
@@ -170,7 +170,7 @@ def check_path(path: str) -> None:
 
 def branches_of(
     estimator: BasePruned, X: Any, y: Any, sample_weight: Any, strategies: Any, sparsities: Any
-) -> list[Branch]:
+) -> list[StrategyPath]:
     """Lay out a path, having checked that it can be gone.
 
     Parameters
@@ -186,7 +186,7 @@ def branches_of(
 
     Returns
     -------
-    branches : list of Branch
+    branches : list of StrategyPath
         One for each strategy.
 
     Raises
@@ -209,27 +209,27 @@ def branches_of(
         elements = run.elements
         if asked is not None:
             mine = asked
-        elif elements.own_sparsity is not None:
-            mine = [elements.own_sparsity]
+        elif elements.fixed_sparsity is not None:
+            mine = [elements.fixed_sparsity]
         else:
             mine = _spread(int(sparsities), len(elements.sizes) / elements.n_elements)
         for sparsity in (mine[0], mine[-1]):
             run.target(sparsity)
-        branches.append(Branch(name, mine))
+        branches.append(StrategyPath(name, mine))
     return branches
 
 
-def n_fits_of(branches: Sequence[Branch]) -> int:
-    """Count the estimators that :func:`walk` fits, that of the dense network among them."""
+def n_fits_of(branches: Sequence[StrategyPath]) -> int:
+    """Count the estimators that :func:`iter_path` fits, that of the dense network among them."""
     return 1 + sum(len(branch.sparsities) for branch in branches)
 
 
-def walk(
+def iter_path(
     estimator: BasePruned,
     X: Any,
     y: Any,
     sample_weight: Any,
-    branches: Sequence[Branch],
+    branches: Sequence[StrategyPath],
     path: str,
 ) -> Iterator[BasePruned]:
     """Go along a path.
@@ -240,7 +240,7 @@ def walk(
         What is fitted; copies of it are.
     X, y, sample_weight : object
         The data.
-    branches : sequence of Branch
+    branches : sequence of StrategyPath
         The points.
     path : {"restart", "chained"}
         How the network gets from one to the next.
@@ -273,7 +273,7 @@ def walk(
     def fitted(run: PruningRun, **params: Any) -> BasePruned:
         result = copy(first).set_params(**_unfitted(estimator).get_params(deep=False))
         result.set_params(**params)
-        result._take_over(run, target)
+        result._set_fitted(run, target)
         return result
 
     yield fitted(_run(first, dense.copy(), resolved[0]), sparsity=0.0)

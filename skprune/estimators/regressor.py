@@ -181,7 +181,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
             )
         return y
 
-    def _weigh(
+    def _row_weights(
         self, y: np.ndarray, target: tuple[int, ...], sample_weight: np.ndarray | None
     ) -> np.ndarray | None:
         return sample_weight

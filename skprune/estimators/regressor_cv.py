@@ -131,7 +131,7 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
     }
 
     _parameter_constraints: ClassVar[dict] = dict(BasePrunedCV._parameter_constraints)
-    _plain = PrunedRegressor
+    _point_class = PrunedRegressor
 
     def __init__(
         self,

@@ -19,13 +19,15 @@ from skprune.exceptions import UncachedWarning
 from skprune.metrics.report import LayerSize, PruningReport, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
-from skprune.strategies.pruning import prune, settle, target_sparsity
+from skprune.pruning.checks import check_combination
+from skprune.pruning.loop import prune
+from skprune.pruning.target import target_sparsity
+from skprune.seeding import GeneratorStates, preserve_rng, seeded
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Feature, Structure
 from skprune.training.dense_cache import train_once
 from skprune.training.masked_net import with_masks
 from skprune.training.nets import ModuleForward, rows_on_device
-from skprune.training.seeding import GeneratorStates, put_back, seeded
 from skprune.training.stage import StageTrainer
 
 __all__ = ["N_PROBE_ROWS", "Dense", "PruningRun", "found_again"]
@@ -181,9 +183,9 @@ class PruningRun:
         self.network = dense.network
         self._structure = structure
         self._protected = _protected_modules(net.module_, protect)
-        with put_back(net.device):  # the user's modules may draw when they are run
+        with preserve_rng(net.device):  # the user's modules may draw when they are run
             self.elements = structure.elements(self.network, self._protected)
-        settle(self.elements, strategy, only_named=only_named)
+        check_combination(self.elements, strategy, only_named=only_named)
         strategy.recovery.prepare(dense.trainer, strategy.start)
         self._generator = torch.Generator().manual_seed(dense.seeds["scores"])
 
@@ -215,7 +217,7 @@ class PruningRun:
         target: float | None,
         epochs: int,
     ) -> None:
-        """Prune the network, and train what is left; see :func:`skprune.strategies.pruning.prune`.
+        """Prune the network, and train what is left; see :func:`skprune.pruning.loop.prune`.
 
         Raises
         ------
@@ -254,8 +256,8 @@ class PruningRun:
         net = dense.trainer.net
         masks = network.original_masks()
         feature_norms = self._feature_norms()
-        with put_back(net.device):
-            if network.masks and not self.elements.in_place:
+        with preserve_rng(net.device):
+            if network.masks and not self.elements.keeps_layout:
                 rows = rows_on_device(net, dense.X, _N_CHECK_ROWS)
                 network = remove_dead_units(network, self._protected, rows)
             net.module_ = network.module
@@ -277,7 +279,7 @@ class PruningRun:
             return None
         weights = self.network.module.named_parameters()
         squares = {name: weight.detach().double() ** 2 for name, weight in weights}
-        (norms,) = self.elements.total(squares).values()
+        (norms,) = self.elements.sum_by_element(squares).values()
         return norms.sqrt().cpu().numpy()
 
 

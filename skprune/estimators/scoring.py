@@ -32,7 +32,7 @@ class ScoresAsChosen:
     __metadata_request__fit: ClassVar[dict[str, str]] = {"groups": UNUSED}
 
     # The estimator that is fitted at each point.
-    _plain: ClassVar[type[BasePruned]]
+    _point_class: ClassVar[type[BasePruned]]
 
     cv: Any
     scoring: Any
@@ -83,9 +83,9 @@ class ScoresAsChosen:
 
     def _as_plain(self) -> BasePruned:
         """Show what was fitted as the plain estimator that scorers were given before."""
-        names = self._plain._get_param_names()
+        names = self._point_class._get_param_names()
         params = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        plain = self._plain(**{**params, **self.best_params_})
+        plain = self._point_class(**{**params, **self.best_params_})
         own = self.get_params(deep=False)
         for name, value in vars(self).items():
             if name not in own:
@@ -100,7 +100,7 @@ class ScoresAsChosen:
         routing : MetadataRouter
             For scikit-learn's metadata routing.
         """
-        plain = self._asking_alike(self._plain())
+        plain = self._asking_alike(self._point_class())
         scorer, deciding = scorers_for(plain, self.scoring, self._own_metric())
         return (
             MetadataRouter(owner=self)

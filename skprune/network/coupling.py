@@ -24,12 +24,12 @@ from torch_pruning.dependency.index_mapping import _ConcatIndexMapping, _Flatten
 from skprune.exceptions import UntraceableError
 from skprune.network.layers import Side, layer_for
 
-__all__ = ["Coupling", "Slot", "trace_units"]
+__all__ = ["Coupling", "LayerSide", "trace_units"]
 
 Forward = Callable[[nn.Module, Any], Any]
 
 
-class Slot(NamedTuple):
+class LayerSide(NamedTuple):
     """One side of one layer (``layer`` a module's name), or one dimension of a bare parameter."""
 
     layer: str
@@ -42,17 +42,18 @@ class Coupling:
 
     Attributes
     ----------
-    units : dict of Slot to Tensor of int of shape (n_channels,)
-        For each channel of each slot the unit that it belongs to; -1 where it has to stay.
+    units : dict of LayerSide to Tensor of int of shape (n_channels,)
+        For each channel of each side of a layer the unit that it belongs to; -1 where it has to
+        stay.
     groups : dict of str to Tensor of int
         The units of each coupled group, by the name of its first layer.
     parameter_dims : dict of str to int
-        The channel dimension of each bare parameter among the slots.
+        The channel dimension of each bare parameter among the sides.
     group_of : dict of str to str
         The group that a layer's own units are in, by the layer's name.
     """
 
-    units: dict[Slot, Tensor] = field(default_factory=dict)
+    units: dict[LayerSide, Tensor] = field(default_factory=dict)
     groups: dict[str, Tensor] = field(default_factory=dict)
     parameter_dims: dict[str, int] = field(default_factory=dict)
     group_of: dict[str, str] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class Coupling:
     def without(self, units: Tensor) -> "Coupling":
         """Give the coupling of a network that has lost units; the others keep their numbers."""
         return Coupling(
-            {slot: ids[~torch.isin(ids, units)] for slot, ids in self.units.items()},
+            {layer_side: ids[~torch.isin(ids, units)] for layer_side, ids in self.units.items()},
             {name: ids[~torch.isin(ids, units)] for name, ids in self.groups.items()},
             self.parameter_dims,
             self.group_of,
@@ -172,19 +173,19 @@ def _trace(
     graph = _dependency_graph(module, inputs, forward, parameter_dims)
     names = {id(m): name for name, m in module.named_modules()}
     names |= {id(p): name for name, p in module.named_parameters()}
-    for slot, root in _roots(module):
-        if slot not in edges.covered:
+    for layer_side, root in _roots(module):
+        if layer_side not in edges.covered:
             for dependency, origin, index in _reached(graph, root):
-                edges.join(slot, origin, dependency, index, names, graph)
+                edges.join(layer_side, origin, dependency, index, names, graph)
     return edges.coupling()
 
 
-def _roots(module: nn.Module) -> Iterator[tuple[Slot, Any]]:
+def _roots(module: nn.Module) -> Iterator[tuple[LayerSide, Any]]:
     """List the layers that make channels, with what the graph knows them by."""
     for name, part in module.named_modules():
         layer = layer_for(part)
         if layer.makes_units:
-            yield Slot(name, "out"), part.weight if layer.traced_by_weight else part
+            yield LayerSide(name, "out"), part.weight if layer.traced_by_weight else part
 
 
 def _owner(parameter: str) -> str:
@@ -207,23 +208,23 @@ class _Edges:
         self.modules = dict(module.named_modules())
         self.protected = protected
         self.tied = _tied_layers(module)
-        self.offsets: dict[Slot, int] = {}
-        self.widths: dict[Slot, int] = {}
+        self.offsets: dict[LayerSide, int] = {}
+        self.widths: dict[LayerSide, int] = {}
         self.dims: dict[str, int] = {}
         self.left: list[np.ndarray] = []
         self.right: list[np.ndarray] = []
         self.fixed: list[np.ndarray] = []
-        self.covered: set[Slot] = set()
+        self.covered: set[LayerSide] = set()
 
-    def _slot(self, slot: Slot, width: int) -> int:
-        if slot not in self.offsets:
-            self.offsets[slot] = sum(self.widths.values())
-            self.widths[slot] = width
-        return self.offsets[slot]
+    def _place_of(self, layer_side: LayerSide, width: int) -> int:
+        if layer_side not in self.offsets:
+            self.offsets[layer_side] = sum(self.widths.values())
+            self.widths[layer_side] = width
+        return self.offsets[layer_side]
 
     def join(
         self,
-        root: Slot,
+        root: LayerSide,
         root_index: np.ndarray,
         dependency: Any,
         index: np.ndarray,
@@ -231,7 +232,7 @@ class _Edges:
         graph: Any,
     ) -> None:
         """Join channels of a root with those of one thing that they reach."""
-        start = self._slot(root, _width(self.modules[root.layer], "out"))
+        start = self._place_of(root, _width(self.modules[root.layer], "out"))
         node = dependency.target
         target = node.module
         ends = start + root_index
@@ -243,14 +244,14 @@ class _Edges:
         if isinstance(target, nn.Parameter):
             owner = self.modules[_owner(name)]
             if layer_for(owner).traced_by_weight:
-                slot, width = Slot(_owner(name), "out"), _width(owner, "out")
+                layer_side, width = LayerSide(_owner(name), "out"), _width(owner, "out")
             else:
-                slot, width = Slot(name, "out"), target.shape[node.pruning_dim]
+                layer_side, width = LayerSide(name, "out"), target.shape[node.pruning_dim]
                 self.dims[name] = node.pruning_dim % target.dim()
         else:
             out = graph.is_out_channel_pruning_fn(dependency.handler)
             side: Side = "out" if out or layer_for(target).passes_on else "in"
-            slot = Slot(name, side)
+            layer_side = LayerSide(name, side)
             count = layer_for(target).n_channels(side)
             if count is None:
                 # A lone number (PReLU) acts on every channel alike; anything else is opaque, and
@@ -261,40 +262,40 @@ class _Edges:
             width = count
         if index.size and index.max() >= width:
             raise UntraceableError(
-                f"The channels of layer {root.layer!r} were followed to layer {slot.layer!r}, "
-                f"which has {width} of them where at least {index.max() + 1} were expected. "
-                f"Protect it (protect=[{root.layer!r}]) or use structure='weight'."
+                f"The channels of layer {root.layer!r} were followed to layer "
+                f"{layer_side.layer!r}, which has {width} of them where at least "
+                f"{index.max() + 1} were expected. Protect it (protect=[{root.layer!r}]) or use structure='weight'."
             )
-        if slot.side == "out" and slot.layer in self.protected:
+        if layer_side.side == "out" and layer_side.layer in self.protected:
             self.fixed.append(ends)
         self.left.append(ends)
-        self.right.append(self._slot(slot, width) + index)
+        self.right.append(self._place_of(layer_side, width) + index)
         if np.unique(index).size == width:
-            self.covered.add(slot)
+            self.covered.add(layer_side)
 
-    def _bundles(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for slot, offset in self.offsets.items():
-            if slot.layer in self.dims:
+    def _groups_of_channels(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for layer_side, offset in self.offsets.items():
+            if layer_side.layer in self.dims:
                 continue
-            layer = layer_for(self.modules[slot.layer])
-            channels = np.arange(self.widths[slot])
-            yield offset + channels, offset + channels % layer.channels_per_group(slot.side)
+            layer = layer_for(self.modules[layer_side.layer])
+            channels = np.arange(self.widths[layer_side])
+            yield offset + channels, offset + channels % layer.channels_per_group(layer_side.side)
 
     def coupling(self) -> Coupling:
         """Join everything; number the units that may go, group by group."""
         total = sum(self.widths.values())
         if not total:
             return Coupling()
-        bundles = list(self._bundles())
-        left = np.concatenate([*self.left, *(a for a, _ in bundles)])
-        right = np.concatenate([*self.right, *(b for _, b in bundles)])
+        grouped = list(self._groups_of_channels())
+        left = np.concatenate([*self.left, *(a for a, _ in grouped)])
+        right = np.concatenate([*self.right, *(b for _, b in grouped)])
         ones = np.ones(left.size, dtype=np.int8)
         _, component = connected_components(coo_array((ones, (left, right)), shape=(total, total)))
         stays = np.zeros(component.max() + 1, dtype=bool)
         tied = [
-            offset + np.arange(self.widths[slot])
-            for slot, offset in self.offsets.items()
-            if slot.layer in self.tied
+            offset + np.arange(self.widths[layer_side])
+            for layer_side, offset in self.offsets.items()
+            if layer_side.layer in self.tied
         ]
         for ends in [*self.fixed, *tied]:
             stays[component[ends]] = True
@@ -303,11 +304,11 @@ class _Edges:
         count = 0
         group: dict[int, str] = {}
         for name, layer in self.modules.items():
-            slot = Slot(name, "out")
-            if slot not in self.offsets or not layer_for(layer).makes_units:
+            layer_side = LayerSide(name, "out")
+            if layer_side not in self.offsets or not layer_for(layer).makes_units:
                 continue
-            offset = self.offsets[slot]
-            mine = dict.fromkeys(component[offset : offset + self.widths[slot]].tolist())
+            offset = self.offsets[layer_side]
+            mine = dict.fromkeys(component[offset : offset + self.widths[layer_side]].tolist())
             new = [c for c in mine if not stays[c] and number[c] < 0]
             if new:
                 number[new] = np.arange(count, count + len(new))
@@ -316,10 +317,10 @@ class _Edges:
             group |= dict.fromkeys(new, name)
             if (first := next((c for c in mine if c in group), None)) is not None:
                 result.group_of[name] = group[first]
-        for slot, offset in self.offsets.items():
-            ids = number[component[offset : offset + self.widths[slot]]]
+        for layer_side, offset in self.offsets.items():
+            ids = number[component[offset : offset + self.widths[layer_side]]]
             if (ids >= 0).any():
-                result.units[slot] = torch.from_numpy(ids)
+                result.units[layer_side] = torch.from_numpy(ids)
         return result
 
 

@@ -108,13 +108,13 @@ def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
     enters = torch.zeros(n_units, dtype=torch.bool)
     leaves = torch.zeros(n_units, dtype=torch.bool)
     foldable = torch.full((n_units,), fold)
-    for slot, ids in coupling.units.items():
-        module = modules.get(slot.layer)
+    for layer_side, ids in coupling.units.items():
+        module = modules.get(layer_side.layer)
         if module is None:  # a bare parameter adds to the unit whatever its weights are
             foldable[ids[ids >= 0]] = False
         elif (layer := layer_for(module)).has_weights:
-            alive = enters if slot.side == "out" else leaves
-            alive[ids[(ids >= 0) & layer.has_weight(slot.side)]] = True
+            alive = enters if layer_side.side == "out" else leaves
+            alive[ids[(ids >= 0) & layer.has_weight(layer_side.side)]] = True
     removable = torch.zeros(n_units, dtype=torch.bool)
     mixed = mixing_groups(coupling, network.module)
     for name, units in coupling.groups.items():
@@ -126,9 +126,9 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[A
     """Fold constant units into the biases of what they enter; say which could be folded."""
     modules = dict(network.module.named_modules())
     consumers = {
-        slot.layer: ids
-        for slot, ids in coupling.units.items()
-        if slot.side == "in" and constant[ids[ids >= 0]].any()
+        layer_side.layer: ids
+        for layer_side, ids in coupling.units.items()
+        if layer_side.side == "in" and constant[ids[ids >= 0]].any()
     }
     values = _incoming(network, {name: modules[name] for name in consumers}, trials)
     folded = constant.clone()

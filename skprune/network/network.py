@@ -149,12 +149,12 @@ class Network:
         if not len(units):
             return
         self.couplings = {}  # a new one: copies share the other
-        for slot, ids in coupling.units.items():
+        for layer_side, ids in coupling.units.items():
             keep = ~torch.isin(ids, units)
             if keep.all():
                 continue
-            side = coupling.parameter_dims.get(slot.layer, slot.side)
-            for tensor, dim, index in self.removals.cut(self.module, slot.layer, side, keep):
+            side = coupling.parameter_dims.get(layer_side.layer, layer_side.side)
+            for tensor, dim, index in self.removals.cut(self.module, layer_side.layer, side, keep):
                 self._record(tensor, dim, index)
 
     def _record(self, name: str, dim: int, index: Tensor) -> None:
@@ -256,10 +256,10 @@ def spread_over_weights(
 def _axes_of_units(coupling: Coupling, module: nn.Module) -> Iterator[tuple[str, int, Tensor]]:
     """Go through the tensors that have units: the name, the dimension, and the units along it."""
     modules = dict(module.named_modules())
-    for slot, ids in coupling.units.items():
-        if slot.layer in coupling.parameter_dims:
-            yield slot.layer, coupling.parameter_dims[slot.layer], ids
+    for layer_side, ids in coupling.units.items():
+        if layer_side.layer in coupling.parameter_dims:
+            yield layer_side.layer, coupling.parameter_dims[layer_side.layer], ids
         else:
-            for axis in layer_for(modules[slot.layer]).axes(slot.side):
-                name = f"{slot.layer}.{axis.tensor}" if slot.layer else axis.tensor
+            for axis in layer_for(modules[layer_side.layer]).axes(layer_side.side):
+                name = f"{layer_side.layer}.{axis.tensor}" if layer_side.layer else axis.tensor
                 yield name, axis.dim, ids[: axis.period]

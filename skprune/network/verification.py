@@ -31,9 +31,9 @@ def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
     """
     mixed = {
         unit
-        for slot, ids in coupling.units.items()
-        if slot.layer not in coupling.parameter_dims
-        and layer_for(module.get_submodule(slot.layer)).mixes_units
+        for layer_side, ids in coupling.units.items()
+        if layer_side.layer not in coupling.parameter_dims
+        and layer_for(module.get_submodule(layer_side.layer)).mixes_units
         for unit in ids.tolist()
     }
     return {name for name, units in coupling.groups.items() if mixed & set(units.tolist())}
@@ -170,13 +170,13 @@ def _computes_as_masked(
     network: Network, coupling: Coupling, gone: Tensor, smaller: Network
 ) -> bool:
     masked = network.copy()
-    for slot, ids in coupling.units.items():
+    for layer_side, ids in coupling.units.items():
         channels = torch.isin(ids, gone).nonzero().flatten()
-        if slot.layer in coupling.parameter_dims or not len(channels):
+        if layer_side.layer in coupling.parameter_dims or not len(channels):
             continue
-        layer = layer_for(masked.module.get_submodule(slot.layer))
+        layer = layer_for(masked.module.get_submodule(layer_side.layer))
         if not layer.normalizes:
-            layer.zero(slot.side, channels)
+            layer.zero(layer_side.side, channels)
     return same_on(smaller, masked, trials_for(network))
 
 

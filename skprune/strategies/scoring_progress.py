@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skprune.strategies.importance.base import Samples
+from skprune.strategies.samples import Samples
 
 __all__ = ["TrackedSamples"]
 

@@ -26,27 +26,28 @@ class Elements(ABC):
         Shape of each layer's weight in the original.
     kept : dict of str to Tensor of bool of shape (n_elements,)
         Which elements of each layer are left.
-    aliases : dict of str to str
+    coupled_to : dict of str to str
         Layers that lose their elements together with another, and the name of that other.
     """
 
-    # Whether what is removed stays in the network as zeros, so that it could return.
-    masked: ClassVar[bool] = True
+    # How elements are removed: "mask" leaves zeros in the network, which could return; "slice" cuts
+    # them out of it.
+    removes_by: ClassVar[str] = "mask"
     # Whether what is left has to stay where it is, so that units that are dead stay too.
-    in_place: ClassVar[bool] = False
+    keeps_layout: ClassVar[bool] = False
 
     def __init__(
         self,
         network: Network,
         shapes: Mapping[str, tuple[int, ...]],
         sizes: Mapping[str, int],
-        aliases: Mapping[str, str] | None = None,
+        coupled_to: Mapping[str, str] | None = None,
     ) -> None:
         self.network = network
         self.shapes = dict(shapes)
         self.sizes = dict(sizes)
         self.kept = {name: torch.ones(size, dtype=torch.bool) for name, size in sizes.items()}
-        self.aliases = dict(aliases or {})
+        self.coupled_to = dict(coupled_to or {})
 
     @property
     def n_elements(self) -> int:
@@ -64,16 +65,16 @@ class Elements(ABC):
         return 1 - self.n_kept / self.n_elements if self.n_elements else 0.0
 
     @property
-    def own_sparsity(self) -> float | None:
+    def fixed_sparsity(self) -> float | None:
         """The sparsity that the structure means by itself; None if it can have any."""
         return None
 
     @property
-    def least(self) -> dict[str, int]:
+    def min_kept(self) -> dict[str, int]:
         """The number of elements that each layer keeps at the least."""
         return dict.fromkeys(self.sizes, 1)
 
-    def required(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def must_keep(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Say which elements have to stay, given what each is worth.
 
         Parameters
@@ -117,7 +118,7 @@ class Elements(ABC):
             del self.sizes[name], self.shapes[name], self.kept[name]
 
     @abstractmethod
-    def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def sum_by_element(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add up scores of weights over the elements that the weights go with.
 
         Parameters
@@ -132,7 +133,7 @@ class Elements(ABC):
         """
 
     @abstractmethod
-    def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def expand_to_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give each weight the product of the values of the elements that it goes with.
 
         Parameters

@@ -70,7 +70,7 @@ class Block(Structure):
 
 
 class _Blocks(LabelledElements):
-    in_place = True
+    keeps_layout = True
 
 
 def _label(network: Network, name: str, weight: Tensor, n_outputs: int, n_inputs: int) -> Tensor:

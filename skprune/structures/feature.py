@@ -1,9 +1,9 @@
 """Features of the input."""
 
 from skprune._sklearn import InvalidParameterError
+from skprune.network.input_features import weights_of_features
 from skprune.network.layers import layer_of
 from skprune.network.network import Network
-from skprune.network.readers import weights_of_features
 from skprune.structures.base import Elements, Structure
 from skprune.structures.labelled import LabelledElements
 

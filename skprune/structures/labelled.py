@@ -21,7 +21,7 @@ class LabelledElements(Elements):
     labels : mapping of str to (mapping of str to Tensor of int)
         By the layer's name, and by the parameter's: which element each weight goes with, in the
         parameter's shape. The elements of a layer are numbered from zero.
-    aliases : mapping of str to str, default=None
+    coupled_to : mapping of str to str, default=None
         Layers that lose their elements together with another, and the name of that other.
     """
 
@@ -29,16 +29,16 @@ class LabelledElements(Elements):
         self,
         network: Network,
         labels: Mapping[str, Mapping[str, Tensor]],
-        aliases: Mapping[str, str] | None = None,
+        coupled_to: Mapping[str, str] | None = None,
     ) -> None:
         self._labels = labels
         shapes, sizes = {}, {}
         for layer, parameters in labels.items():
             first, *_ = parameters.values()
             shapes[layer], sizes[layer] = tuple(first.shape), int(first.max()) + 1
-        super().__init__(network, shapes, sizes, aliases)
+        super().__init__(network, shapes, sizes, coupled_to)
 
-    def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def sum_by_element(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add up scores of weights; see :class:`Elements`."""
         totals = {}
         for layer, size in self.sizes.items():
@@ -49,7 +49,7 @@ class LabelledElements(Elements):
                 totals[layer].index_add_(0, index, part.flatten().double())
         return totals
 
-    def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def expand_to_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give each weight the value of its element; see :class:`Elements`."""
         return {
             name: value.to(labels.device)[labels]
@@ -58,4 +58,4 @@ class LabelledElements(Elements):
         }
 
     def _apply(self, kept: Mapping[str, Tensor]) -> None:
-        self.network.set_masks(self.spread(kept))
+        self.network.set_masks(self.expand_to_weights(kept))

@@ -69,7 +69,7 @@ class NM(Structure):
                 f"{self!r} keeps {self.n} of every {self.m} weights: n must not be larger than m."
             )
         elements = _Groups(network, prunable_weights(network, protected), self.n, self.m)
-        if self.n < self.m and elements.own_sparsity == 0.0:
+        if self.n < self.m and elements.fixed_sparsity == 0.0:
             raise InvalidParameterError(
                 f"{self!r} would remove nothing: no layer that can be pruned has more than "
                 f"{self.n} inputs. Use a smaller n, or another structure."
@@ -78,26 +78,26 @@ class NM(Structure):
 
 
 class _Groups(SingleWeights):
-    in_place = True
+    keeps_layout = True
 
     def __init__(self, network: Network, parameters: Mapping[str, str], n: int, m: int) -> None:
         super().__init__(network, parameters)
         self._n, self._m = n, m
 
     @property
-    def own_sparsity(self) -> float:
-        return 1 - sum(self.least.values()) / max(self.n_elements, 1)
+    def fixed_sparsity(self) -> float:
+        return 1 - sum(self.min_kept.values()) / max(self.n_elements, 1)
 
     @property
-    def least(self) -> dict[str, int]:
-        least = {}
+    def min_kept(self) -> dict[str, int]:
+        min_kept = {}
         for layer, size in self.sizes.items():
             n_inputs = self._matrices(layer, torch.empty(size, device="meta")).shape[-1]
             full, rest = divmod(n_inputs, self._m)
-            least[layer] = size // n_inputs * (full * self._n + min(rest, self._n))
-        return least
+            min_kept[layer] = size // n_inputs * (full * self._n + min(rest, self._n))
+        return min_kept
 
-    def required(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def must_keep(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {layer: self._best(layer, score) for layer, score in scores.items()}
 
     def groups(self, layer: str) -> tuple[Tensor, int]:

@@ -50,7 +50,7 @@ class Unit(Structure):
 
 
 class _Units(Elements):
-    masked = False
+    removes_by = "slice"
 
     def __init__(self, network: Network, coupling: Coupling) -> None:
         self._units = dict(coupling.groups)
@@ -69,10 +69,10 @@ class _Units(Elements):
         super().__init__(network, shapes, sizes, coupling.group_of)
 
     @property
-    def least(self) -> dict[str, int]:
+    def min_kept(self) -> dict[str, int]:
         return {name: max(1, len(self._parts.get(name, ()))) for name in self.sizes}
 
-    def required(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def must_keep(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         required = {}
         for name, parts in self._parts.items():
             if name in scores:
@@ -86,11 +86,11 @@ class _Units(Elements):
     def _n_units(self) -> int:
         return sum(len(units) for units in self._units.values())
 
-    def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def sum_by_element(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         sums = sum_over_units(scores, self._coupling, self.network.module, self._n_units).cpu()
         return {name: sums[self._units[name]] for name in self.sizes}
 
-    def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def expand_to_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         network = self.network
         by_unit = torch.ones(self._n_units, dtype=torch.float64)
         for name, value in values.items():

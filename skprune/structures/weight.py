@@ -84,11 +84,11 @@ class SingleWeights(Elements):
         sizes = {layer: weights[name].numel() for layer, name in parameters.items()}
         super().__init__(network, shapes, sizes)
 
-    def total(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def sum_by_element(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Add up scores of weights; see :class:`Elements`."""
         return {layer: scores[self._parameters[layer]].flatten() for layer in self.sizes}
 
-    def spread(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def expand_to_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Give each weight the value of its element; see :class:`Elements`."""
         weights = self.network.weights
         spread = {}
@@ -98,4 +98,4 @@ class SingleWeights(Elements):
         return spread
 
     def _apply(self, kept: Mapping[str, Tensor]) -> None:
-        self.network.set_masks(self.spread(kept))
+        self.network.set_masks(self.expand_to_weights(kept))

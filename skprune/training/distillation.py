@@ -12,18 +12,18 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from skprune.deployment.chunks import forward_in_chunks
+from skprune.network.chunks import forward_in_chunks
+from skprune.seeding import preserve_rng
+from skprune.strategies.hooks import TrainingHook
 from skprune.training.hints import Hints
-from skprune.training.hooks import TrainingHook
 from skprune.training.inference import sigmoid_of_labels
 from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.nets import first_output, is_binary, module_dtype
 from skprune.training.rows import Rows
-from skprune.training.seeding import put_back
-from skprune.training.teachers import Given, predicted_logits, predicted_targets
+from skprune.training.teachers import FitData, predicted_logits, predicted_targets
 
 __all__ = [
-    "Lesson",
+    "DistillationLoss",
     "divergence",
     "frozen_copy",
     "lesson_of_estimator",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-class Lesson:
+class DistillationLoss:
     """What a teacher says of a net's rows, and how it counts in the loss.
 
     Parameters
@@ -231,8 +231,8 @@ def _require_probabilities(net: NeuralNet, outputs: Tensor, kind: str) -> None:
 
 
 def lesson_of_estimator(
-    teacher: Any, net: NeuralNet, y: np.ndarray, given: Given, alpha: float, temperature: float
-) -> Lesson:
+    teacher: Any, net: NeuralNet, y: np.ndarray, given: FitData, alpha: float, temperature: float
+) -> DistillationLoss:
     """Have a fitted estimator say what it knows of the rows that a net is trained on.
 
     Parameters
@@ -243,20 +243,20 @@ def lesson_of_estimator(
         The net.
     y : ndarray of shape (n_samples, ...)
         The targets as the net takes them.
-    given : Given
+    given : FitData
         The inputs as the teacher takes them, and the classes.
     alpha, temperature : float
         See :class:`~skprune.strategies.Distill`.
 
     Returns
     -------
-    lesson : Lesson
+    lesson : DistillationLoss
         With the soft targets of all rows, where the data do not change from epoch to epoch.
     """
     kind, classes = _kind(net, y, given), given.classes
 
     def teach(net: NeuralNet, X: Any) -> Tensor:
-        with put_back(net.device):
+        with preserve_rng(net.device):
             if classes is None:
                 soft = torch.from_numpy(predicted_targets(teacher, _as_arrays(X), y.shape[1:]))
             else:
@@ -265,7 +265,7 @@ def lesson_of_estimator(
         return soft.to(module_dtype(net.module_))
 
     rows = teach(net, given.X).numpy() if _trains_on_rows_as_they_are(net, given.X) else None
-    return Lesson(kind, alpha, temperature, rows, teach)
+    return DistillationLoss(kind, alpha, temperature, rows, teach)
 
 
 def lesson_of_network(
@@ -273,12 +273,12 @@ def lesson_of_network(
     net: NeuralNet,
     X: Any,
     y: np.ndarray,
-    given: Given,
+    given: FitData,
     alpha: float,
     temperature: float,
     hints: Sequence[str],
     hint_weight: float,
-) -> Lesson:
+) -> DistillationLoss:
     """Have the dense network say what it knows of the rows that a net is trained on.
 
     Parameters
@@ -291,14 +291,14 @@ def lesson_of_network(
         The inputs as the net takes them.
     y : ndarray of shape (n_samples, ...)
         The targets as the net takes them.
-    given : Given
+    given : FitData
         Has the classes.
     alpha, temperature, hints, hint_weight
         See :class:`~skprune.strategies.Distill`.
 
     Returns
     -------
-    lesson : Lesson
+    lesson : DistillationLoss
         With the soft targets of all rows, where the data do not change from epoch to epoch and
         there are no hints.
     """
@@ -313,15 +313,15 @@ def lesson_of_network(
 
     def teach(net: NeuralNet, X: Any) -> Tensor:
         listening = nullcontext() if compared is None else compared.listening()
-        with torch.no_grad(), put_back(net.device), listening:
+        with torch.no_grad(), preserve_rng(net.device), listening:
             return softened(dense.infer(X))
 
     rows = None
     if compared is None and _trains_on_rows_as_they_are(net, given.X):
         device = next((p.device for p in dense.module_.parameters()), torch.device("cpu"))
-        with put_back(device):
+        with preserve_rng(device):
             rows = forward_in_chunks(lambda chunk: softened(dense.infer(chunk)), X, device)
-    return Lesson(kind, alpha, temperature, rows, teach, compared, hint_weight)
+    return DistillationLoss(kind, alpha, temperature, rows, teach, compared, hint_weight)
 
 
 def frozen_copy(net: NeuralNet) -> NeuralNet:
@@ -345,7 +345,7 @@ def frozen_copy(net: NeuralNet) -> NeuralNet:
     return frozen
 
 
-def _kind(net: NeuralNet, y: np.ndarray, given: Given) -> str:
+def _kind(net: NeuralNet, y: np.ndarray, given: FitData) -> str:
     if given.classes is None:
         return "values"
     if is_binary(net):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
-from skprune.training.hooks import TrainingHook
+from skprune.strategies.hooks import TrainingHook
 from skprune.training.nets import first_output
 
 __all__ = ["Hints", "check_hints"]

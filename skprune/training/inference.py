@@ -10,11 +10,11 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier, Ne
 from skorch.utils import to_numpy
 from torch import Tensor, nn
 
-from skprune.deployment.chunks import NotFinite, forward_in_chunks
+from skprune.network.chunks import NotFinite, forward_in_chunks
+from skprune.seeding import given_back, preserve_rng
 from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.nets import first_output
 from skprune.training.rows import Rows
-from skprune.training.seeding import given_back, put_back
 
 __all__ = ["net_outputs", "own_prediction", "sigmoid_of_labels"]
 
@@ -62,11 +62,11 @@ def net_outputs(
     if not by_rows and not (_predicts_as_skorch(cls) and takes_rows_as_they_are(net)):
         if check_finite:
             raise NotFinite
-        with given_back(), put_back(net.device):  # a loader draws a seed
+        with given_back(), preserve_rng(net.device):  # a loader draws a seed
             return net.predict_proba(_as_skorch_takes(net, X))
     apply = nonlinearity or net._get_predict_nonlinearity()
     if by_rows:
-        with given_back(), put_back(net.device):
+        with given_back(), preserve_rng(net.device):
             batches = net.forward_iter(X.dataset(net), training=False)
             return np.concatenate([to_numpy(apply(first_output(batch))) for batch in batches])
     if to_rank and isinstance(apply, partial) and apply.func is torch.softmax:
@@ -128,7 +128,7 @@ def own_prediction(net: NeuralNet, X: Any, *, check_finite: bool = False) -> np.
         return None
     if check_finite:
         raise NotFinite
-    with given_back(), put_back(net.device):
+    with given_back(), preserve_rng(net.device):
         return np.asarray(net.predict(_as_skorch_takes(net, X)))
 
 

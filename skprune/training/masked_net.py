@@ -9,7 +9,7 @@ from sklearn.base import clone
 from skorch import NeuralNet
 from torch import Tensor
 
-from skprune.training.masking import Masked, Masking
+from skprune.network.masking import Masked, Masking
 
 __all__ = ["MasksHold", "own_class", "with_masks", "without_masks"]
 

@@ -30,9 +30,9 @@ __all__ = [
     "as_input_dtype",
     "check_net",
     "copy_net",
-    "cut_off",
     "default_classifier_net",
     "default_regressor_net",
+    "detach_cached",
     "fill_in",
     "initialize",
     "is_binary",
@@ -214,7 +214,7 @@ def copy_net(net: NeuralNet) -> NeuralNet:
     return copy
 
 
-def cut_off(module: nn.Module) -> None:
+def detach_cached(module: nn.Module) -> None:
     """Cut what a module has kept of a computation off from the computation, in place.
 
     A module that can be followed back to its last batch, such as one that keeps its activations

@@ -12,7 +12,7 @@ from skorch.utils import to_numpy
 from torch import Tensor
 from torch.utils.data import IterableDataset, Subset, TensorDataset
 
-from skprune.training.seeding import put_back
+from skprune.seeding import preserve_rng
 
 __all__ = ["Rows", "WeightedRows", "is_dataset", "read_targets"]
 
@@ -69,7 +69,7 @@ class Rows:
     @cached_property
     def first(self) -> np.ndarray | None:
         """The inputs of the first row; None if they are no array."""
-        with put_back():  # to read a row may draw random numbers
+        with preserve_rng():  # to read a row may draw random numbers
             row = self[0]
         return to_numpy(row) if isinstance(row, (np.ndarray, Tensor)) else None
 
@@ -174,7 +174,7 @@ def read_targets(y: Any) -> Any:
         return y
     if type(y) is SliceDataset and y.idx == 1:
         return _targets_of(Subset(y.dataset, np.asarray(y.indices_).tolist()))
-    with put_back():
+    with preserve_rng():
         return np.asarray(y)
 
 
@@ -183,7 +183,7 @@ def _targets_of(dataset: Any) -> np.ndarray:
         whole = _kept_targets(dataset.dataset)
         if whole is not None:
             return whole[np.asarray(dataset.indices, dtype=int)]
-    with put_back():
+    with preserve_rng():
         targets = [unpack_data(dataset[row])[1] for row in range(len(dataset))]
     return np.asarray([to_numpy(y) if isinstance(y, Tensor) else y for y in targets])
 

@@ -1,7 +1,7 @@
 """Rows that a network is trained on, for what looks at its losses and gradients."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,32 +11,15 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
+from skprune.seeding import GeneratorStates, preserve_rng
+from skprune.strategies.samples import Batch
 from skprune.training.nets import ModuleForward, first_output
-from skprune.training.seeding import GeneratorStates, put_back
-from skprune.training.staged_net import split_weights, staged, unreduced
+from skprune.training.staged_net import extended_for_stage, split_weights, unreduced
 
-__all__ = ["Batch", "Samples"]
-
-
-class Batch(NamedTuple):
-    """Some rows, on the network's device.
-
-    Attributes
-    ----------
-    inputs : Tensor or dict of str to Tensor
-        What the module is given.
-    targets : Tensor of shape (n_rows, ...)
-        What the loss is given.
-    weights : Tensor of shape (n_rows,) or None
-        The weights of the rows; None for equal ones.
-    """
-
-    inputs: Any
-    targets: Tensor
-    weights: Tensor | None
+__all__ = ["NetSamples"]
 
 
-class Samples:
+class NetSamples:
     """The rows that a net is trained on; those it holds out for validation are not among them.
 
     Parameters
@@ -50,7 +33,7 @@ class Samples:
     def __init__(self, net: NeuralNet, X: Any, y: Any) -> None:
         self._net = net
         self._forward = ModuleForward(net)
-        with put_back(net.device):  # a split may be random
+        with preserve_rng(net.device):  # a split may be random
             dataset = net.get_split_datasets(X, y)[0]
         self._dataset, self._rows = dataset, np.arange(len(dataset))
         if type(dataset) is Subset:
@@ -86,7 +69,7 @@ class Samples:
             rows = rows[order.numpy()]
         net = self._net
         randomness = GeneratorStates(net.device)  # a loader draws a seed, and a dataset may draw
-        with randomness.resumed(onward=True), staged(net):
+        with randomness.resumed(onward=True), extended_for_stage(net):
             subset = Subset(self._dataset, rows.tolist())
             loader = iter(net.get_iterator(subset, training=False))
         while True:

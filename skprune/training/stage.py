@@ -15,25 +15,31 @@ from skorch.history import History
 from torch import Tensor
 
 from skprune._sklearn import InvalidParameterError
+from skprune.network.masking import Masking
 from skprune.network.network import Network, all_tensors
+from skprune.seeding import GeneratorStates
+from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.training.distillation import (
-    Lesson,
+    DistillationLoss,
     frozen_copy,
     lesson_of_estimator,
     lesson_of_network,
 )
 from skprune.training.hints import check_hints
 from skprune.training.history import CompactHistory
-from skprune.training.hooks import TrainingHook, TrainingRun
 from skprune.training.loading import cuts_batches
-from skprune.training.masking import Masking, masked_between
-from skprune.training.nets import copy_net, cut_off
+from skprune.training.masking import masked_between
+from skprune.training.nets import copy_net, detach_cached
 from skprune.training.progress import EpochBar, EpochCallback, check_finite_weights
 from skprune.training.rows import Rows
-from skprune.training.samples import Samples
-from skprune.training.seeding import GeneratorStates
-from skprune.training.staged_net import split_weights, staged, with_soft_targets, with_weights
-from skprune.training.teachers import Given, check_teacher
+from skprune.training.samples import NetSamples
+from skprune.training.staged_net import (
+    extended_for_stage,
+    split_weights,
+    with_soft_targets,
+    with_weights,
+)
+from skprune.training.teachers import FitData, check_teacher
 
 __all__ = ["Interrupted", "StageTrainer"]
 
@@ -61,7 +67,7 @@ class StageTrainer:
         The data as skorch takes them, or inputs that are read row by row.
     sample_weight : ndarray of shape (n_samples,) or None
         The weights of the rows.
-    given : Given, default=None
+    given : FitData, default=None
         What the fit was given, for teachers to look at.
     randomness : GeneratorStates, default=None
         What the dense training draws from, to see its first epochs again.
@@ -83,7 +89,7 @@ class StageTrainer:
         y: Any,
         sample_weight: Any = None,
         *,
-        given: Given | None = None,
+        given: FitData | None = None,
         randomness: GeneratorStates | None = None,
         fresh: bool,
         trained: bool,
@@ -112,7 +118,7 @@ class StageTrainer:
         *,
         lr: float | None = None,
         hooks: Sequence[TrainingHook] = (),
-        lesson: Lesson | None = None,
+        lesson: DistillationLoss | None = None,
         stage: str = "fine-tuning",
         extra: bool = False,
     ) -> None:
@@ -126,7 +132,7 @@ class StageTrainer:
             Learning rate in place of the net's own.
         hooks : sequence of TrainingHook, default=()
             What takes part in the training steps.
-        lesson : Lesson, default=None
+        lesson : DistillationLoss, default=None
             What a teacher adds to the loss.
         stage : str, default="fine-tuning"
             What it is called in messages and in the history.
@@ -171,7 +177,7 @@ class StageTrainer:
             if lesson is not None:
                 X, hooks = with_soft_targets(X, lesson.rows), [*hooks, *lesson.hooks]
             taking_part = [self._run(epochs), *hooks] if hooks else []
-            with staged(net, taking_part, lesson, masking), _begun(taking_part):
+            with extended_for_stage(net, taking_part, lesson, masking), _begun(taking_part):
                 net.partial_fit(X, y, epochs=epochs)
                 interrupted = net.interrupted_
         finally:
@@ -188,7 +194,7 @@ class StageTrainer:
                 "set them before the fit."
             )
         net._set_training(False)
-        cut_off(net.module_)
+        detach_cached(net.module_)
         check_finite_weights(net.module_, stage)
         if not any(getattr(callback, "load_best", False) for _, callback in callbacks):
             epoch.warn_if_diverged()
@@ -196,9 +202,9 @@ class StageTrainer:
             raise Interrupted(stage)
 
     @cached_property
-    def samples(self) -> Samples:
+    def samples(self) -> NetSamples:
         """What the network is trained on, for importances to look at."""
-        return Samples(self.net, self.X, self.y)
+        return NetSamples(self.net, self.X, self.y)
 
     def remember(self, epoch: int) -> None:
         """Keep what it takes to know the weights after an epoch of the dense training.
@@ -285,7 +291,7 @@ class StageTrainer:
         temperature: float,
         hints: Sequence[str],
         hint_weight: float,
-    ) -> Lesson:
+    ) -> DistillationLoss:
         """Have a teacher say what it knows of the rows.
 
         Parameters
@@ -297,7 +303,7 @@ class StageTrainer:
 
         Returns
         -------
-        lesson : Lesson
+        lesson : DistillationLoss
             For :meth:`train`.
         """
         net, y, given = self.net, self.y, self._given

@@ -16,14 +16,14 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from skprune.training.distillation import Lesson
-from skprune.training.hooks import TrainingHook
+from skprune.network.masking import Masking
+from skprune.strategies.hooks import TrainingHook
+from skprune.training.distillation import DistillationLoss
 from skprune.training.loading import batch_loader
 from skprune.training.masked_net import MasksHold, own_class
-from skprune.training.masking import Masking
 from skprune.training.rows import WeightedRows
 
-__all__ = ["split_weights", "staged", "unreduced", "with_soft_targets", "with_weights"]
+__all__ = ["extended_for_stage", "split_weights", "unreduced", "with_soft_targets", "with_weights"]
 
 # Under these keys the rows' weights and soft targets, and an X that is no mapping itself, travel
 # in X.
@@ -48,7 +48,7 @@ def with_weights(X: Any, sample_weight: Any) -> Any:
     Returns
     -------
     X : array, mapping or Dataset
-        For a net inside :func:`staged`.
+        For a net inside :func:`extended_for_stage`.
     """
     if isinstance(X, Dataset):
         return X if sample_weight is None else WeightedRows(X, sample_weight)
@@ -111,7 +111,7 @@ class _StagedNet(MasksHold):
 
     interrupted_ = False
     hooks_: Sequence[TrainingHook] = ()
-    lesson_: Lesson | None = None
+    lesson_: DistillationLoss | None = None
     masked_last_: Masking | None = None
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
@@ -258,10 +258,10 @@ def _is_set(net: Any, name: str, value: Any) -> bool:
 
 
 @contextmanager
-def staged(
+def extended_for_stage(
     net: NeuralNet,
     hooks: Sequence[TrainingHook] = (),
-    lesson: Lesson | None = None,
+    lesson: DistillationLoss | None = None,
     masking: Masking | None = None,
 ) -> Iterator[NeuralNet]:
     """Let a net train as part of a stage.
@@ -277,7 +277,7 @@ def staged(
         The net; outside it has its own class, before and after.
     hooks : sequence of TrainingHook, default=()
         What takes part in the training steps.
-    lesson : Lesson, default=None
+    lesson : DistillationLoss, default=None
         What a teacher adds to the loss of the training rows.
     masking : Masking, default=None
         What keeps masked weights at zero.

@@ -12,16 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from skprune._sklearn import InvalidParameterError, safe_indexing
+from skprune.seeding import preserve_rng
 from skprune.training.inference import net_outputs, sigmoid_of_labels
 from skprune.training.nets import as_input_dtype
 from skprune.training.rows import Rows
-from skprune.training.seeding import put_back
 
-__all__ = ["Given", "check_teacher", "log_odds", "predicted_logits", "predicted_targets"]
+__all__ = ["FitData", "check_teacher", "log_odds", "predicted_logits", "predicted_targets"]
 
 
 @dataclass(frozen=True)
-class Given:
+class FitData:
     """What a fit was given.
 
     Attributes
@@ -37,14 +37,14 @@ class Given:
     classes: np.ndarray | None
 
 
-def check_teacher(teacher: Any, given: Given, y: np.ndarray) -> None:
+def check_teacher(teacher: Any, given: FitData, y: np.ndarray) -> None:
     """Raise an error if an estimator cannot teach a net.
 
     Parameters
     ----------
     teacher : estimator
         What the user gave.
-    given : Given
+    given : FitData
         What the net's estimator is fitted on.
     y : ndarray of shape (n_samples, ...)
         The targets as the net's loss takes them.
@@ -91,7 +91,7 @@ def check_teacher(teacher: Any, given: Given, y: np.ndarray) -> None:
             _check_classes(teacher, name, given.classes)
     # What an estimator gives in the end, such as a net, shows only when it is asked.
     some = _some_rows(given.X)
-    with put_back():
+    with preserve_rng():
         if given.classes is None:
             predicted_targets(teacher, some, y.shape[1:])
         else:
@@ -104,7 +104,7 @@ def _some_rows(X: Any) -> Any:
     return safe_indexing(X, slice(2))
 
 
-def _check_task(teacher: Any, name: str, given: Given) -> None:
+def _check_task(teacher: Any, name: str, given: FitData) -> None:
     if given.classes is None:
         if is_classifier(teacher) or not hasattr(teacher, "predict"):
             raise InvalidParameterError(

@@ -15,7 +15,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from skprune import PrunedClassifier, PrunedRegressor, Strategy
-from skprune.training.seeding import seeded
+from skprune.seeding import seeded
 from tests.estimators.common import (
     ESTIMATORS,
     Perceptron,

@@ -206,8 +206,8 @@ def test_what_is_left_of_the_coupling_is_that_of_the_smaller_network() -> None:
     numbers = torch.cat(list(left.groups.values()))
     assert not torch.isin(numbers, units).any()
     assert left.units.keys() == found.units.keys()
-    for slot, ids in found.units.items():
-        torch.testing.assert_close(torch.where(ids < 0, ids, numbers[ids]), left.units[slot])
+    for layer_side, ids in found.units.items():
+        torch.testing.assert_close(torch.where(ids < 0, ids, numbers[ids]), left.units[layer_side])
     assert left.group_of == found.group_of
 
 

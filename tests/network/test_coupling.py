@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skprune import PrunedClassifier, UntraceableError
-from skprune.network.coupling import Coupling, Slot, trace_units
+from skprune.network.coupling import Coupling, LayerSide, trace_units
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
 from tests.helpers import fit_untrained, forward, make_data, make_net, same_state, snapshot
@@ -54,14 +54,14 @@ def test_joined_layers_go_by_the_name_of_the_first(network: str, joined: dict[st
 def test_a_concatenation_lays_units_side_by_side() -> None:
     coupling = trace_example("concatenation")
     groups = [coupling.groups[name] for name in ("left", "stem", "right")]
-    for slot in (Slot("norm", "out"), Slot("merge", "in")):
-        torch.testing.assert_close(coupling.units[slot], torch.cat(groups))
+    for layer_side in (LayerSide("norm", "out"), LayerSide("merge", "in")):
+        torch.testing.assert_close(coupling.units[layer_side], torch.cat(groups))
 
 
 def test_a_flattened_channel_is_a_block_of_columns() -> None:
     coupling = trace_example("conv_batch_norm")
     torch.testing.assert_close(
-        coupling.units[Slot("linear1", "in")], coupling.groups["conv2"].repeat_interleave(9)
+        coupling.units[LayerSide("linear1", "in")], coupling.groups["conv2"].repeat_interleave(9)
     )
 
 
@@ -70,7 +70,7 @@ def test_signals_and_volumes_are_flattened_too(network: str, length: int) -> Non
     coupling = trace_example(network)
     name = "hidden" if network == "conv1d" else "output"
     torch.testing.assert_close(
-        coupling.units[Slot(name, "in")], coupling.groups["conv"].repeat_interleave(length)
+        coupling.units[LayerSide(name, "in")], coupling.groups["conv"].repeat_interleave(length)
     )
 
 
@@ -95,19 +95,19 @@ def test_channels_are_flattened_beside_a_layer_that_sees_a_sequence(
 
     coupling = trace(TwoBranches().eval(), torch.randn(4, *shape))
     assert {name: len(u) for name, u in coupling.groups.items()} == {"conv": 4, "sequence": 6}
-    width = len(coupling.units[Slot("flat", "in")]) // 4
+    width = len(coupling.units[LayerSide("flat", "in")]) // 4
     torch.testing.assert_close(
-        coupling.units[Slot("flat", "in")], coupling.groups["conv"].repeat_interleave(width)
+        coupling.units[LayerSide("flat", "in")], coupling.groups["conv"].repeat_interleave(width)
     )
 
 
 def test_equal_places_of_the_groups_of_a_convolution_are_one_unit() -> None:
     coupling = trace_example("grouped")
     torch.testing.assert_close(
-        coupling.units[Slot("conv", "out")], coupling.groups["conv"].repeat(2)
+        coupling.units[LayerSide("conv", "out")], coupling.groups["conv"].repeat(2)
     )
     torch.testing.assert_close(
-        coupling.units[Slot("grouped", "out")], coupling.groups["grouped"].repeat(2)
+        coupling.units[LayerSide("grouped", "out")], coupling.groups["grouped"].repeat(2)
     )
 
 
@@ -117,20 +117,24 @@ def test_one_channel_per_group_does_not_make_a_convolution_depthwise() -> None:
     )
     coupling = trace(module.eval(), torch.randn(4, 2, 5, 5))
     assert {name: len(units) for name, units in coupling.groups.items()} == {"0": 2, "2": 1}
-    torch.testing.assert_close(coupling.units[Slot("2", "in")], coupling.groups["0"].repeat(4))
+    torch.testing.assert_close(coupling.units[LayerSide("2", "in")], coupling.groups["0"].repeat(4))
 
 
 def test_the_groups_of_a_group_norm_keep_equal_widths() -> None:
     """Of 12 channels, 2 groups of 6 and 3 groups of 4 leave two units, of every other channel."""
     coupling = trace_example("group_norm")
-    for slot in (Slot("grouped", "out"), Slot("norm", "out"), Slot("head", "in")):
-        torch.testing.assert_close(coupling.units[slot], coupling.groups["grouped"].repeat(6))
+    for layer_side in (
+        LayerSide("grouped", "out"),
+        LayerSide("norm", "out"),
+        LayerSide("head", "in"),
+    ):
+        torch.testing.assert_close(coupling.units[layer_side], coupling.groups["grouped"].repeat(6))
 
 
 def test_a_bare_parameter_goes_with_the_units_that_it_meets() -> None:
     coupling = trace_example("bare_parameter")
     assert coupling.parameter_dims == {"shift": 1}
-    torch.testing.assert_close(coupling.units[Slot("shift", "out")], coupling.groups["hidden"])
+    torch.testing.assert_close(coupling.units[LayerSide("shift", "out")], coupling.groups["hidden"])
 
 
 @pytest.mark.parametrize("network", TRACEABLE)
@@ -139,7 +143,7 @@ def test_units_of_the_output_are_not_among_them(network: str) -> None:
     last = list(NETWORKS[network].build().named_children())[-1][0]
     last = "output" if network == "prelu" else last
     assert last not in coupling.group_of
-    assert (coupling.units.get(Slot(last, "out"), torch.tensor([-1])) == -1).all()
+    assert (coupling.units.get(LayerSide(last, "out"), torch.tensor([-1])) == -1).all()
 
 
 @pytest.mark.parametrize("network", TRACEABLE)
@@ -160,7 +164,7 @@ def test_protecting_one_of_a_coupled_group_protects_all() -> None:
 def test_what_enters_attention_or_a_recurrent_layer_stays(network: str) -> None:
     coupling = trace_example(network)
     assert "embed" not in coupling.group_of
-    assert Slot("embed", "out") not in coupling.units
+    assert LayerSide("embed", "out") not in coupling.units
 
 
 @pytest.mark.parametrize("network", TRACEABLE)

@@ -36,12 +36,12 @@ def outcome(seed: int, *, mixing: bool) -> str:
                 )
                 for name, size in elements.sizes.items()
             }
-            required = elements.required(scores)
+            required = elements.must_keep(scores)
             kept = {}
             for name, score in scores.items():
                 if name in required:
                     score = score.masked_fill(required[name], torch.inf)
-                n_keep = draw.integers(elements.least[name], elements.kept[name].sum() + 1)
+                n_keep = draw.integers(elements.min_kept[name], elements.kept[name].sum() + 1)
                 # Without some channels a norm computes something else, and that is what is meant.
                 n_keep = len(score) if name in normed else n_keep
                 place = score.argsort(descending=True)[:n_keep]

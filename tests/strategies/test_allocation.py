@@ -15,7 +15,7 @@ from skprune import PrunedClassifier, Strategy, UnreachableSparsityError
 from skprune.network.layers import weight_parameters
 from skprune.network.network import Network
 from skprune.strategies import ALLOCATIONS, ERK, SCHEDULES, Explicit, Global, Uniform
-from skprune.strategies.allocation import Demand
+from skprune.strategies.allocation import KeepBudget
 from skprune.structures import Block
 from tests.helpers import fit_untrained, forward, make_data, make_net, run_loop
 from tests.networks import NETWORKS, Perceptron
@@ -25,7 +25,7 @@ SHAPES = {"a": (30, 20), "b": (10, 5, 3, 3), "c": (4, 6), "d": (2, 50)}
 
 def make_demand(
     sparsity: float, shapes: Mapping[str, tuple[int, ...]], seed: int = 0, ties: bool = False
-) -> Demand:
+) -> KeepBudget:
     generator = torch.Generator().manual_seed(seed)
     sizes = {name: prod(shape) for name, shape in shapes.items()}
     scores = {
@@ -36,16 +36,16 @@ def make_demand(
     }
     total = sum(sizes.values())
     n_keep = total - floor(sparsity * total + 0.5)
-    return Demand(n_keep, n_keep, sizes, shapes, scores, sizes, dict.fromkeys(sizes, 1))
+    return KeepBudget(n_keep, n_keep, sizes, shapes, scores, sizes, dict.fromkeys(sizes, 1))
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.1, 0.5, 0.9, 0.97])
 def test_uniform_keeps_the_same_fraction_of_every_layer(sparsity: float) -> None:
-    demand = make_demand(sparsity, SHAPES)
-    counts = Uniform().counts(demand)
-    for name, size in demand.sizes.items():
+    budget = make_demand(sparsity, SHAPES)
+    counts = Uniform().counts(budget)
+    for name, size in budget.sizes.items():
         assert abs(counts[name] - (1 - sparsity) * size) < 1
-    assert sum(counts.values()) == demand.n_keep
+    assert sum(counts.values()) == budget.n_keep
 
 
 def erk_densities(shapes: Mapping[str, tuple[int, ...]], density: float) -> dict[str, float]:
@@ -72,18 +72,18 @@ def test_erk_follows_the_published_algorithm(sparsity: float, network: str) -> N
         name: tuple(weight.shape)
         for name, weight in weight_parameters(NETWORKS["conv_batch_norm"].build()).items()
     }
-    demand = make_demand(sparsity, shapes)
-    counts = ERK().counts(demand)
-    densities = erk_densities(shapes, demand.n_keep / sum(demand.sizes.values()))
-    for name, size in demand.sizes.items():
+    budget = make_demand(sparsity, shapes)
+    counts = ERK().counts(budget)
+    densities = erk_densities(shapes, budget.n_keep / sum(budget.sizes.values()))
+    for name, size in budget.sizes.items():
         assert abs(counts[name] - densities[name] * size) < 1 + 1e-6, name
-    assert sum(counts.values()) == demand.n_keep
+    assert sum(counts.values()) == budget.n_keep
 
 
 def test_erk_of_lenet_300_100_as_it_is_known() -> None:
     """At 90 %, the last layer stays dense and the density of the others is 1 : 2.8."""
-    demand = make_demand(0.9, {"w0": (300, 784), "w1": (100, 300), "w2": (10, 100)})
-    counts = ERK().counts(demand)
+    budget = make_demand(0.9, {"w0": (300, 784), "w1": (100, 300), "w2": (10, 100)})
+    counts = ERK().counts(budget)
     assert counts["w2"] == 1000
     ratio = (counts["w1"] / 30000) / (counts["w0"] / 235200)
     assert ratio == pytest.approx((400 / 30000) / (1084 / 235200), rel=1e-3)
@@ -91,10 +91,10 @@ def test_erk_of_lenet_300_100_as_it_is_known() -> None:
 
 def test_erk_of_units_counts_units_by_the_density_of_their_layer() -> None:
     shapes = {"first": (40, 10), "second": (20, 40)}
-    sizes, least = {"first": 40, "second": 20}, {"first": 1, "second": 1}
-    demand = Demand(30, 30, sizes, shapes, {}, sizes, least)
+    sizes, min_kept = {"first": 40, "second": 20}, {"first": 1, "second": 1}
+    budget = KeepBudget(30, 30, sizes, shapes, {}, sizes, min_kept)
     weights = {"first": 40 * 50 / 400, "second": 20 * 60 / 800}
-    counts = ERK().counts(demand)
+    counts = ERK().counts(budget)
     assert counts["first"] / counts["second"] == pytest.approx(5.0 / 1.5, rel=0.05)
     assert weights["first"] / weights["second"] == 5.0 / 1.5
 
@@ -107,23 +107,23 @@ def test_erk_of_blocks_gives_each_layer_the_density_of_its_weights() -> None:
     assert elements.shapes == shapes
     assert elements.sizes == {name: m * n // 8 for name, (m, n) in shapes.items()}
     counts = ERK().counts(
-        Demand(400, 400, elements.sizes, elements.shapes, {}, elements.sizes, elements.least)
+        KeepBudget(400, 400, elements.sizes, elements.shapes, {}, elements.sizes, elements.min_kept)
     )
     for name, density in erk_densities(shapes, 400 / elements.n_elements).items():
         assert abs(counts[name] - density * elements.sizes[name]) < 1, name
 
 
-def global_by_sorting(demand: Demand) -> dict[str, int]:
+def global_by_sorting(budget: KeepBudget) -> dict[str, int]:
     """Each layer's best first, then all others in order of their score."""
-    best = {name: int(score.argmax()) for name, score in demand.scores.items()}
+    best = {name: int(score.argmax()) for name, score in budget.scores.items()}
     counts = dict.fromkeys(best, 1)
     others = [
         (-float(value), place, i, name)
-        for place, (name, score) in enumerate(demand.scores.items())
+        for place, (name, score) in enumerate(budget.scores.items())
         for i, value in enumerate(score)
         if i != best[name]
     ]
-    for *_, name in sorted(others)[: demand.n_keep - len(best)]:
+    for *_, name in sorted(others)[: budget.n_keep - len(best)]:
         counts[name] += 1
     return counts
 
@@ -131,28 +131,28 @@ def global_by_sorting(demand: Demand) -> dict[str, int]:
 @given(sparsity=st.floats(0, 0.95), seed=st.integers(0, 1000), ties=st.booleans())
 def test_global_takes_the_best_wherever_they_are(sparsity: float, seed: int, ties: bool) -> None:
     shapes = {"a": (5, 4), "b": (2, 3, 2), "c": (3, 2)}
-    demand = make_demand(min(sparsity, 1 - 3 / 38), shapes, seed, ties)
-    assert Global().counts(demand) == global_by_sorting(demand)
+    budget = make_demand(min(sparsity, 1 - 3 / 38), shapes, seed, ties)
+    assert Global().counts(budget) == global_by_sorting(budget)
 
 
 def test_global_leaves_every_layer_its_best_element() -> None:
-    demand = make_demand(0.9, {"small": (5, 2), "large": (90, 1)})
-    demand.scores["small"].mul_(1e-3)
-    assert Global().counts(demand) == {"small": 1, "large": 9}
+    budget = make_demand(0.9, {"small": (5, 2), "large": (90, 1)})
+    budget.scores["small"].mul_(1e-3)
+    assert Global().counts(budget) == {"small": 1, "large": 9}
 
 
 def test_global_leaves_every_layer_its_least() -> None:
-    demand = make_demand(0.9, {"small": (5, 2), "large": (90, 1)})
-    demand.scores["small"].mul_(1e-3)
-    demand.least["small"] = 4
-    assert Global().counts(demand) == {"small": 4, "large": 6}
+    budget = make_demand(0.9, {"small": (5, 2), "large": (90, 1)})
+    budget.scores["small"].mul_(1e-3)
+    budget.min_kept["small"] = 4
+    assert Global().counts(budget) == {"small": 4, "large": 6}
 
 
 @pytest.mark.parametrize("allocation", ["uniform", "erk"])
 def test_layers_below_their_least_are_raised_to_it(allocation: str) -> None:
-    demand = make_demand(0.8, {"a": (10, 10), "b": (10, 10), "c": (10, 10)})
-    demand.least["b"] = 40
-    assert ALLOCATIONS[allocation]().counts(demand) == {"a": 10, "b": 40, "c": 10}
+    budget = make_demand(0.8, {"a": (10, 10), "b": (10, 10), "c": (10, 10)})
+    budget.min_kept["b"] = 40
+    assert ALLOCATIONS[allocation]().counts(budget) == {"a": 10, "b": 40, "c": 10}
 
 
 # Explicit: the layers that are named, and the others.
@@ -234,10 +234,10 @@ def test_explicit_meets_any_schedule(
         allocation.check(layers, n_final, dict.fromkeys(layers, 1))
     except UnreachableSparsityError:
         return
-    alive, least = dict(layers), dict.fromkeys(layers, 1)
+    alive, min_kept = dict(layers), dict.fromkeys(layers, 1)
     for step in SCHEDULES[schedule](n_steps=n_steps).steps(sparsity, 10):
         n_keep = total - floor(step.sparsity * total + 0.5)
-        counts = allocation.counts(Demand(n_keep, n_final, layers, {}, {}, alive, least))
+        counts = allocation.counts(KeepBudget(n_keep, n_final, layers, {}, {}, alive, min_kept))
         assert sum(counts.values()) == n_keep
         assert all(1 <= counts[name] <= alive[name] for name in names)
         alive = counts

@@ -26,10 +26,10 @@ from skprune.strategies import (
     SynFlow,
     Taylor,
 )
-from skprune.strategies.importance import Scoring
+from skprune.strategies.hooks import TrainingRun
+from skprune.strategies.importance import ScoringContext
+from skprune.strategies.samples import Batch
 from skprune.structures import STRUCTURES, Elements
-from skprune.training.hooks import TrainingRun
-from skprune.training.samples import Batch
 from tests.helpers import forward, make_data, make_net, run_loop, same_state, snapshot
 from tests.networks import N_OUTPUTS, NETWORKS, Perceptron
 
@@ -104,7 +104,7 @@ def scores_of(
     elements = elements_of(module, rows, structure)
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
     generator = torch.Generator().manual_seed(0)
-    return importance.scores(Scoring(weights, elements, generator, rows, **more))
+    return importance.scores(ScoringContext(weights, elements, generator, rows, **more))
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:
@@ -238,7 +238,7 @@ def test_snip_is_the_derivative_of_a_gate(network: str, structure: str) -> None:
                 gates = {key: torch.ones(n).double() for key, n in elements.sizes.items()}
                 gates[name][i] += sign * step
                 gated = deepcopy(module)
-                factors = elements.spread(gates)
+                factors = elements.expand_to_weights(gates)
                 with torch.no_grad():
                     for parameter, weight in gated.named_parameters():
                         weight.mul_(factors.get(parameter, torch.ones(())))
@@ -295,7 +295,7 @@ def test_grasp_passes_over_the_gradients_of_masked_weights() -> None:
     kept["hidden1"][::2] = False
     elements.keep(kept)
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
-    scores = GraSP().scores(Scoring(weights, elements, torch.Generator(), rows))
+    scores = GraSP().scores(ScoringContext(weights, elements, torch.Generator(), rows))
     (gradients,) = gradients_by_hand(module, rows, [range(7)])
     gradients["hidden1.weight"].view(-1)[::2] = 0.0
     step, moved = 1e-5, []
@@ -446,13 +446,13 @@ def test_movement_watches_its_share_of_the_training() -> None:
     seen: list[int] = []
 
     class Watching(Movement):
-        def judge(self, scoring: Scoring) -> Any:
+        def score(self, scoring: ScoringContext) -> Any:
             seen.append(len(scoring.observed.movement))
-            return super().judge(scoring)
+            return super().score(scoring)
 
     X, y = make_data("PrunedClassifier", NETWORKS["mlp"])
     net = make_net("PrunedClassifier", Perceptron)
-    strategy = Strategy(Watching(share=0.5), schedule=Iterative(n_steps=2))
+    strategy = Strategy(Watching(lead_fraction=0.5), schedule=Iterative(n_steps=2))
     clf = PrunedClassifier(net, strategy=strategy, fine_tune_epochs=4, random_state=0).fit(X, y)
     assert seen == [6, 6]  # every parameter has moved
     assert [row["stage"] for row in clf.history_].count("fine-tuning") == 4
@@ -461,7 +461,7 @@ def test_movement_watches_its_share_of_the_training() -> None:
 def test_an_observer_is_a_fresh_one() -> None:
     importance = Movement()
     assert importance.observer() is not importance.observer()
-    assert vars(importance) == {"share": 0.3, "n_samples": 1000}
+    assert vars(importance) == {"lead_fraction": 0.3, "n_samples": 1000}
 
 
 # What holds for all of them.
@@ -709,7 +709,7 @@ def test_the_fisher_of_a_skorch_net_is_that_of_its_own_losses() -> None:
             return super().forward(torch.cat([left, right], 1)).softmax(1)
 
     class Recorded(Fisher):
-        def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+        def scores(self, scoring: ScoringContext) -> dict[str, Tensor]:
             modules.append(deepcopy(scoring.elements.network.module))
             found.append(super().scores(scoring))
             return found[-1]
@@ -769,8 +769,8 @@ def test_it_goes_on_where_the_network_has_been_cut_apart(
         Fisher(n_samples=0),
         SNIP(n_samples=0),
         GraSP(n_samples=0),
-        Movement(share=0.0),
-        Movement(share=1.5),
+        Movement(lead_fraction=0.0),
+        Movement(lead_fraction=1.5),
     ],
     ids=str,
 )

@@ -12,13 +12,13 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from skprune.components import resolve
 from skprune.network.network import Network
+from skprune.pruning.checks import check_combination
 from skprune.strategies import OBD, OBS, APoZ, Importance, LayerOBS, Strategy, Wanda
-from skprune.strategies.importance import Judgement, Scoring
+from skprune.strategies.importance import Scores, ScoringContext
 from skprune.strategies.importance.row_gradients import RowGradients
-from skprune.strategies.pruning import settle
+from skprune.strategies.samples import Batch
 from skprune.strategies.selection import keep_best
 from skprune.structures import NM, STRUCTURES, Block, Elements, Structure
-from skprune.training.samples import Batch
 from tests.helpers import forward
 from tests.networks import NETWORKS
 
@@ -70,14 +70,14 @@ def elements_of(module: nn.Module, X: Tensor, structure: str | Structure = "weig
     return resolve(structure, STRUCTURES, "structure").elements(network, ())
 
 
-def judge(importance: Importance, elements: Elements, rows: Rows) -> Judgement:
+def score(importance: Importance, elements: Elements, rows: Rows) -> Scores:
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
     generator = torch.Generator().manual_seed(0)
-    return importance.validated().judge(Scoring(weights, elements, generator, rows))
+    return importance.validated().score(ScoringContext(weights, elements, generator, rows))
 
 
 def scores_of(importance: Importance, elements: Elements, rows: Rows) -> dict[str, np.ndarray]:
-    scores = judge(importance, elements, rows).scores
+    scores = score(importance, elements, rows).scores
     return {name: score.numpy() for name, score in scores.items()}
 
 
@@ -141,7 +141,7 @@ def test_obs_makes_up_for_any_subset_exactly(size: int) -> None:
     for gone in combinations(range(6), size):
         model, rows = fitted_line()
         elements = elements_of(model, rows.X)
-        found = judge(OBS(None, damping=0, curvature="gauss_newton"), elements, rows)
+        found = score(OBS(None, damping=0, curvature="gauss_newton"), elements, rows)
         kept = everything_but(elements, {"layer": list(gone)})
         found.compensate(kept)
         elements.keep(kept)
@@ -185,7 +185,7 @@ def test_obs_by_blocks_is_written_out_with_loops(size: int | None, n_rows: int) 
     inverse = torch.linalg.inv(fisher)
     weights = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
     elements = elements_of(module, rows.X)
-    found = judge(OBS(size, damping=0.1), elements, rows)
+    found = score(OBS(size, damping=0.1), elements, rows)
     torch.testing.assert_close(
         torch.cat(list(found.scores.values())), weights**2 / inverse.diagonal() / 2
     )
@@ -234,11 +234,11 @@ def test_chunks_bound_what_is_held_and_change_nothing(
         rows = Rows(rows.X[:n_rows], rows.y[:n_rows], cross_entropy)
         elements = elements_of(module, rows.X)
         held.clear()
-        judgement = judge(OBS(block_size, 1000, 0.1, curvature, size), elements, rows)
+        scored = score(OBS(block_size, 1000, 0.1, curvature, size), elements, rows)
         assert max(held, default=0) == n_held * min(size, 5, n_rows)
         first, last = elements.sizes
-        judgement.compensate(everything_but(elements, {first: [0, 3], last: [1, 5]}))
-        found[size] = [*judgement.scores.values(), *(p.data for p in module.parameters())]
+        scored.compensate(everything_but(elements, {first: [0, 3], last: [1, 5]}))
+        found[size] = [*scored.scores.values(), *(p.data for p in module.parameters())]
     for size in (1, 2):
         for some, whole in zip(found[size], found[100], strict=True):
             torch.testing.assert_close(some, whole, rtol=1e-9, atol=1e-12)
@@ -291,11 +291,11 @@ def test_obs_does_not_depend_on_the_unit_of_the_loss(
         module, rows = many_rows(n_rows, scale)
         module, rows = module.to(dtype), Rows(rows.X.to(dtype), rows.y, rows.criterion)
         elements = elements_of(module, rows.X)
-        judgement = judge(OBS(size, curvature=curvature), elements, rows)
+        scored = score(OBS(size, curvature=curvature), elements, rows)
         # The empirical Fisher matrix is of the square of the loss's unit, the Hessian of its own.
         unit = scale if curvature == "gauss_newton" else scale**2
-        scores = [score.numpy() / unit for score in judgement.scores.values()]
-        judgement.compensate(everything_but(elements, {"0": [0, 3], "2": [1, 5]}))
+        scores = [score.numpy() / unit for score in scored.scores.values()]
+        scored.compensate(everything_but(elements, {"0": [0, 3], "2": [1, 5]}))
         found[scale] = np.concatenate([*scores, *(p.data.flatten() for p in module.parameters())])
     rounding = 1e-11 if dtype == torch.float64 else 2e-4
     for scale in scales:
@@ -328,7 +328,7 @@ def test_obs_leaves_out_weights_that_are_gone() -> None:
     fisher = fisher_by_loops(gradients(module, rows)[:, alive], 0.1, 5)
     weights = torch.cat([module[0].weight.data.flatten(), module[2].weight.data.flatten()])
     expected = weights[alive] ** 2 / torch.linalg.inv(fisher).diagonal() / 2
-    found = judge(OBS(5, damping=0.1), elements, rows)
+    found = score(OBS(5, damping=0.1), elements, rows)
     torch.testing.assert_close(torch.cat(list(found.scores.values()))[alive], expected)
     found.compensate(everything_but(elements, {"0": [0, 1, 3, 4, 5, 11], "2": [2]}))
     dead = torch.cat(list(elements.kept.values())).logical_not()
@@ -351,7 +351,7 @@ def test_rows_that_have_lost_everything_score_nothing() -> None:
     elements = elements_of(module, X)
     elements.keep(everything_but(elements, {"layer": [0, 1, 2, 3]}))
     rows = Rows(X, module(X).detach(), mse_loss)
-    found = judge(LayerOBS(chunk_size=1), elements, rows)
+    found = score(LayerOBS(chunk_size=1), elements, rows)
     assert not found.scores["layer"][:4].any()
     assert found.scores["layer"][4:].all()
     before = module.layer.weight.detach().clone()
@@ -366,7 +366,7 @@ def test_frozen_weights_do_not_move() -> None:
         module[0].weight.requires_grad_(False)
         before = module[0].weight.clone()
         elements = elements_of(module, rows.X)
-        found = judge(importance, elements, rows)
+        found = score(importance, elements, rows)
         assert found.scores["0"].all()
         last = module[2].weight.detach().clone()
         found.compensate(everything_but(elements, {"0": [1], "2": [0, 4]}))
@@ -380,7 +380,7 @@ def test_a_singular_fisher_matrix_asks_for_damping(importance: OBS) -> None:
     module, rows = perceptron()
     rows = Rows(rows.X[:2], rows.y[:2], cross_entropy)
     with pytest.raises(ValueError, match=r"not finite in layer '0'.*Raise damping"):
-        judge(importance, elements_of(module, rows.X), rows)
+        score(importance, elements_of(module, rows.X), rows)
 
 
 # Layer by layer.
@@ -469,10 +469,10 @@ def test_cheap_weights_that_a_costly_one_held_back_go_after_it(seed: int) -> Non
     module = set_weights(OneLayer(nn.Linear(6, 1, bias=False)), seed)
     X = correlated(60, 6, seed + 100)
     rows = Rows(X, module(X).detach(), mse_loss)
-    score = judge(LayerOBS(damping=1e-12), elements_of(module, X), rows).scores["layer"]
+    worth = score(LayerOBS(damping=1e-12), elements_of(module, X), rows).scores["layer"]
     order, _ = greedy_by_refitting(X, module.layer.weight[0].detach(), False, 1 / len(X))
     for n_gone in range(1, 6):
-        assert set((~keep_best(score, 6 - n_gone)).nonzero().flatten().tolist()) == set(
+        assert set((~keep_best(worth, 6 - n_gone)).nonzero().flatten().tolist()) == set(
             order[:n_gone]
         )
 
@@ -486,14 +486,14 @@ def test_groups_that_are_down_to_what_they_keep_are_passed_over(
     X = correlated(40, n_columns) / 4
     rows = Rows(X, module(X).detach(), mse_loss)
     elements = elements_of(module, X, NM(n, m))
-    found = judge(LayerOBS(damping=1e-12, chunk_size=2), elements, rows)
-    stays = elements.required(found.scores)["layer"].view(3, -1)
-    score = found.scores["layer"].numpy().reshape(3, -1)
+    found = score(LayerOBS(damping=1e-12, chunk_size=2), elements, rows)
+    stays = elements.must_keep(found.scores)["layer"].view(3, -1)
+    worth = found.scores["layer"].numpy().reshape(3, -1)
     groups = [j // m for j in range(n_columns)]
     for output in range(3):
         w = module.layer.weight[output].detach()
         order, rises = greedy_by_refitting(X, w, True, 1 / len(X), groups, n)
-        assert_goes_by(score[output], order, rises, rtol=1e-6)
+        assert_goes_by(worth[output], order, rises, rtol=1e-6)
         assert set((~stays[output]).nonzero().flatten().tolist()) == set(order)
 
 
@@ -553,7 +553,7 @@ def test_layer_obs_keeps_the_outputs_as_least_squares_does(name: str) -> None:
         left = [j for j in range(given.shape[1]) if j not in columns]
         problems[output] = least_squares(given, (given @ w)[:, None], left)[0]
     index = [output * size + j for output, columns in gone.items() for j in columns]
-    judge(LayerOBS(damping=1e-12), elements, rows).compensate(
+    score(LayerOBS(damping=1e-12), elements, rows).compensate(
         everything_but(elements, {"layer": index})
     )
     for output, expected in problems.items():
@@ -615,7 +615,7 @@ def test_readers_make_up_for_units_that_go() -> None:
     elements = elements_of(module, rows.X, "unit")
     hidden, target = with_ones(module[:2](rows.X).detach()), module(rows.X).detach()
     kept = everything_but(elements, {"0": [1, 4]})
-    judge(LayerOBS(damping=1e-12), elements, rows).compensate(kept)
+    score(LayerOBS(damping=1e-12), elements, rows).compensate(kept)
     elements.keep(kept)
     expected = least_squares(hidden, target, [0, 2, 3, 5])
     torch.testing.assert_close(module[2].weight.data, expected[:, [0, 2, 3]], rtol=1e-6, atol=1e-9)
@@ -626,7 +626,7 @@ def test_later_layers_make_up_for_earlier_ones() -> None:
     module, rows = two_layers()
     elements, target = elements_of(module, rows.X), module(rows.X).detach()
     kept = everything_but(elements, {"0": [0, 1, 5, 6, 11, 15], "2": [0, 1, 2, 3]})
-    judge(LayerOBS(damping=1e-12), elements, rows).compensate(kept)
+    score(LayerOBS(damping=1e-12), elements, rows).compensate(kept)
     hidden = with_ones(module[:2](rows.X).detach())
     first = least_squares(hidden, target[:, :1], [4, 5])[0]
     torch.testing.assert_close(module[2].weight.data[0], first[:5], rtol=1e-6, atol=1e-9)
@@ -660,7 +660,7 @@ def test_layers_without_inputs_to_look_at_are_named(
     X = torch.from_numpy(NETWORKS[network].inputs(8))
     rows = Rows(X, module(X).detach(), mse_loss)
     with pytest.raises(ValueError, match=rf"'{layer}' is not the weight of a linear layer.*\['"):
-        judge(importance, elements_of(module, X), rows)
+        score(importance, elements_of(module, X), rows)
 
 
 def test_layers_that_are_not_called_are_named() -> None:
@@ -671,7 +671,7 @@ def test_layers_that_are_not_called_are_named() -> None:
     with pytest.raises(
         ValueError, match=r"'encoder\.self_attn\.out_proj' is not called as a layer"
     ):
-        judge(LayerOBS(), elements, Rows(X, module(X).detach(), mse_loss))
+        score(LayerOBS(), elements, Rows(X, module(X).detach(), mse_loss))
 
 
 def test_inputs_that_repeat_each_other_ask_for_damping() -> None:
@@ -679,7 +679,7 @@ def test_inputs_that_repeat_each_other_ask_for_damping() -> None:
     X = gaussian(30, 4)
     X[:, 1] = 0.0
     with pytest.raises(ValueError, match=r"Hessian of layer 'layer' is not finite.*Raise damping"):
-        judge(LayerOBS(damping=0), elements_of(module, X), Rows(X, module(X).detach(), mse_loss))
+        score(LayerOBS(damping=0), elements_of(module, X), Rows(X, module(X).detach(), mse_loss))
 
 
 # Optimal brain damage.
@@ -739,7 +739,7 @@ def test_the_error_of_hutchinson_falls_with_the_root_of_the_number_of_probes() -
             torch.cat(
                 list(
                     scores.scores(
-                        Scoring(weights, elements, torch.Generator().manual_seed(seed), rows)
+                        ScoringContext(weights, elements, torch.Generator().manual_seed(seed), rows)
                     ).values()
                 )
             ).numpy()
@@ -906,7 +906,7 @@ def test_every_structure_is_scored_and_made_up_for(importance: Importance, struc
     module = NETWORKS["residual"].build()
     X = torch.from_numpy(NETWORKS["residual"].inputs(8))
     elements = elements_of(module, X, structure)
-    found = judge(importance, elements, Rows(X, torch.zeros(8, 3), mse_loss))
+    found = score(importance, elements, Rows(X, torch.zeros(8, 3), mse_loss))
     assert {name: len(score) for name, score in found.scores.items()} == elements.sizes
     assert all(torch.isfinite(score).all() for score in found.scores.values())
     kept = everything_but(elements, {name: [0] for name in elements.sizes})
@@ -954,13 +954,13 @@ def test_layers_that_cannot_be_compared_are_told_before_any_training(
         module, torch.from_numpy(NETWORKS["conv_batch_norm"].inputs(4)), structure
     )
     for allocation in ("uniform", "erk"):
-        settle(elements, Strategy(importance, allocation).resolved(), only_named=False)
+        check_combination(elements, Strategy(importance, allocation).resolved(), only_named=False)
     strategy = Strategy(importance, "global").resolved()
     if structure == "unit" and isinstance(importance, APoZ):
-        settle(elements, strategy, only_named=False)
+        check_combination(elements, strategy, only_named=False)
         return
     with pytest.raises(ValueError, match=rf"^allocation=Global\(\) compares .*, and {why}\. Use"):
-        settle(elements, strategy, only_named=False)
+        check_combination(elements, strategy, only_named=False)
 
 
 @pytest.mark.parametrize("importance", [Wanda(), LayerOBS()])

@@ -11,7 +11,7 @@ from skprune import Strategy
 from skprune.components import resolve
 from skprune.network.network import Network
 from skprune.strategies import IMPORTANCES, LAMP, Importance, Magnitude, RandomImportance
-from skprune.strategies.importance import Scoring
+from skprune.strategies.importance import ScoringContext
 from skprune.structures import STRUCTURES, Elements
 from tests.helpers import FakeSamples, forward, run_loop
 from tests.networks import NETWORKS, TRACEABLE
@@ -30,7 +30,7 @@ def scores_of(importance: Importance, elements: Elements, seed: int = 0) -> dict
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
     generator = torch.Generator().manual_seed(seed)
     samples = FakeSamples(elements.network.inputs)
-    scores = importance.scores(Scoring(weights, elements, generator, samples))
+    scores = importance.scores(ScoringContext(weights, elements, generator, samples))
     return {name: score.numpy() for name, score in scores.items()}
 
 

@@ -7,9 +7,11 @@ import torch
 
 from skprune import Strategy, UnreachableSparsityError
 from skprune.network.network import Network
+from skprune.pruning.checks import check_epochs
+from skprune.pruning.loop import prune
+from skprune.pruning.target import target_sparsity
 from skprune.strategies import L1, Cubic, FineTune, Importance, Iterative, Movement
-from skprune.strategies.importance import Scoring
-from skprune.strategies.pruning import check_epochs, prune, target_sparsity
+from skprune.strategies.importance import ScoringContext
 from skprune.strategies.schedule import Step
 from skprune.structures import STRUCTURES, Weight
 from tests.helpers import ESTIMATORS, Disturb, forward, make_data, make_net, run_loop
@@ -22,7 +24,7 @@ class Constant(Importance):
     def __init__(self, value: float = 1.0) -> None:
         self.value = value
 
-    def scores(self, scoring: Scoring) -> dict[str, torch.Tensor]:
+    def scores(self, scoring: ScoringContext) -> dict[str, torch.Tensor]:
         return {
             name: torch.full((size,), self.value) for name, size in scoring.elements.sizes.items()
         }
@@ -34,7 +36,7 @@ class Recorder(Importance):
     def __init__(self, seen: list | None = None) -> None:
         self.seen = seen
 
-    def scores(self, scoring: Scoring) -> dict[str, torch.Tensor]:
+    def scores(self, scoring: ScoringContext) -> dict[str, torch.Tensor]:
         self.seen.append({name: weight.clone() for name, weight in scoring.weights.items()})
         return Constant().scores(scoring)
 
@@ -93,15 +95,15 @@ def test_training_follows_each_step_that_has_epochs(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("strategy", "sparsity", "before", "after"),
     [
-        (Strategy(regularizer=L1(share=0.3)), 0.5, 3, 7),
-        (Strategy(regularizer=L1(share=0.9)), 0.5, 1, 1),
-        (Strategy(regularizer=L1(share=0.3)), 0.5, 0, 1),
-        (Strategy(regularizer=L1(share=0.3)), 0.5, 0, 0),
-        (Strategy(regularizer=L1(share=0.3)), None, 1, 0),  # it has to decide
-        (Strategy(regularizer=L1(share=0.9)), None, 1, 1),
-        (Strategy(Movement(share=0.9)), 0.5, 1, 1),
-        (Strategy(Movement(share=0.9)), 0.5, 0, 1),
-        (Strategy(Movement(share=1.0)), 0.5, 2, 0),  # it was asked for
+        (Strategy(regularizer=L1(lead_fraction=0.3)), 0.5, 3, 7),
+        (Strategy(regularizer=L1(lead_fraction=0.9)), 0.5, 1, 1),
+        (Strategy(regularizer=L1(lead_fraction=0.3)), 0.5, 0, 1),
+        (Strategy(regularizer=L1(lead_fraction=0.3)), 0.5, 0, 0),
+        (Strategy(regularizer=L1(lead_fraction=0.3)), None, 1, 0),  # it has to decide
+        (Strategy(regularizer=L1(lead_fraction=0.9)), None, 1, 1),
+        (Strategy(Movement(lead_fraction=0.9)), 0.5, 1, 1),
+        (Strategy(Movement(lead_fraction=0.9)), 0.5, 0, 1),
+        (Strategy(Movement(lead_fraction=1.0)), 0.5, 2, 0),  # it was asked for
     ],
 )
 def test_an_epoch_is_left_for_what_is_kept(
@@ -132,10 +134,10 @@ def test_an_epoch_is_left_for_what_is_kept(
         ),
         (Strategy(regrowth="rigl"), 0.5, 0, r"regrowth=RigL\(\) lets .*of 0 epochs, 0 come before"),
         (
-            Strategy(Movement(share=1.0), regrowth="set"),
+            Strategy(Movement(lead_fraction=1.0), regrowth="set"),
             0.5,
             4,
-            r"regrowth=SET\(\) .*of 4 epochs, 4 .*the share",
+            r"regrowth=SET\(\) .*of 4 epochs, 4 .*the lead_fraction",
         ),
     ],
 )
@@ -250,7 +252,7 @@ def test_the_largest_sparsity_that_an_error_names_can_be_reached() -> None:
 class Slow(Importance):
     """Looks at all rows, as importances by gradients do."""
 
-    def scores(self, scoring: Scoring) -> dict[str, torch.Tensor]:
+    def scores(self, scoring: ScoringContext) -> dict[str, torch.Tensor]:
         for _ in scoring.samples.batches():
             pass
         return Constant().scores(scoring)

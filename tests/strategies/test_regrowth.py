@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from skprune import PrunedClassifier, Strategy
 from skprune.network.network import Network
 from skprune.strategies import REGROWTHS, SET, Cubic, RigL, Splicing
-from skprune.strategies.regrowth import Regrowth, Span
+from skprune.strategies.hooks import TrainingRun
+from skprune.strategies.regrowth import Regrowth, StageSpan
 from skprune.strategies.regrowth.updates import Updates
 from skprune.structures import STRUCTURES, Block, Elements
-from skprune.training.hooks import TrainingRun
 from tests.helpers import ESTIMATORS, forward, make_data, make_net, run_loop
 from tests.networks import NETWORKS, Perceptron
 from tests.strategies.words import assert_same_weights, fit_words
 
-ALL = Span(0.0, 1.0)
+ALL = StageSpan(0.0, 1.0)
 OPTIMIZERS = {
     "sgd": {"optimizer__momentum": 0.9, "optimizer__weight_decay": 0.01},
     "adam": {"optimizer": torch.optim.Adam, "lr": 0.01},
@@ -89,7 +89,7 @@ def test_updates_come_at_the_interval_until_they_stop() -> None:
 def test_updates_go_on_over_all_stages() -> None:
     """A stage of the second fifth of a hundred steps: 20 to 40."""
     run = TrainingRun(20, torch.optim.SGD([torch.zeros(1)]))
-    updates = Updates(run, Span(0.2, 0.4), 7, 0.35)
+    updates = Updates(run, StageSpan(0.2, 0.4), 7, 0.35)
     assert [20 + step for step in range(1, 21) if updates.is_due(step)] == [21, 28]
     assert updates.progress(8) == pytest.approx(28 / 35)
 
@@ -97,7 +97,7 @@ def test_updates_go_on_over_all_stages() -> None:
 @pytest.mark.parametrize(("n_steps", "interval"), [(1, 1), (50, 1), (400, 10), (4000, 100)])
 def test_the_interval_is_a_fortieth_of_the_training(n_steps: int, interval: int) -> None:
     run = TrainingRun(n_steps // 2 or 1, torch.optim.SGD([torch.zeros(1)]))
-    updates = Updates(run, Span(0.0, 0.5) if n_steps > 1 else ALL, None, 1.0)
+    updates = Updates(run, StageSpan(0.0, 0.5) if n_steps > 1 else ALL, None, 1.0)
     due = [step for step in range(1, n_steps) if updates.is_due(step)]
     assert due == list(range(interval, n_steps, interval))
 
@@ -196,7 +196,7 @@ def test_set_grows_at_random() -> None:
     for seed in range(300):
         module, elements = one_layer([9.0, -8.0, 0.2, 0.1] + [0.0] * 8, [1] * 4 + [0] * 8)
         optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
-        hook = SET(0.99, interval=1, stop=1.0).begin(elements, generator(seed))(Span(0.0, 1.0))
+        hook = SET(0.99, interval=1, stop=1.0).begin(elements, generator(seed))(StageSpan(0.0, 1.0))
         stage = Stage(hook, elements, optimizer, n_steps=2)
         stage.step(lambda module=module: module.weight.sum())  # half way: one of four goes
         kept = elements.kept["weight"]
@@ -255,7 +255,7 @@ def test_splicing_is_dynamic_network_surgery(decay: float) -> None:
 
     changes, returns = 0, 0
     for begin, end, n_kept in ((0, 10, 5), (10, 10, 4), (10, 30, 3)):
-        hook = regrow(Span(begin / 30, end / 30))  # sees what goes
+        hook = regrow(StageSpan(begin / 30, end / 30))  # sees what goes
         gone = ~mask
         remove(n_kept)
         optimizer = torch.optim.SGD(module.parameters(), lr=0.05, weight_decay=decay)

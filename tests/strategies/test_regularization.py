@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from skprune import PrunedClassifier, Strategy
 from skprune.network.network import Network
+from skprune.pruning.loop import _projection
 from skprune.strategies import ADMM, L0, L1, REGULARIZERS, GroupLasso
-from skprune.strategies.pruning import _projection
+from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization import Projection, Regularizer
 from skprune.strategies.regularization.l0 import _gates, _open_probability
 from skprune.strategies.regularization.pace import Pace
 from skprune.structures import STRUCTURES, Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
 from tests.helpers import ESTIMATORS, forward, make_data, make_net, run_loop, snapshot
 from tests.networks import NETWORKS, Perceptron
 from tests.strategies.words import assert_same_weights, fit_words
@@ -207,7 +207,7 @@ def test_no_layer_comes_to_zero(
     hook = regularizer(strength=1e4).hook(elements, None)
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-5)
     train(hook, squared_error(module), optimizer, n_steps)
-    for total in elements.total(elements.network.weights).values():
+    for total in elements.sum_by_element(elements.network.weights).values():
         assert total.any()
 
 
@@ -255,7 +255,7 @@ def test_as_many_stay_of_what_is_left_as_the_target_leaves(
     train(hook, squared_error(module), optimizer, n_steps=200, masked=elements.network)
     squares = {name: w.detach().square() for name, w in elements.network.weights.items()}
     one_by_one = isinstance(regularizer, L1) and structure == "unit"
-    for total in elements.total(squares).values():
+    for total in elements.sum_by_element(squares).values():
         assert int((total > 0).sum()) == len(total) // (2 if one_by_one else 3)
 
 
@@ -675,7 +675,8 @@ def test_a_regularizer_that_pushes_nothing_removes_nothing(
 
 @every_regularizer
 @pytest.mark.parametrize(
-    "params", [{"strength": -1.0}, {"share": 0.0}, {"share": 1.0}, {"strength": "strong"}]
+    "params",
+    [{"strength": -1.0}, {"lead_fraction": 0.0}, {"lead_fraction": 1.0}, {"strength": "strong"}],
 )
 def test_parameters_are_checked(name: str, params: dict) -> None:
     with pytest.raises(ValueError, match=f"The '{next(iter(params))}' parameter of"):

@@ -63,9 +63,9 @@ def test_totals_and_values_are_those_of_each_block(layer: str, shape: tuple[int,
     assert elements.sizes == {"weight": len(blocks)}
     assert sum(len(block) for block in blocks) == module.weight.numel()
     scores = torch.rand(module.weight.shape)
-    total = elements.total({"weight": scores})["weight"]
+    total = elements.sum_by_element({"weight": scores})["weight"]
     values = torch.rand(len(blocks))
-    spread = elements.spread({"weight": values})["weight"]
+    spread = elements.expand_to_weights({"weight": values})["weight"]
     for number, block in enumerate(blocks):
         expected = sum(float(scores[place]) for place in block)
         assert float(total[number]) == pytest.approx(expected, rel=1e-6)
@@ -78,7 +78,7 @@ def test_blocks_of_a_matrix_by_hand() -> None:
         module.weight.copy_(torch.arange(15).view(3, 5))
     elements = elements_of(module, (2, 3))
     weight: Tensor = module.weight.detach()
-    assert elements.total({"weight": weight})["weight"].tolist() == [
+    assert elements.sum_by_element({"weight": weight})["weight"].tolist() == [
         0 + 1 + 2 + 5 + 6 + 7,
         3 + 4 + 8 + 9,
         10 + 11 + 12,

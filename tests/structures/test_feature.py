@@ -116,7 +116,7 @@ def test_a_feature_goes_with_all_that_reads_it(
     weights = dict(module.named_parameters())
     assert elements.shapes == {layer: tuple(weights[next(iter(dims))].shape)}
     scores = {name: torch.rand(weight.shape) for name, weight in weights.items()}
-    total = elements.total(scores)[layer]
+    total = elements.sum_by_element(scores)[layer]
     for i in range(n_features):
         expected = sum(float(scores[name].select(dim, i).sum()) for name, dim in dims.items())
         assert float(total[i]) == pytest.approx(expected, rel=1e-6)
@@ -132,7 +132,7 @@ def test_a_feature_goes_with_all_that_reads_it(
 def test_a_layer_behind_another_does_not_read_the_input_though_it_is_as_wide() -> None:
     module = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.Linear(6, N_OUTPUTS))
     elements = elements_of(module)
-    assert elements.aliases == {}
+    assert elements.coupled_to == {}
     elements.keep({"0": torch.arange(6) < 3})
     assert elements.network.masks.keys() == {"0.weight"}
 
@@ -140,7 +140,7 @@ def test_a_layer_behind_another_does_not_read_the_input_though_it_is_as_wide() -
 def test_groups_of_a_convolution_read_channels_of_their_own() -> None:
     module = GroupsOfChannels()
     elements = elements_of(module, (4, 3, 3))
-    total = elements.total({"conv.weight": module.conv.weight.detach()})["conv"]
+    total = elements.sum_by_element({"conv.weight": module.conv.weight.detach()})["conv"]
     weight = module.conv.weight.detach()
     torch.testing.assert_close(
         total.float(),
@@ -151,7 +151,7 @@ def test_groups_of_a_convolution_read_channels_of_their_own() -> None:
 
 
 def test_layers_that_read_the_input_together_are_aliases() -> None:
-    assert elements_of(Branches()).aliases == {"right": "left"}
+    assert elements_of(Branches()).coupled_to == {"right": "left"}
 
 
 @every_reader

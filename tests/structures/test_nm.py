@@ -64,7 +64,7 @@ def test_each_group_keeps_its_largest(layer: str, n: int, m: int) -> None:
     module = LAYERS[layer]()
     elements = elements_of(module, NM(n, m))
     size = module.weight.detach().abs()
-    required = elements.required({"weight": size.flatten()})["weight"].view(size.shape)
+    required = elements.must_keep({"weight": size.flatten()})["weight"].view(size.shape)
     n_groups = 0
     for places in groups_of(module, m):
         n_groups += len(places)
@@ -72,8 +72,8 @@ def test_each_group_keeps_its_largest(layer: str, n: int, m: int) -> None:
         best = sorted(places, key=lambda place: -float(size[place]))[:n]
         assert sorted(kept) == sorted(best)
     assert n_groups == elements.n_elements
-    assert elements.least == {"weight": int(required.sum())}
-    assert elements.own_sparsity == 1 - int(required.sum()) / elements.n_elements
+    assert elements.min_kept == {"weight": int(required.sum())}
+    assert elements.fixed_sparsity == 1 - int(required.sum()) / elements.n_elements
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -98,12 +98,12 @@ def test_two_of_four_by_hand() -> None:
         )
     network = Network(module, torch.zeros(1, 8), forward)
     elements = NM().elements(network, ())
-    elements.keep(elements.required({"weight": module.weight.detach().abs().flatten()}))
+    elements.keep(elements.must_keep({"weight": module.weight.detach().abs().flatten()}))
     assert module.weight.tolist() == [
         [0, -4, 3, 0, 0.5, 0, 0, pytest.approx(0.3)],
         [9, 8, 0, 0, 1, 1, 0, 0],  # of equals, the first
     ]
-    assert elements.sparsity == elements.own_sparsity == 0.5
+    assert elements.sparsity == elements.fixed_sparsity == 0.5
 
 
 @given(
@@ -122,7 +122,7 @@ def test_required_are_the_first_of_the_best(n_inputs: int, n: int, more: int, se
             elements_of(module, NM(n, m))
         return
     elements = elements_of(module, NM(n, m))
-    required = elements.required({"weight": torch.from_numpy(scores.ravel())})["weight"]
+    required = elements.must_keep({"weight": torch.from_numpy(scores.ravel())})["weight"]
     expected = np.zeros_like(scores, dtype=bool)
     for row in range(3):
         for first in range(0, n_inputs, m):
@@ -247,7 +247,7 @@ def test_n_and_m_are_checked(n: float, m: int, message: str) -> None:
 def test_a_network_that_is_too_narrow_everywhere_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"no layer that can be pruned has more than 2 inputs"):
         elements_of(nn.Linear(2, 9), NM())
-    assert elements_of(nn.Linear(9, 9), NM(4, 4)).own_sparsity == 0.0
+    assert elements_of(nn.Linear(9, 9), NM(4, 4)).fixed_sparsity == 0.0
 
 
 def test_protecting_all_is_an_error() -> None:

@@ -28,7 +28,7 @@ def test_the_elements_are_the_units_of_each_group(network: str) -> None:
 
 
 def test_joined_layers_are_aliases() -> None:
-    assert elements_of("residual").aliases == {"stem": "stem", "conv2": "stem", "conv1": "conv1"}
+    assert elements_of("residual").coupled_to == {"stem": "stem", "conv2": "stem", "conv1": "conv1"}
 
 
 def test_what_is_not_kept_is_removed_at_once() -> None:
@@ -60,7 +60,7 @@ def test_the_total_of_a_unit_that_is_gone_is_zero() -> None:
     kept = {name: torch.arange(size) % 2 == 0 for name, size in elements.sizes.items()}
     elements.keep(kept)
     ones = {name: torch.ones_like(weight) for name, weight in elements.network.weights.items()}
-    totals = elements.total(ones)
+    totals = elements.sum_by_element(ones)
     # Of 2, 3 and 4 units that are left: what enters each, and what leaves it.
     assert totals["conv1"].tolist() == [2 * 9 + 3 * 9, 0] * 2
     assert totals["conv2"].tolist() == [2 * 9 + 9 * 4, 0] * 3
@@ -70,12 +70,12 @@ def test_the_total_of_a_unit_that_is_gone_is_zero() -> None:
 def test_totals_follow_the_units_that_are_left() -> None:
     elements = elements_of("concatenation")
     weights = {name: weight.detach().abs() for name, weight in elements.network.weights.items()}
-    before = elements.total(weights)
+    before = elements.sum_by_element(weights)
     kept = {name: torch.ones(size, dtype=torch.bool) for name, size in elements.sizes.items()}
     kept["merge"][2:4] = False
     elements.keep(kept)
     now = {name: weight.detach().abs() for name, weight in elements.network.weights.items()}
-    after = elements.total(now)
+    after = elements.sum_by_element(now)
     assert after["merge"][2:4].tolist() == [0.0, 0.0]
     torch.testing.assert_close(after["merge"][[0, 1, 4, 5]], before["merge"][[0, 1, 4, 5]])
     assert (after["left"] < before["left"]).all()

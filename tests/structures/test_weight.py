@@ -96,7 +96,7 @@ def test_what_is_not_kept_is_zero_and_masked() -> None:
 def test_the_total_of_a_weight_is_its_own_score() -> None:
     elements = elements_of("mlp")
     scores = {name: torch.rand(w.shape) for name, w in elements.network.weights.items()}
-    for name, total in elements.total(scores).items():
+    for name, total in elements.sum_by_element(scores).items():
         torch.testing.assert_close(total, scores[f"{name}.weight"].flatten())
 
 
@@ -111,4 +111,4 @@ def test_layers_that_are_left_alone_do_not_count(structure: str) -> None:
     assert list(elements.sizes) == list(elements.shapes) == list(elements.kept) == rest
     assert elements.n_elements == n_elements - size
     scores = {name: torch.rand(w.shape) for name, w in network.weights.items()}
-    assert list(elements.total(scores)) == rest
+    assert list(elements.sum_by_element(scores)) == rest

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from skprune import PrunedClassifier, PrunedRegressor
 from skprune.network import MLP
+from skprune.seeding import derive_seeds, seeded
 from skprune.training.loading import batch_loader
-from skprune.training.seeding import derive_seeds, seeded
 from tests.helpers import same_state, snapshot
 from tests.networks import Perceptron
 from tests.training.common import CASES, assert_pruned, make_data, make_net, pruned

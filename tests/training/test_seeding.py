@@ -21,12 +21,11 @@ from skorch import NeuralNet, NeuralNetClassifier
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset, ValidSplit
 
-from skprune import PrunedClassifier, PrunedRegressor
+from skprune import PrunedClassifier, PrunedRegressor, seeding
 from skprune.estimators.base import BasePruned
 from skprune.network import MLP
-from skprune.training import seeding
-from skprune.training.samples import Samples
-from skprune.training.seeding import GeneratorStates, derive_seeds, given_back, put_back, seeded
+from skprune.seeding import GeneratorStates, derive_seeds, given_back, preserve_rng, seeded
+from skprune.training.samples import NetSamples
 from tests.helpers import same_state, snapshot
 from tests.training.common import CASES, make_data, make_net, pruned
 
@@ -147,7 +146,7 @@ def test_seeded_gives_the_same_numbers_and_puts_the_generators_back() -> None:
             with seeded(4):
                 others = draw()
             following = draw()
-        with put_back():
+        with preserve_rng():
             draw()
             with seeded(3):
                 assert draw() == ours
@@ -195,7 +194,7 @@ def test_no_seed_is_the_generator_of_numpy() -> None:
     def fit() -> BasePruned:
         return pruned(random_net(), random_state=None).fit(X, Y)
 
-    with put_back():
+    with preserve_rng():
         np.random.seed(1)  # noqa: NPY002
         torch_state, python_state = torch.get_rng_state(), random.getstate()
         one, two = fit(), fit()
@@ -291,7 +290,7 @@ def assert_free() -> None:
     """Another thread can borrow the generators."""
 
     def borrow() -> None:
-        with put_back():
+        with preserve_rng():
             pass
 
     thread = threading.Thread(target=borrow, daemon=True)
@@ -302,7 +301,7 @@ def assert_free() -> None:
 
 def test_batches_that_nobody_asks_for_any_more_hold_nothing() -> None:
     net = random_net().initialize()
-    samples = Samples(net, X, Y)
+    samples = NetSamples(net, X, Y)
     own_class = type(net)
     with generators_untouched():
         batches = samples.batches()
@@ -319,7 +318,7 @@ def test_batches_draw_on_where_they_were() -> None:
             X, y = super().__getitem__(i)
             return X + torch.rand(len(X)).numpy(), y
 
-    samples = Samples(random_net(dataset=Noisy, train_split=None).initialize(), X, Y)
+    samples = NetSamples(random_net(dataset=Noisy, train_split=None).initialize(), X, Y)
     with generators_untouched():
         batches = list(samples.batches())
     noise = np.concatenate([batch.inputs for batch in batches]) - X
@@ -353,12 +352,12 @@ def borrow_in_many_ways() -> None:
     states = GeneratorStates()
     with seeded(1):
         torch.rand(1)
-        with put_back():
+        with preserve_rng():
             np.random.random()  # noqa: NPY002
             derive_seeds(check_random_state(0), "a")
         with states.resumed(onward=True):
             random.random()
-    with put_back():
+    with preserve_rng():
         random.random()
 
 

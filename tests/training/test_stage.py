@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from skprune.training.hooks import TrainingHook, TrainingRun
+from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.training.stage import StageTrainer
 from tests.helpers import make_data, make_net
 from tests.networks import NETWORKS, Perceptron

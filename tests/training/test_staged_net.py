@@ -14,7 +14,7 @@ from skorch.dataset import ValidSplit
 from torch import Tensor, nn
 
 from skprune import PrunedClassifier, PrunedRegressor
-from skprune.training.staged_net import staged, with_weights
+from skprune.training.staged_net import extended_for_stage, with_weights
 from tests.helpers import same_state, snapshot
 from tests.networks import Perceptron
 from tests.training.common import CASES, make_data, make_net, pruned
@@ -29,7 +29,7 @@ class OwnNet(NeuralNetClassifier):
 def test_net_has_its_own_class_afterwards() -> None:
     net = make_net(OwnNet).initialize()
     before = set(vars(net))
-    with staged(net) as same:
+    with extended_for_stage(net) as same:
         assert same is net
         assert type(net) is not OwnNet
         assert isinstance(net, OwnNet)
@@ -41,7 +41,7 @@ def test_net_has_its_own_class_afterwards() -> None:
 
 def test_net_has_its_own_class_after_an_error() -> None:
     net = make_net(OwnNet).initialize()
-    with pytest.raises(RuntimeError, match="wanted"), staged(net):
+    with pytest.raises(RuntimeError, match="wanted"), extended_for_stage(net):
         raise RuntimeError("wanted")
     assert type(net) is OwnNet
 
@@ -118,7 +118,7 @@ def weighted_loss(net: NeuralNet, outputs: Tensor, target: Tensor, weights: Any)
     """The loss of a batch of rows with weights, in a stage."""
     rows = torch.zeros(len(outputs), 6)
     net.initialize()
-    with staged(net):
+    with extended_for_stage(net):
         return net.get_loss(outputs, target, X=with_weights(rows, weights), training=True)
 
 
@@ -278,7 +278,7 @@ def test_own_loss_gets_its_own_inputs() -> None:
 
     net = make_net(Penalized).initialize()
     rows, mapping = torch.zeros(5, 6), {"left": torch.zeros(5, 2), "right": torch.zeros(5, 4)}
-    with staged(net):
+    with extended_for_stage(net):
         for data in (rows, mapping):
             inputs = with_weights(data, WEIGHTS)
             loss = net.get_loss(SCORES, CLASSES, X=inputs, training=True)

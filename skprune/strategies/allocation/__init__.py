@@ -1,11 +1,11 @@
 """How is the target spread over the layers? One allocation a file."""
 
-from skprune.strategies.allocation.base import Allocation, Demand
+from skprune.strategies.allocation.base import Allocation, KeepBudget
 from skprune.strategies.allocation.erk import ERK
 from skprune.strategies.allocation.explicit import Explicit
 from skprune.strategies.allocation.global_ import Global
 from skprune.strategies.allocation.uniform import Uniform
 
-__all__ = ["ALLOCATIONS", "ERK", "Allocation", "Demand", "Explicit", "Global", "Uniform"]
+__all__ = ["ALLOCATIONS", "ERK", "Allocation", "Explicit", "Global", "KeepBudget", "Uniform"]
 
 ALLOCATIONS: dict[str, type[Allocation]] = {"uniform": Uniform, "global": Global, "erk": ERK}

@@ -10,11 +10,11 @@ from skprune.components import Component
 from skprune.strategies.allocation.apportion import apportion_layers
 from skprune.structures import Elements
 
-__all__ = ["Allocation", "Demand", "divide"]
+__all__ = ["Allocation", "KeepBudget", "divide"]
 
 
 @dataclass(frozen=True)
-class Demand:
+class KeepBudget:
     """How much is to be kept, and of what.
 
     Attributes
@@ -31,7 +31,7 @@ class Demand:
         What each element is worth; minus infinity for those that are gone.
     alive : mapping of str to int
         Number of elements of each layer that are left.
-    least : mapping of str to int
+    min_kept : mapping of str to int
         Number of elements that each layer keeps at the least.
     """
 
@@ -41,28 +41,28 @@ class Demand:
     shapes: Mapping[str, tuple[int, ...]]
     scores: Mapping[str, Tensor]
     alive: Mapping[str, int]
-    least: Mapping[str, int]
+    min_kept: Mapping[str, int]
 
 
 class Allocation(Component, ABC):
     """Spreads a target over the layers."""
 
     @abstractmethod
-    def counts(self, demand: Demand) -> dict[str, int]:
+    def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps.
 
         Parameters
         ----------
-        demand : Demand
+        budget : KeepBudget
             What is asked for.
 
         Returns
         -------
         counts : dict of str to int
-            By layer; between ``least`` and what is left of it, together ``n_keep``.
+            By layer; between ``min_kept`` and what is left of it, together ``n_keep``.
         """
 
-    def check(self, sizes: Mapping[str, int], n_keep: int, least: Mapping[str, int]) -> None:
+    def check(self, sizes: Mapping[str, int], n_keep: int, min_kept: Mapping[str, int]) -> None:
         """Raise an error, before any training, if the allocation cannot keep so many.
 
         Parameters
@@ -71,7 +71,7 @@ class Allocation(Component, ABC):
             Number of elements of each layer.
         n_keep : int
             Number of elements to keep in all; enough for what each layer keeps at the least.
-        least : mapping of str to int
+        min_kept : mapping of str to int
             Number of elements that each layer keeps at the least.
 
         Raises
@@ -123,12 +123,12 @@ class Allocation(Component, ABC):
         )
 
 
-def divide(demand: Demand, weights: Mapping[str, float]) -> dict[str, int]:
+def divide(budget: KeepBudget, weights: Mapping[str, float]) -> dict[str, int]:
     """Divide what is to be kept in proportion to weights, within what each layer can keep.
 
     Parameters
     ----------
-    demand : Demand
+    budget : KeepBudget
         What is asked for.
     weights : mapping of str to float
         A positive weight for each layer.
@@ -138,4 +138,4 @@ def divide(demand: Demand, weights: Mapping[str, float]) -> dict[str, int]:
     counts : dict of str to int
         By layer.
     """
-    return apportion_layers(demand.n_keep, weights, demand.least, demand.alive)
+    return apportion_layers(budget.n_keep, weights, budget.min_kept, budget.alive)

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from skprune.strategies.allocation.base import Allocation, Demand, divide
+from skprune.strategies.allocation.base import Allocation, KeepBudget, divide
 
 __all__ = ["ERK"]
 
@@ -24,10 +24,10 @@ class ERK(Allocation):
     PrunedClassifier(strategy=Strategy())
     """
 
-    def counts(self, demand: Demand) -> dict[str, int]:
+    def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
         weights = {
-            name: size * sum(demand.shapes[name]) / prod(demand.shapes[name])
-            for name, size in demand.sizes.items()
+            name: size * sum(budget.shapes[name]) / prod(budget.shapes[name])
+            for name, size in budget.sizes.items()
         }
-        return divide(demand, weights)
+        return divide(budget, weights)

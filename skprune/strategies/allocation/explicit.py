@@ -8,7 +8,7 @@ from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
 from skprune.exceptions import UnreachableSparsityError
 from skprune.strategies.allocation.apportion import apportion_layers
-from skprune.strategies.allocation.base import Allocation, Demand
+from skprune.strategies.allocation.base import Allocation, KeepBudget
 from skprune.strategies.selection import n_removed
 from skprune.structures import Elements
 
@@ -47,7 +47,7 @@ class Explicit(Allocation):
         known = elements.sizes
         for name, sparsity in self.layers.items():
             if name not in known:
-                other = elements.aliases.get(name)
+                other = elements.coupled_to.get(name)
                 why = (
                     f" It loses its elements together with {other!r}: name that one."
                     if other in known
@@ -70,32 +70,32 @@ class Explicit(Allocation):
         removed = sum(size - self._kept(name, size) for name, size in sizes.items())
         return removed / sum(sizes.values())
 
-    def check(self, sizes: Mapping[str, int], n_keep: int, least: Mapping[str, int]) -> None:
+    def check(self, sizes: Mapping[str, int], n_keep: int, min_kept: Mapping[str, int]) -> None:
         """Raise an error if the mapping cannot keep so many; see :class:`Allocation`."""
-        self._final(sizes, n_keep, least)
+        self._final(sizes, n_keep, min_kept)
 
-    def counts(self, demand: Demand) -> dict[str, int]:
+    def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
-        final = self._final(demand.sizes, demand.n_final, demand.least)
-        total = sum(demand.sizes.values())
-        done = (total - demand.n_keep) / max(total - demand.n_final, 1)
+        final = self._final(budget.sizes, budget.n_final, budget.min_kept)
+        total = sum(budget.sizes.values())
+        done = (total - budget.n_keep) / max(total - budget.n_final, 1)
         on_the_way = {
-            name: size - done * (size - final[name]) for name, size in demand.sizes.items()
+            name: size - done * (size - final[name]) for name, size in budget.sizes.items()
         }
-        return apportion_layers(demand.n_keep, on_the_way, final, demand.alive)
+        return apportion_layers(budget.n_keep, on_the_way, final, budget.alive)
 
     def _final(
-        self, sizes: Mapping[str, int], n_keep: int, least: Mapping[str, int]
+        self, sizes: Mapping[str, int], n_keep: int, min_kept: Mapping[str, int]
     ) -> dict[str, int]:
         """Say how many elements each layer keeps at the end."""
         fixed = {
-            name: self._kept(name, size, least[name])
+            name: self._kept(name, size, min_kept[name])
             for name, size in sizes.items()
             if name in self.layers
         }
         rest = {name: size for name, size in sizes.items() if name not in fixed}
         left, most = n_keep - sum(fixed.values()), sum(rest.values())
-        bounds = {name: least[name] for name in rest}
+        bounds = {name: min_kept[name] for name in rest}
         if not sum(bounds.values()) <= left <= most:
             total = sum(sizes.values())
             smallest = 1 - (sum(fixed.values()) + most) / total
@@ -107,12 +107,12 @@ class Explicit(Allocation):
             )
         return fixed | (apportion_layers(left, rest, bounds, rest) if rest else {})
 
-    def _kept(self, name: str, size: int, least: int = 1) -> int:
+    def _kept(self, name: str, size: int, min_kept: int = 1) -> int:
         sparsity = self.layers.get(name)
         if sparsity is None:
             return size
         kept = size - n_removed(sparsity, size)
-        if kept < least:
+        if kept < min_kept:
             why = (
                 "removes them all"
                 if kept == 0
@@ -120,6 +120,6 @@ class Explicit(Allocation):
             )
             raise UnreachableSparsityError(
                 f"Layer {name!r} would be emptied: it has {size} elements, and sparsity {sparsity} "
-                f"{why}. Its largest reachable sparsity is {1 - least / size:.12g}."
+                f"{why}. Its largest reachable sparsity is {1 - min_kept / size:.12g}."
             )
         return kept

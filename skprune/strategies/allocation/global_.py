@@ -2,7 +2,7 @@
 
 import torch
 
-from skprune.strategies.allocation.base import Allocation, Demand
+from skprune.strategies.allocation.base import Allocation, KeepBudget
 from skprune.strategies.selection import keep_best
 
 __all__ = ["Global"]
@@ -20,13 +20,13 @@ class Global(Allocation):
     PrunedClassifier(strategy=Strategy(allocation='global', importance='lamp'))
     """
 
-    def counts(self, demand: Demand) -> dict[str, int]:
+    def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
-        names = list(demand.sizes)
+        names = list(budget.sizes)
         scores = [
-            score.masked_fill(keep_best(score, demand.least[name]), torch.inf)
-            for name, score in ((name, demand.scores[name]) for name in names)
+            score.masked_fill(keep_best(score, budget.min_kept[name]), torch.inf)
+            for name, score in ((name, budget.scores[name]) for name in names)
         ]
-        kept = keep_best(torch.cat(scores), demand.n_keep)
+        kept = keep_best(torch.cat(scores), budget.n_keep)
         parts = kept.split([len(score) for score in scores])
         return {name: int(part.sum()) for name, part in zip(names, parts, strict=True)}

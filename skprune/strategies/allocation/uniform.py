@@ -1,6 +1,6 @@
 """The same sparsity in every layer."""
 
-from skprune.strategies.allocation.base import Allocation, Demand, divide
+from skprune.strategies.allocation.base import Allocation, KeepBudget, divide
 
 __all__ = ["Uniform"]
 
@@ -15,6 +15,6 @@ class Uniform(Allocation):
     PrunedClassifier(strategy=Strategy(allocation='uniform'))
     """
 
-    def counts(self, demand: Demand) -> dict[str, int]:
+    def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
-        return divide(demand, {name: float(size) for name, size in demand.sizes.items()})
+        return divide(budget, {name: float(size) for name, size in budget.sizes.items()})

@@ -1,7 +1,7 @@
 """What is a weight worth? One importance a file."""
 
 from skprune.strategies.importance.apoz import APoZ
-from skprune.strategies.importance.base import Importance, Judgement, Scoring
+from skprune.strategies.importance.base import Importance, Scores, ScoringContext
 from skprune.strategies.importance.fisher import Fisher
 from skprune.strategies.importance.grasp import GraSP
 from skprune.strategies.importance.lamp import LAMP
@@ -26,12 +26,12 @@ __all__ = [
     "Fisher",
     "GraSP",
     "Importance",
-    "Judgement",
     "LayerOBS",
     "Magnitude",
     "Movement",
     "RandomImportance",
-    "Scoring",
+    "Scores",
+    "ScoringContext",
     "SynFlow",
     "Taylor",
     "Wanda",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import differentiable
 from skprune.strategies.importance.layer_inputs import (
     InputRows,
@@ -59,17 +59,17 @@ class APoZ(Importance):
 
     def incomparable(self, elements: Elements) -> str | None:
         """Say why scores of different layers cannot be compared; see :class:`Importance`."""
-        if not elements.masked:
+        if elements.removes_by == "slice":
             return None
         return "APoZ's are those of units, equal for all the weights that read one"
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        elements, module = scoring.elements, scoring.elements.network.module
-        inputs = InputRows(module, scoring.samples, elements_of_columns(elements), "APoZ")
+        elements, module = context.elements, context.elements.network.module
+        inputs = InputRows(module, context.samples, elements_of_columns(elements), "APoZ")
         with differentiable(module, {}):
             active = mean_of_inputs(
-                inputs, scoring, self.n_samples, lambda rows: rows != 0, padded=False
+                inputs, context, self.n_samples, lambda rows: rows != 0, padded=False
             )
         totals = total_of_readers(elements, active)
         counts = total_of_readers(

@@ -1,43 +1,22 @@
 """What every importance is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skprune.components import Component
+from skprune.strategies.hooks import TrainingHook
+from skprune.strategies.samples import Samples
 from skprune.structures.base import Elements
-from skprune.training.hooks import TrainingHook
 
-__all__ = ["Importance", "Judgement", "Samples", "Scoring", "require_some_weight"]
-
-
-class Samples(Protocol):
-    """Rows that the network is trained on; see :class:`skprune.training.samples.Samples`."""
-
-    def __len__(self) -> int:
-        """Count the rows."""
-
-    def batches(
-        self, n_rows: int | None = None, generator: torch.Generator | None = None
-    ) -> Iterator[Any]:
-        """Go through some rows, in batches of ``inputs``, ``targets`` and ``weights``."""
-
-    def outputs(self, module: nn.Module, inputs: Any) -> Tensor:
-        """Compute the outputs of a module."""
-
-    def losses(self, module: nn.Module, batch: Any) -> Tensor:
-        """Compute the loss of each row of a batch."""
-
-    def loss(self, module: nn.Module, batch: Any) -> Tensor:
-        """Compute the mean loss of a batch."""
+__all__ = ["Importance", "Scores", "ScoringContext", "require_some_weight"]
 
 
 @dataclass(frozen=True)
-class Scoring:
+class ScoringContext:
     """What an importance may look at.
 
     Attributes
@@ -62,7 +41,7 @@ class Scoring:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Scores:
     """What an importance finds.
 
     Attributes
@@ -83,7 +62,7 @@ class Importance(Component, ABC):
     """Scores what can be removed: the higher, the sooner it is kept."""
 
     # Fraction of the epochs of fine-tuning that an observer looks on for before the first step.
-    share: float = 0.0
+    lead_fraction: float = 0.0
 
     def observer(self) -> TrainingHook | None:
         """Make what watches the training up to the next step.
@@ -110,28 +89,28 @@ class Importance(Component, ABC):
         """
         return None
 
-    def judge(self, scoring: Scoring) -> Judgement:
+    def score(self, context: ScoringContext) -> Scores:
         """Score the elements, and say how the others make up for those that go.
 
         Parameters
         ----------
-        scoring : Scoring
+        context : ScoringContext
             What there is to look at.
 
         Returns
         -------
-        judgement : Judgement
+        scored : Scores
             The scores, and a compensation where the importance has one.
         """
-        return Judgement(self.scores(scoring))
+        return Scores(self.scores(context))
 
     @abstractmethod
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements.
 
         Parameters
         ----------
-        scoring : Scoring
+        context : ScoringContext
             What there is to look at.
 
         Returns

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import require_gradients
 from skprune.strategies.importance.row_gradients import mean_power
 
@@ -52,11 +52,11 @@ class Fisher(Importance):
         self.n_samples = n_samples
         self.chunk_size = chunk_size
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        diagonal = mean_power(scoring, 2, self.n_samples, self.chunk_size)
-        scores = scoring.elements.total(
-            {name: fisher * scoring.weights[name].square() / 2 for name, fisher in diagonal.items()}
+        diagonal = mean_power(context, 2, self.n_samples, self.chunk_size)
+        scores = context.elements.sum_by_element(
+            {name: fisher * context.weights[name].square() / 2 for name, fisher in diagonal.items()}
         )
-        require_gradients(scores, scoring.elements)
+        require_gradients(scores, context.elements)
         return scores

@@ -9,9 +9,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
-from skprune.strategies.importance.base import Scoring
+from skprune.strategies.importance.base import ScoringContext
+from skprune.strategies.samples import Batch
 from skprune.structures.base import Elements
-from skprune.training.samples import Batch
 
 __all__ = [
     "batch_gradients",
@@ -139,12 +139,14 @@ def weight_of(batch: Batch) -> float:
     return len(batch.targets) if batch.weights is None else float(batch.weights.double().sum())
 
 
-def batch_gradients(scoring: Scoring, n_samples: int | None) -> Iterator[tuple[float, Tensors]]:
+def batch_gradients(
+    context: ScoringContext, n_samples: int | None
+) -> Iterator[tuple[float, Tensors]]:
     """Go through some rows in batches, for the gradients of their mean losses.
 
     Parameters
     ----------
-    scoring : Scoring
+    context : ScoringContext
         The network, its rows, and where a choice of them is drawn from.
     n_samples : int or None
         How many rows, at the most; all if None.
@@ -156,10 +158,10 @@ def batch_gradients(scoring: Scoring, n_samples: int | None) -> Iterator[tuple[f
     gradients : dict of str to Tensor
         By the parameter's name.
     """
-    network, samples = scoring.elements.network, scoring.samples
+    network, samples = context.elements.network, context.samples
     weights = network.weights
     with differentiable(network.module, weights):
-        for batch in samples.batches(n_samples, scoring.generator):
+        for batch in samples.batches(n_samples, context.generator):
             yield weight_of(batch), gradient(samples.loss(network.module, batch), weights)
 
 
@@ -197,9 +199,9 @@ def weighted_mean(values: Iterable[tuple[float, Tensors]]) -> Tensors:
     return {name: tensor.div_(total) for name, tensor in sums.items()}
 
 
-def mean_gradient(scoring: Scoring, n_samples: int | None) -> Tensors:
+def mean_gradient(context: ScoringContext, n_samples: int | None) -> Tensors:
     """Compute the gradient of the mean loss over some rows; see :func:`batch_gradients`."""
-    return weighted_mean(batch_gradients(scoring, n_samples))
+    return weighted_mean(batch_gradients(context, n_samples))
 
 
 def require_gradients(scores: Mapping[str, Tensor], elements: Elements) -> None:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import (
     gradient,
     hessian_product,
@@ -16,7 +16,7 @@ from skprune.strategies.importance.gradients import (
     weight_of,
     weighted_mean,
 )
-from skprune.training.samples import Batch
+from skprune.strategies.samples import Batch
 
 __all__ = ["GraSP"]
 
@@ -61,22 +61,22 @@ class GraSP(Importance):
     def __init__(self, n_samples: int | None = 1000) -> None:
         self.n_samples = n_samples
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        batches = list(scoring.samples.batches(self.n_samples, scoring.generator))
-        product = weighted_mean(_hessian_products(scoring, batches))
-        scores = scoring.elements.total(
-            {name: value * scoring.weights[name] for name, value in product.items()}
+        batches = list(context.samples.batches(self.n_samples, context.generator))
+        product = weighted_mean(_hessian_products(context, batches))
+        scores = context.elements.sum_by_element(
+            {name: value * context.weights[name] for name, value in product.items()}
         )
-        require_gradients(scores, scoring.elements)
+        require_gradients(scores, context.elements)
         return scores
 
 
 def _hessian_products(
-    scoring: Scoring, batches: Sequence[Batch]
+    context: ScoringContext, batches: Sequence[Batch]
 ) -> Iterator[tuple[float, dict[str, Tensor]]]:
     """Go through batches for the products of their Hessians with the gradient over all of them."""
-    network, samples = scoring.elements.network, scoring.samples
+    network, samples = context.elements.network, context.samples
     weights = network.weights
     with twice_differentiable(network.module, weights):
         mean = weighted_mean(

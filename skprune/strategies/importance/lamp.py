@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from skprune.strategies.importance.base import Importance, Scoring, require_some_weight
+from skprune.strategies.importance.base import Importance, ScoringContext, require_some_weight
 from skprune.strategies.importance.norm_scales import norm_scales
 
 __all__ = ["LAMP"]
@@ -41,13 +41,13 @@ class LAMP(Importance):
     def __init__(self, *, norms: bool = False) -> None:
         self.norms = norms
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        scales = norm_scales(scoring.elements.network.module) if self.norms else {}
-        squares = scoring.elements.total(
+        scales = norm_scales(context.elements.network.module) if self.norms else {}
+        squares = context.elements.sum_by_element(
             {
                 name: weight.double().square()
-                for name, weight in {**scoring.weights, **scales}.items()
+                for name, weight in {**context.weights, **scales}.items()
             }
         )
         require_some_weight(squares)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
 from skprune.network.layers import layer_for, layer_of
-from skprune.strategies.importance.base import Samples, Scoring
+from skprune.strategies.importance.base import ScoringContext
+from skprune.strategies.samples import Samples
 from skprune.structures.base import Elements
 
 __all__ = ["InputRows", "elements_of_columns", "mean_of_inputs", "total_of_readers"]
@@ -38,9 +39,9 @@ def elements_of_columns(elements: Elements) -> dict[str, Tensor]:
     """
     codes = {name: torch.arange(2, size + 2) for name, size in elements.sizes.items()}
     columns = {}
-    for name, code in elements.spread(codes).items():
+    for name, code in elements.expand_to_weights(codes).items():
         numbers = code.flatten(1)[0].unique(return_inverse=True)[1]
-        if elements.masked or numbers.any():
+        if elements.removes_by == "mask" or numbers.any():
             columns[name] = numbers
     return columns
 
@@ -62,12 +63,16 @@ def total_of_readers(elements: Elements, scores: Mapping[str, Tensor]) -> dict[s
     totals : dict of str to Tensor of shape (n_elements,)
         By layer.
     """
-    if elements.masked:
-        return elements.total(scores)
+    if elements.removes_by == "mask":
+        return elements.sum_by_element(scores)
     totals = {name: torch.zeros(size, dtype=torch.float64) for name, size in elements.sizes.items()}
     for name, score in scores.items():
-        parts = {group: part for group, part in elements.total({name: score}).items() if part.any()}
-        own = elements.aliases.get(layer_of(name), layer_of(name))
+        parts = {
+            group: part
+            for group, part in elements.sum_by_element({name: score}).items()
+            if part.any()
+        }
+        own = elements.coupled_to.get(layer_of(name), layer_of(name))
         for group, part in parts.items():
             # A layer that feeds its own group, as around a residual sum, counts on both sides.
             if group != own or len(parts) == 1:
@@ -77,7 +82,7 @@ def total_of_readers(elements: Elements, scores: Mapping[str, Tensor]) -> dict[s
 
 def mean_of_inputs(
     inputs: "InputRows",
-    scoring: Scoring,
+    context: ScoringContext,
     n_samples: int,
     function: Callable[[Tensor], Tensor],
     *,
@@ -89,7 +94,7 @@ def mean_of_inputs(
     ----------
     inputs : InputRows
         What knows the layers.
-    scoring : Scoring
+    context : ScoringContext
         Where rows are drawn from.
     n_samples : int
         How many rows, at the most.
@@ -106,7 +111,7 @@ def mean_of_inputs(
     """
     sums: dict[str, Tensor] = {}
     counts: dict[str, float] = {}
-    for batch in scoring.samples.batches(n_samples, scoring.generator):
+    for batch in context.samples.batches(n_samples, context.generator):
         for name, given in inputs.given(inputs.layers, batch.inputs).items():
             for rows, weights in inputs.rows(name, given, batch.weights, padded=padded):
                 part = (function(rows) * weights[:, None]).sum(1)

@@ -11,15 +11,15 @@ from torch.nn.functional import pad
 
 from skprune._sklearn import Interval
 from skprune.network.layers import layer_of
-from skprune.strategies.importance.base import Importance, Judgement, Scoring
+from skprune.strategies.importance.base import Importance, Scores, ScoringContext
 from skprune.strategies.importance.gradients import differentiable, weight_of
 from skprune.strategies.importance.layer_inputs import (
     InputRows,
     elements_of_columns,
     total_of_readers,
 )
+from skprune.strategies.samples import Batch
 from skprune.structures.base import Elements
-from skprune.training.samples import Batch
 
 __all__ = ["LayerOBS"]
 
@@ -90,22 +90,24 @@ class LayerOBS(Importance):
         """Say why scores of different layers cannot be compared; see :class:`Importance`."""
         return "those of LayerOBS are errors of what each layer puts out"
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        return self.judge(scoring).scores
+        return self.score(context).scores
 
-    def judge(self, scoring: Scoring) -> Judgement:
+    def score(self, context: ScoringContext) -> Scores:
         """Score the elements, and say how the others make up; see :class:`Importance`."""
-        elements, network, samples = scoring.elements, scoring.elements.network, scoring.samples
+        elements, network, samples = context.elements, context.elements.network, context.samples
         columns = elements_of_columns(elements)
-        left = {name: value > 0 for name, value in elements.spread(elements.kept).items()}
-        batches = list(samples.batches(self.n_samples, scoring.generator))
+        left = {
+            name: value > 0 for name, value in elements.expand_to_weights(elements.kept).items()
+        }
+        batches = list(samples.batches(self.n_samples, context.generator))
         inputs = InputRows(network.module, samples, columns, "layer_obs")
         losses = {}
         with differentiable(network.module, {}):
             hessians = _hessians(inputs, batches)
             for name, hessian in hessians.items():
-                weight, layer = scoring.weights[name], layer_of(name)
+                weight, layer = context.weights[name], layer_of(name)
                 rows, damped = _Rows(inputs, name), self._damped(hessian)
                 remaining = left[name].flatten(1)
                 if elements.sizes.get(layer) == weight.numel():
@@ -117,7 +119,7 @@ class LayerOBS(Importance):
                 losses[name] = loss.view(weight.shape)
 
         def compensate(kept: Mapping[str, Tensor]) -> None:
-            stays = {name: value > 0 for name, value in elements.spread(kept).items()}
+            stays = {name: value > 0 for name, value in elements.expand_to_weights(kept).items()}
             dense = InputRows(deepcopy(network.module), samples, columns, "layer_obs")
             touched = False
             with differentiable(network.module, {}), differentiable(dense.module, {}):
@@ -129,7 +131,7 @@ class LayerOBS(Importance):
                         cross += damped - hessian
                         _Rows(inputs, name).solve(damped, cross, stays[name].flatten(1))
 
-        return Judgement(total_of_readers(elements, losses), compensate)
+        return Scores(total_of_readers(elements, losses), compensate)
 
     def _damped(self, hessian: Tensor) -> Tensor:
         diagonal = hessian.diagonal(dim1=1, dim2=2)

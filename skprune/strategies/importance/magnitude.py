@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from skprune._sklearn import Options
-from skprune.strategies.importance.base import Importance, Scoring, require_some_weight
+from skprune.strategies.importance.base import Importance, ScoringContext, require_some_weight
 from skprune.strategies.importance.norm_scales import norm_scales
 
 __all__ = ["Magnitude"]
@@ -57,13 +57,13 @@ class Magnitude(Importance):
         self.p = p
         self.norms = norms
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        scales = norm_scales(scoring.elements.network.module) if self.norms else {}
+        scales = norm_scales(context.elements.network.module) if self.norms else {}
         powers = {
             name: weight.abs() if self.p == 1 else weight.square()
-            for name, weight in {**scoring.weights, **scales}.items()
+            for name, weight in {**context.weights, **scales}.items()
         }
-        totals = scoring.elements.total(powers)
+        totals = context.elements.sum_by_element(powers)
         require_some_weight(totals)
         return totals if self.p == 1 else {name: total.sqrt() for name, total in totals.items()}

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.hooks import TrainingHook, TrainingRun
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import mean_gradient, require_gradients
-from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["Movement"]
 
@@ -19,13 +19,13 @@ class Movement(Importance):
 
     It is positive where training moves a weight away from zero, which is then kept, however small
     the weight still is. It is summed from one pruning step to the next, and before the first step
-    over `share` of the epochs of fine-tuning. Where no epoch lies between two steps, or there is
-    none at all, it is the movement that one more step over `n_samples` rows would make. A unit
-    sums the scores of all the weights that go with it.
+    over `lead_fraction` of the epochs of fine-tuning. Where no epoch lies between two steps, or
+    there is none at all, it is the movement that one more step over `n_samples` rows would make. A
+    unit sums the scores of all the weights that go with it.
 
     Parameters
     ----------
-    share : float, default=0.3
+    lead_fraction : float, default=0.3
         Fraction of the epochs of fine-tuning, in (0, 1], that go before the first step. Below 1,
         at least one epoch is left for after it.
     n_samples : int or None, default=1000
@@ -46,28 +46,28 @@ class Movement(Importance):
     --------
     >>> from skprune import PrunedClassifier, Strategy
     >>> from skprune.strategies import Movement
-    >>> PrunedClassifier(strategy=Strategy(Movement(share=0.5), schedule="cubic"))
-    PrunedClassifier(strategy=Strategy(importance=Movement(share=0.5),
+    >>> PrunedClassifier(strategy=Strategy(Movement(lead_fraction=0.5), schedule="cubic"))
+    PrunedClassifier(strategy=Strategy(importance=Movement(lead_fraction=0.5),
                                        schedule='cubic'))
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "share": [Interval(Real, 0, 1, closed="right")],
+        "lead_fraction": [Interval(Real, 0, 1, closed="right")],
         "n_samples": [Interval(Integral, 1, None, closed="left"), None],
     }
 
-    def __init__(self, share: float = 0.3, n_samples: int | None = 1000) -> None:
-        self.share = share
+    def __init__(self, lead_fraction: float = 0.3, n_samples: int | None = 1000) -> None:
+        self.lead_fraction = lead_fraction
         self.n_samples = n_samples
 
     def observer(self) -> TrainingHook:
         """Make what sums the movement; see :class:`Importance`."""
         return _Accumulated()
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        weights = scoring.elements.network.weights
-        observed = scoring.observed
+        weights = context.elements.network.weights
+        observed = context.observed
         if isinstance(observed, _Accumulated) and observed.movement:
             movement = {
                 name: observed.movement.get(weight, torch.zeros_like(weight)).detach()
@@ -75,11 +75,11 @@ class Movement(Importance):
             }
         else:
             movement = {
-                name: -g * scoring.weights[name]
-                for name, g in mean_gradient(scoring, self.n_samples).items()
+                name: -g * context.weights[name]
+                for name, g in mean_gradient(context, self.n_samples).items()
             }
-        scores = scoring.elements.total(movement)
-        require_gradients(scores, scoring.elements)
+        scores = context.elements.sum_by_element(movement)
+        require_gradients(scores, context.elements)
         return scores
 
 

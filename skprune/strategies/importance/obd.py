@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skprune._sklearn import Interval, StrOptions
 from skprune.network.network import Network
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import (
     gradient,
     hessian_product,
@@ -95,51 +95,51 @@ class OBD(Importance):
         self.n_probes = n_probes
         self.chunk_size = chunk_size
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
         if self.curvature == "hutchinson":
-            diagonal = weighted_mean(self._diagonals(scoring))
+            diagonal = weighted_mean(self._diagonals(context))
         else:
-            diagonal = mean_power(gauss_newton(scoring), 2, self.n_samples, self.chunk_size)
-        scores = scoring.elements.total(
+            diagonal = mean_power(gauss_newton(context), 2, self.n_samples, self.chunk_size)
+        scores = context.elements.sum_by_element(
             {
-                name: second.double() * scoring.weights[name].double().square() / 2
+                name: second.double() * context.weights[name].double().square() / 2
                 for name, second in diagonal.items()
             }
         )
-        require_gradients(scores, scoring.elements)
+        require_gradients(scores, context.elements)
         return scores
 
-    def _diagonals(self, scoring: Scoring) -> Iterator[tuple[float, dict[str, Tensor]]]:
-        network, samples = scoring.elements.network, scoring.samples
+    def _diagonals(self, context: ScoringContext) -> Iterator[tuple[float, dict[str, Tensor]]]:
+        network, samples = context.elements.network, context.samples
         weights = network.weights
-        n_weights = sum(int(weight.count_nonzero()) for weight in scoring.weights.values())
+        n_weights = sum(int(weight.count_nonzero()) for weight in context.weights.values())
         exact = n_weights <= _PRODUCTS_FOR_EXACT * self.n_probes
         with twice_differentiable(network.module, weights):
-            for batch in samples.batches(self.n_samples, scoring.generator):
+            for batch in samples.batches(self.n_samples, context.generator):
                 loss = samples.loss(network.module, batch)
                 first = gradient(loss, weights, create_graph=True)
                 if exact:
-                    yield weight_of(batch), _exact(first, scoring, n_weights)
+                    yield weight_of(batch), _exact(first, context, n_weights)
                     continue
                 for left in reversed(range(self.n_probes)):
-                    signs = {n: _signs(part, scoring.generator) for n, part in first.items()}
+                    signs = {n: _signs(part, context.generator) for n, part in first.items()}
                     product = _product(first, signs, network, again=left > 0)
                     estimate = {name: part * signs[name] for name, part in product.items()}
                     yield weight_of(batch), estimate
 
 
-def _exact(first: dict[str, Tensor], scoring: Scoring, n_weights: int) -> dict[str, Tensor]:
+def _exact(first: dict[str, Tensor], context: ScoringContext, n_weights: int) -> dict[str, Tensor]:
     """Compute the diagonal for the weights that are not zero, by a product for each."""
     diagonal = {name: torch.zeros_like(part) for name, part in first.items()}
     left = n_weights
-    for name, weight in scoring.weights.items():
+    for name, weight in context.weights.items():
         for place in weight.nonzero().tolist():
             left -= 1
             one = torch.zeros_like(weight)
             one[tuple(place)] = 1.0
             product = _product(
-                {name: first[name]}, {name: one}, scoring.elements.network, again=left > 0
+                {name: first[name]}, {name: one}, context.elements.network, again=left > 0
             )
             diagonal[name][tuple(place)] = product[name][tuple(place)]
     return diagonal

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skprune._sklearn import Interval, StrOptions
 from skprune.network.layers import layer_of
-from skprune.strategies.importance.base import Importance, Judgement, Scoring
+from skprune.strategies.importance.base import Importance, Scores, ScoringContext
 from skprune.strategies.importance.curvature_blocks import CurvatureSum
 from skprune.strategies.importance.second_order import CURVATURES, curvature_vectors, gauss_newton
 
@@ -89,26 +89,28 @@ class OBS(Importance):
         self.curvature = curvature
         self.chunk_size = chunk_size
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        return self.judge(scoring).scores
+        return self.score(context).scores
 
-    def judge(self, scoring: Scoring) -> Judgement:
+    def score(self, context: ScoringContext) -> Scores:
         """Score the elements, and say how the others make up; see :class:`Importance`."""
-        elements, network = scoring.elements, scoring.elements.network
-        left = _Left({name: kept > 0 for name, kept in elements.spread(elements.kept).items()})
+        elements, network = context.elements, context.elements.network
+        left = _Left(
+            {name: kept > 0 for name, kept in elements.expand_to_weights(elements.kept).items()}
+        )
         size = min(self.block_size or len(left), len(left))
         curvature = CurvatureSum(left.index, size)
-        seen = scoring if self.curvature == "fisher" else gauss_newton(scoring)
+        seen = context if self.curvature == "fisher" else gauss_newton(context)
         vectors_of_rows = curvature_vectors(seen, left.names, self.n_samples, self.chunk_size)
         for weight, vectors in vectors_of_rows:
             curvature.add(vectors, weight)
         blocks = curvature.damped(self.damping, left.layer_at)
-        weights = left.gather(scoring.weights).double()
+        weights = left.gather(context.weights).double()
         scores = left.scatter(weights.square() / blocks.inverse_diagonal() / 2)
 
         def compensate(kept: Mapping[str, Tensor]) -> None:
-            stays = {name: value > 0 for name, value in elements.spread(kept).items()}
+            stays = {name: value > 0 for name, value in elements.expand_to_weights(kept).items()}
             moves = {
                 name: stay & network.weights[name].requires_grad for name, stay in stays.items()
             }
@@ -118,7 +120,7 @@ class OBS(Importance):
                 for name, change in response.items():
                     network.weights[name].add_(change)
 
-        return Judgement(elements.total(scores), compensate)
+        return Scores(elements.sum_by_element(scores), compensate)
 
 
 class _Left:

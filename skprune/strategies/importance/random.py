@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 
 __all__ = ["RandomImportance"]
 
@@ -19,9 +19,9 @@ class RandomImportance(Importance):
     PrunedClassifier(strategy=Strategy(importance=RandomImportance()))
     """
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
         return {
-            name: torch.rand(size, generator=scoring.generator, dtype=torch.float64)
-            for name, size in scoring.elements.sizes.items()
+            name: torch.rand(size, generator=context.generator, dtype=torch.float64)
+            for name, size in context.elements.sizes.items()
         }

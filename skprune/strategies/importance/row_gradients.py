@@ -11,7 +11,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._pytree import tree_map
 
 from skprune.network.layers import layer_for
-from skprune.strategies.importance.base import Samples, Scoring
+from skprune.strategies.importance.base import ScoringContext
 from skprune.strategies.importance.gradients import (
     Tensors,
     differentiable,
@@ -19,19 +19,19 @@ from skprune.strategies.importance.gradients import (
     weight_of,
     weighted_mean,
 )
-from skprune.training.samples import Batch
+from skprune.strategies.samples import Batch, Samples
 
 __all__ = ["RowGradients", "chunks", "linear_factors", "mean_power", "row_gradients"]
 
 
 def row_gradients(
-    scoring: Scoring, n_samples: int | None, chunk_size: int
+    context: ScoringContext, n_samples: int | None, chunk_size: int
 ) -> Iterator[tuple[float, Tensors]]:
     """Go through some rows, one by one, for the gradients of their losses.
 
     Parameters
     ----------
-    scoring : Scoring
+    context : ScoringContext
         The network, its rows, and where a choice of them is drawn from.
     n_samples : int or None
         How many rows, at the most; all if None.
@@ -50,18 +50,18 @@ def row_gradients(
     ValueError
         If a row has no gradient of its own.
     """
-    network, samples = scoring.elements.network, scoring.samples
+    network, samples = context.elements.network, context.samples
     weights = network.weights
     per_row = RowGradients(network.module, samples)
     with differentiable(network.module, weights):
-        for batch in samples.batches(n_samples, scoring.generator):
+        for batch in samples.batches(n_samples, context.generator):
             for chunk in chunks(batch, chunk_size):
                 gradients = per_row(weights, chunk)
                 for i, weight in enumerate(_row_weights(chunk).tolist()):
                     yield weight, {name: g[i] for name, g in gradients.items()}
 
 
-def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int) -> Tensors:
+def mean_power(context: ScoringContext, p: int, n_samples: int | None, chunk_size: int) -> Tensors:
     """Average a power of the absolute gradients of the rows' losses.
 
     Of an ordinary linear layer the gradient of a row is the product of an output's gradient and
@@ -70,7 +70,7 @@ def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int)
 
     Parameters
     ----------
-    scoring : Scoring
+    context : ScoringContext
         The network, its rows, and where a choice of them is drawn from.
     p : int
         The power.
@@ -89,12 +89,12 @@ def mean_power(scoring: Scoring, p: int, n_samples: int | None, chunk_size: int)
     ValueError
         If a row has no gradient of its own.
     """
-    network, samples = scoring.elements.network, scoring.samples
+    network, samples = context.elements.network, context.samples
     weights = network.weights
     per_row = RowGradients(network.module, samples)
 
     def means() -> Iterator[tuple[float, Tensors]]:
-        for batch in samples.batches(n_samples, scoring.generator):
+        for batch in samples.batches(n_samples, context.generator):
             shares = _shares(batch)
             factors = linear_factors(network.module, samples, batch, weights)
             mean = {

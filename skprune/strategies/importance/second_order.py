@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 from torch.utils._pytree import tree_map
 
-from skprune.strategies.importance.base import Samples, Scoring
+from skprune.strategies.importance.base import ScoringContext
 from skprune.strategies.importance.gradients import differentiable, weight_of
 from skprune.strategies.importance.row_gradients import RowGradients, chunks, linear_factors
-from skprune.training.samples import Batch
+from skprune.strategies.samples import Batch, Samples
 
 __all__ = ["CURVATURES", "RowVectors", "curvature_vectors", "gauss_newton"]
 
@@ -81,13 +81,13 @@ class RowVectors:
 
 
 def curvature_vectors(
-    scoring: Scoring, names: Sequence[str], n_samples: int, chunk_size: int
+    context: ScoringContext, names: Sequence[str], n_samples: int, chunk_size: int
 ) -> Iterator[tuple[float, RowVectors]]:
     """Compute the gradients of rows, whose outer products add up to the empirical Fisher matrix.
 
     Parameters
     ----------
-    scoring : Scoring
+    context : ScoringContext
         The network, its rows, and where a choice of them is drawn from; see :func:`gauss_newton`
         for the vectors of another matrix.
     names : sequence of str
@@ -104,11 +104,11 @@ def curvature_vectors(
     vectors : RowVectors
         The gradients of their losses, times the roots of their weights.
     """
-    module, samples = scoring.elements.network.module, scoring.samples
-    weights = {name: scoring.elements.network.weights[name] for name in names}
+    module, samples = context.elements.network.module, context.samples
+    weights = {name: context.elements.network.weights[name] for name in names}
     per_row = RowGradients(module, samples)
     with differentiable(module, weights):
-        for batch in samples.batches(n_samples, scoring.generator):
+        for batch in samples.batches(n_samples, context.generator):
             factors = linear_factors(module, samples, batch, weights)
             others = {name: weight for name, weight in weights.items() if name not in factors}
             size = chunk_size if others else len(batch.targets)
@@ -131,20 +131,20 @@ def _by_root(rows: Tensor, batch: Batch) -> Tensor:
     return rows * batch.weights.double().sqrt().to(rows)[:, None]
 
 
-def gauss_newton(scoring: Scoring) -> Scoring:
+def gauss_newton(context: ScoringContext) -> ScoringContext:
     """Replace the rows by others, whose Fisher matrix is the Gauss-Newton matrix of the former.
 
     Parameters
     ----------
-    scoring : Scoring
+    context : ScoringContext
         The network and its rows.
 
     Returns
     -------
-    scoring : Scoring
+    context : ScoringContext
         With as many rows for each as the network has outputs.
     """
-    return replace(scoring, samples=_GaussNewton(scoring.elements.network.module, scoring.samples))
+    return replace(context, samples=_GaussNewton(context.elements.network.module, context.samples))
 
 
 class _GaussNewton:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import mean_gradient, require_gradients
 
 __all__ = ["SNIP"]
@@ -45,12 +45,12 @@ class SNIP(Importance):
     def __init__(self, n_samples: int | None = 1000) -> None:
         self.n_samples = n_samples
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        gradients = mean_gradient(scoring, self.n_samples)
-        totals = scoring.elements.total(
-            {name: g * scoring.weights[name] for name, g in gradients.items()}
+        gradients = mean_gradient(context, self.n_samples)
+        totals = context.elements.sum_by_element(
+            {name: g * context.weights[name] for name, g in gradients.items()}
         )
         scores = {name: total.abs() for name, total in totals.items()}
-        require_gradients(scores, scoring.elements)
+        require_gradients(scores, context.elements)
         return scores

@@ -9,7 +9,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from skprune.network.layers import layer_for, weight_parameters
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import differentiable, gradient, require_gradients
 
 __all__ = ["SynFlow"]
@@ -46,20 +46,20 @@ class SynFlow(Importance):
                                        start='init'))
     """
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        network = scoring.elements.network
+        network = context.elements.network
         module = deepcopy(network.module).double()
         _make_positive(module)
         weights = weight_parameters(module)
         ones = tree_map(_one_row_of_ones, network.inputs)
         with differentiable(module, weights), _Linear() as linear:
-            flow = linear.before_softmax(scoring.samples.outputs(module, ones)).sum()
+            flow = linear.before_softmax(context.samples.outputs(module, ones)).sum()
             gradients = gradient(flow, weights)
-        scores = scoring.elements.total(
+        scores = context.elements.sum_by_element(
             {name: g * weights[name].detach() for name, g in gradients.items()}
         )
-        require_gradients(scores, scoring.elements)
+        require_gradients(scores, context.elements)
         return scores
 
 

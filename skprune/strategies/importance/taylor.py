@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from skprune._sklearn import Interval, Options, StrOptions
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import (
     batch_gradients,
     require_gradients,
@@ -101,30 +101,35 @@ class Taylor(Importance):
         self.n_samples = n_samples
         self.chunk_size = chunk_size
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        elements, weights = scoring.elements, scoring.weights
+        elements, weights = context.elements, context.weights
         if self.signed:
             scores = weighted_mean(
-                (share, self._power(elements.total({n: g * weights[n] for n, g in each.items()})))
-                for share, each in self._gradients(scoring)
+                (
+                    share,
+                    self._power(
+                        elements.sum_by_element({n: g * weights[n] for n, g in each.items()})
+                    ),
+                )
+                for share, each in self._gradients(context)
             )
         else:
             size = self._power(weights)
-            change = {name: power * size[name] for name, power in self._mean_power(scoring).items()}
-            scores = elements.total(change)
+            change = {name: power * size[name] for name, power in self._mean_power(context).items()}
+            scores = elements.sum_by_element(change)
         require_gradients(scores, elements)
         return scores
 
-    def _gradients(self, scoring: Scoring) -> Iterator[tuple[float, dict[str, Tensor]]]:
+    def _gradients(self, context: ScoringContext) -> Iterator[tuple[float, dict[str, Tensor]]]:
         if self.per == "row":
-            return row_gradients(scoring, self.n_samples, self.chunk_size)
-        return batch_gradients(scoring, self.n_samples)
+            return row_gradients(context, self.n_samples, self.chunk_size)
+        return batch_gradients(context, self.n_samples)
 
-    def _mean_power(self, scoring: Scoring) -> dict[str, Tensor]:
+    def _mean_power(self, context: ScoringContext) -> dict[str, Tensor]:
         if self.per == "row":
-            return mean_power(scoring, self.p, self.n_samples, self.chunk_size)
-        return weighted_mean((share, self._power(each)) for share, each in self._gradients(scoring))
+            return mean_power(context, self.p, self.n_samples, self.chunk_size)
+        return weighted_mean((share, self._power(each)) for share, each in self._gradients(context))
 
     def _power(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.abs().pow(self.p) for name, tensor in tensors.items()}

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.importance.base import Importance, Scoring
+from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import differentiable
 from skprune.strategies.importance.layer_inputs import (
     InputRows,
@@ -64,16 +64,16 @@ class Wanda(Importance):
         """Say why scores of different layers cannot be compared; see :class:`Importance`."""
         return "Wanda's are of the scale of what each layer is given"
 
-    def scores(self, scoring: Scoring) -> dict[str, Tensor]:
+    def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
-        module = scoring.elements.network.module
-        inputs = InputRows(module, scoring.samples, elements_of_columns(scoring.elements), "Wanda")
+        module = context.elements.network.module
+        inputs = InputRows(module, context.samples, elements_of_columns(context.elements), "Wanda")
         with differentiable(module, {}):
-            squares = mean_of_inputs(inputs, scoring, self.n_samples, lambda rows: rows.square())
+            squares = mean_of_inputs(inputs, context, self.n_samples, lambda rows: rows.square())
         return total_of_readers(
-            scoring.elements,
+            context.elements,
             {
-                name: scoring.weights[name].double().abs() * square.sqrt()
+                name: context.weights[name].double().abs() * square.sqrt()
                 for name, square in squares.items()
             },
         )

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from skprune.components import Component
-from skprune.training.distillation import Lesson
-from skprune.training.hooks import TrainingHook
+from skprune.strategies.hooks import TrainingHook
+from skprune.training.distillation import DistillationLoss
 
 __all__ = ["Recover", "Recovery", "Trainer"]
 
@@ -23,7 +23,7 @@ class Trainer(Protocol):
         *,
         lr: float | None = None,
         hooks: Sequence[TrainingHook] = (),
-        lesson: Lesson | None = None,
+        lesson: DistillationLoss | None = None,
     ) -> None:
         """Train for some epochs; with another learning rate than the net's if one is given."""
 
@@ -44,7 +44,7 @@ class Trainer(Protocol):
         temperature: float,
         hints: Sequence[str],
         hint_weight: float,
-    ) -> Lesson:
+    ) -> DistillationLoss:
         """Have an estimator, or the network as it is if None, say what it knows of the rows."""
 
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 from sklearn.base import clone
 
 from skprune._sklearn import HasMethods, Interval, InvalidParameterError
+from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.recovery.base import Recover, Recovery, Trainer
-from skprune.training.hooks import TrainingHook
 
 __all__ = ["Distill"]
 

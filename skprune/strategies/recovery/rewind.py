@@ -5,8 +5,8 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 from skprune._sklearn import Interval
+from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.recovery.base import Recover, Recovery, Trainer
-from skprune.training.hooks import TrainingHook
 
 __all__ = ["Rewind"]
 

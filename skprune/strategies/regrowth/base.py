@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 
 from skprune.components import Component
+from skprune.strategies.hooks import TrainingHook
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook
 
-__all__ = ["Regrow", "Regrowth", "Span"]
+__all__ = ["Regrow", "Regrowth", "StageSpan"]
 
 
-class Span(NamedTuple):
+class StageSpan(NamedTuple):
     """Which part of all the training under masks a stage is, as fractions of its epochs."""
 
     begin: float
@@ -21,7 +21,7 @@ class Span(NamedTuple):
 
 
 # Makes what takes part in the stage of training after a step of pruning.
-Regrow = Callable[[Span], TrainingHook]
+Regrow = Callable[[StageSpan], TrainingHook]
 
 
 class Regrowth(Component, ABC):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from skprune._sklearn import Interval
-from skprune.strategies.regrowth.base import Regrowth, Span
+from skprune.strategies.hooks import TrainingHook, TrainingRun
+from skprune.strategies.regrowth.base import Regrowth, StageSpan
 from skprune.strategies.regrowth.frozen import frozen_layers
 from skprune.strategies.regrowth.updates import Updates
 from skprune.strategies.selection import keep_best, share_of
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["Exchange", "ExchangeRegrowth"]
 
@@ -58,7 +58,7 @@ class Exchange(TrainingHook, ABC):
     ----------
     elements : Elements
         What is pruned.
-    span : Span
+    span : StageSpan
         Where the stage lies in the training.
     drop_fraction : float
         The fraction at the beginning.
@@ -71,7 +71,7 @@ class Exchange(TrainingHook, ABC):
     def __init__(
         self,
         elements: Elements,
-        span: Span,
+        span: StageSpan,
         drop_fraction: float,
         interval: int | None,
         stop: float,
@@ -101,7 +101,7 @@ class Exchange(TrainingHook, ABC):
         weights, frozen = elements.network.weights, frozen_layers(elements)
         squares = {name: weight.detach().square() for name, weight in weights.items()}
         kept = {}
-        for layer, size in elements.total(squares).items():
+        for layer, size in elements.sum_by_element(squares).items():
             alive = elements.kept[layer]
             n_kept = int(alive.sum())
             n_dropped = 0 if layer in frozen else floor(share_of(n_kept, fraction))

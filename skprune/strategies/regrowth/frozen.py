@@ -22,4 +22,4 @@ def frozen_layers(elements: Elements) -> set[str]:
     """
     weights = elements.network.weights
     trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
-    return {layer for layer, total in elements.total(trained).items() if not total.any()}
+    return {layer for layer, total in elements.sum_by_element(trained).items() if not total.any()}

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from skprune.strategies.regrowth.base import Regrow, Span
+from skprune.strategies.hooks import TrainingHook
+from skprune.strategies.regrowth.base import Regrow, StageSpan
 from skprune.strategies.regrowth.exchange import Exchange, ExchangeRegrowth
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook
 
 __all__ = ["RigL"]
 
@@ -48,7 +48,7 @@ class RigL(ExchangeRegrowth):
     def begin(self, elements: Elements, generator: torch.Generator) -> Regrow:
         """Get ready; see :class:`Regrowth`."""
 
-        def regrow(span: Span) -> TrainingHook:
+        def regrow(span: StageSpan) -> TrainingHook:
             return _ByGradient(elements, span, self.drop_fraction, self.interval, self.stop)
 
         return regrow
@@ -64,7 +64,7 @@ class _ByGradient(Exchange):
                 else weight.grad.to_dense() ** 2
                 for name, weight in self.elements.network.weights.items()
             }
-            self._growth = self.elements.total(squares)
+            self._growth = self.elements.sum_by_element(squares)
 
     def growth(self) -> dict[str, Tensor]:
         return self._growth

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skprune.strategies.regrowth.base import Regrow, Span
+from skprune.strategies.hooks import TrainingHook
+from skprune.strategies.regrowth.base import Regrow, StageSpan
 from skprune.strategies.regrowth.exchange import Exchange, ExchangeRegrowth
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook
 
 __all__ = ["SET"]
 
@@ -52,7 +52,7 @@ class SET(ExchangeRegrowth):
     def begin(self, elements: Elements, generator: torch.Generator) -> Regrow:
         """Get ready; see :class:`Regrowth`."""
 
-        def regrow(span: Span) -> TrainingHook:
+        def regrow(span: StageSpan) -> TrainingHook:
             return _AtRandom(
                 elements, span, self.drop_fraction, self.interval, self.stop, generator=generator
             )

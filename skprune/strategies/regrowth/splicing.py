@@ -8,12 +8,12 @@ from torch import Tensor
 
 from skprune._sklearn import Interval
 from skprune.network.network import Network
-from skprune.strategies.regrowth.base import Regrow, Regrowth, Span
+from skprune.strategies.hooks import TrainingHook, TrainingRun
+from skprune.strategies.regrowth.base import Regrow, Regrowth, StageSpan
 from skprune.strategies.regrowth.frozen import frozen_layers
 from skprune.strategies.regrowth.updates import Updates
 from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["Splicing"]
 
@@ -59,7 +59,7 @@ class Splicing(Regrowth):
         """Get ready; see :class:`Regrowth`."""
         beneath: dict[str, Tensor] = {}
 
-        def regrow(span: Span) -> TrainingHook:
+        def regrow(span: StageSpan) -> TrainingHook:
             _look(elements.network, beneath)
             return _Surgery(elements, beneath, span, self.interval, self.stop)
 
@@ -86,7 +86,7 @@ class _Surgery(TrainingHook):
         self,
         elements: Elements,
         beneath: dict[str, Tensor],
-        span: Span,
+        span: StageSpan,
         interval: int | None,
         stop: float,
     ) -> None:
@@ -122,7 +122,7 @@ class _Surgery(TrainingHook):
             elements, frozen = self._elements, frozen_layers(self._elements)
             squares = {name: w.detach().square() for name, w in elements.network.weights.items()}
             kept = dict(elements.kept)
-            for layer, size in elements.total(squares).items():
+            for layer, size in elements.sum_by_element(squares).items():
                 if layer not in frozen:
                     kept[layer] = keep_best(size.cpu(), int(kept[layer].sum()))
             elements.keep(kept)

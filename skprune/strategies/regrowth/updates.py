@@ -1,7 +1,7 @@
 """When the masks change."""
 
-from skprune.strategies.regrowth.base import Span
-from skprune.training.hooks import TrainingRun
+from skprune.strategies.hooks import TrainingRun
+from skprune.strategies.regrowth.base import StageSpan
 
 __all__ = ["Updates"]
 
@@ -13,7 +13,7 @@ class Updates:
     ----------
     run : TrainingRun
         One stage, at its beginning.
-    span : Span
+    span : StageSpan
         Where the stage lies in the training.
     interval : int or None
         Number of training steps between updates; a fortieth of all the steps if None.
@@ -21,7 +21,9 @@ class Updates:
         Fraction of the training after which the masks stay.
     """
 
-    def __init__(self, run: TrainingRun, span: Span, interval: int | None, stop: float) -> None:
+    def __init__(
+        self, run: TrainingRun, span: StageSpan, interval: int | None, stop: float
+    ) -> None:
         total = run.n_steps / (span.end - span.begin)
         self._before = round(span.begin * total)
         self._end = stop * total

@@ -6,10 +6,10 @@ from typing import ClassVar, NoReturn
 from torch import Tensor
 
 from skprune._sklearn import Interval, InvalidParameterError
+from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.pace import Pace
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["ADMM"]
 
@@ -33,7 +33,7 @@ class ADMM(Regularizer):
         How strongly the weights are pulled.
     interval : int, default=None
         Number of training steps between projections; a tenth of the stage's if None.
-    share : float, default=0.3
+    lead_fraction : float, default=0.3
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
         left for after it.
 
@@ -53,15 +53,15 @@ class ADMM(Regularizer):
     _parameter_constraints: ClassVar[dict] = {
         "strength": [Interval(Real, 0, None, closed="left")],
         "interval": [Interval(Integral, 1, None, closed="left"), None],
-        "share": [Interval(Real, 0, 1, closed="neither")],
+        "lead_fraction": [Interval(Real, 0, 1, closed="neither")],
     }
 
     def __init__(
-        self, strength: float = 10.0, interval: int | None = None, share: float = 0.3
+        self, strength: float = 10.0, interval: int | None = None, lead_fraction: float = 0.3
     ) -> None:
         self.strength = strength
         self.interval = interval
-        self.share = share
+        self.lead_fraction = lead_fraction
 
     def check_decides(self) -> NoReturn:
         """Raise an error; see :class:`Regularizer`."""

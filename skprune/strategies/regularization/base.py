@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from skprune.components import Component
+from skprune.strategies.hooks import TrainingHook
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook
 
 __all__ = ["Projection", "Regularizer"]
 
@@ -21,12 +21,12 @@ class Regularizer(Component, ABC):
 
     Parameters
     ----------
-    share : float
+    lead_fraction : float
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
         left for after it: a single one goes there, unless ``sparsity=None``.
     """
 
-    share: float
+    lead_fraction: float
 
     def check_decides(self) -> None:
         """Raise an error if it cannot decide by itself how much is to be removed.

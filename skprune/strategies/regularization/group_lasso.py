@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from skprune._sklearn import Interval
+from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.pace import Pace
 from skprune.strategies.regularization.target import least_kept
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["GroupLasso"]
 
@@ -36,7 +36,7 @@ class GroupLasso(Regularizer):
         How much is taken from each group, in norms of an ordinary group of its layer and size.
         With ``sparsity=None`` it decides how much is removed, which may be nothing. None stands
         for 1 where there is a target sparsity, and for 5 where there is none.
-    share : float, default=0.3
+    lead_fraction : float, default=0.3
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
         left for after it: a single one goes there, unless ``sparsity=None``.
 
@@ -60,12 +60,12 @@ class GroupLasso(Regularizer):
 
     _parameter_constraints: ClassVar[dict] = {
         "strength": [Interval(Real, 0, None, closed="left"), None],
-        "share": [Interval(Real, 0, 1, closed="neither")],
+        "lead_fraction": [Interval(Real, 0, 1, closed="neither")],
     }
 
-    def __init__(self, strength: float | None = None, share: float = 0.3) -> None:
+    def __init__(self, strength: float | None = None, lead_fraction: float = 0.3) -> None:
         self.strength = strength
-        self.share = share
+        self.lead_fraction = lead_fraction
 
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regularizer`."""
@@ -84,7 +84,7 @@ class _GroupSoftThreshold(TrainingHook):
     def begin(self, run: TrainingRun) -> None:
         weights = self._weights = self._elements.network.weights
         ones = {name: torch.ones_like(weight.detach()) for name, weight in weights.items()}
-        self._roots = {layer: n.sqrt() for layer, n in self._elements.total(ones).items()}
+        self._roots = {layer: n.sqrt() for layer, n in self._elements.sum_by_element(ones).items()}
         # What went at an earlier step has no size, and is no part of its layer any more.
         self._alive = {
             layer: self._elements.kept[layer].to(root.device) for layer, root in self._roots.items()
@@ -94,7 +94,7 @@ class _GroupSoftThreshold(TrainingHook):
 
     def after_step(self) -> None:
         squares = {name: weight.detach().square() for name, weight in self._weights.items()}
-        totals = self._elements.total(squares)
+        totals = self._elements.sum_by_element(squares)
         sizes = {
             layer: (total.sqrt() / self._roots[layer])[self._alive[layer]]
             for layer, total in totals.items()
@@ -105,7 +105,7 @@ class _GroupSoftThreshold(TrainingHook):
             for layer, size in sizes.items():
                 shrunk = _shrink(size, self._strength * part, self._least[layer])
                 factors[layer][self._alive[layer]] = shrunk
-            for name, factor in self._elements.spread(factors).items():
+            for name, factor in self._elements.expand_to_weights(factors).items():
                 if pace.get(name) == part:
                     weight = self._weights[name].data
                     weight.mul_(factor.to(weight))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from skprune._sklearn import Interval
+from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.target import least_kept
 from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["L0"]
 
@@ -51,7 +51,7 @@ class L0(Regularizer):
         mean magnitude, over the gates and over the steps taken, of the gradient of the loss with
         respect to `log_alpha`. It thus means the same for any loss. With ``sparsity=None`` it
         decides how much is removed.
-    share : float, default=0.3
+    lead_fraction : float, default=0.3
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
         left for after it: a single one goes there, unless ``sparsity=None``.
 
@@ -69,12 +69,12 @@ class L0(Regularizer):
 
     _parameter_constraints: ClassVar[dict] = {
         "strength": [Interval(Real, 0, None, closed="left")],
-        "share": [Interval(Real, 0, 1, closed="neither")],
+        "lead_fraction": [Interval(Real, 0, 1, closed="neither")],
     }
 
-    def __init__(self, strength: float = 20.0, share: float = 0.3) -> None:
+    def __init__(self, strength: float = 20.0, lead_fraction: float = 0.3) -> None:
         self.strength = strength
-        self.share = share
+        self.lead_fraction = lead_fraction
 
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regularizer`."""
@@ -91,7 +91,7 @@ class _Gates(TrainingHook):
         self._run = run
         weights = self._weights = self._elements.network.weights
         trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
-        totals = self._elements.total(trained)
+        totals = self._elements.sum_by_element(trained)
         kept = {layer: self._elements.kept[layer].to(n.device) for layer, n in totals.items()}
         sizes = {layer: n * kept[layer] for layer, n in totals.items()}
         # Gates of nothing but frozen weights are open for good, those of what is gone are closed.
@@ -158,7 +158,7 @@ class _Gates(TrainingHook):
             self._gate(gates)
 
     def _gate(self, gates: dict[str, Tensor]) -> None:
-        self._factors = self._elements.spread(gates)
+        self._factors = self._elements.expand_to_weights(gates)
         for name, factor in self._factors.items():
             weight = self._weights[name]
             if weight.requires_grad:

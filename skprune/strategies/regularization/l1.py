@@ -4,11 +4,11 @@ from numbers import Real
 from typing import ClassVar
 
 from skprune._sklearn import Interval
+from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization.base import Projection, Regularizer
 from skprune.strategies.regularization.pace import Pace
 from skprune.strategies.regularization.target import least_kept_weights
 from skprune.structures import Elements
-from skprune.training.hooks import TrainingHook, TrainingRun
 
 __all__ = ["L1"]
 
@@ -33,7 +33,7 @@ class L1(Regularizer):
         How much is taken from each weight, in mean magnitudes of its layer. With
         ``sparsity=None`` it decides how much is removed, which may be nothing. None stands for 2
         where there is a target sparsity, and for 10 where there is none.
-    share : float, default=0.3
+    lead_fraction : float, default=0.3
         Fraction of the epochs of fine-tuning that go to this training; in (0, 1). One at least is
         left for after it: a single one goes there, unless ``sparsity=None``.
 
@@ -55,12 +55,12 @@ class L1(Regularizer):
 
     _parameter_constraints: ClassVar[dict] = {
         "strength": [Interval(Real, 0, None, closed="left"), None],
-        "share": [Interval(Real, 0, 1, closed="neither")],
+        "lead_fraction": [Interval(Real, 0, 1, closed="neither")],
     }
 
-    def __init__(self, strength: float | None = None, share: float = 0.3) -> None:
+    def __init__(self, strength: float | None = None, lead_fraction: float = 0.3) -> None:
         self.strength = strength
-        self.share = share
+        self.lead_fraction = lead_fraction
 
     def hook(self, elements: Elements, project: Projection | None) -> TrainingHook:
         """Make what takes part in the training; see :class:`Regularizer`."""
@@ -79,7 +79,7 @@ class _SoftThreshold(TrainingHook):
     def begin(self, run: TrainingRun) -> None:
         weights = self._elements.network.weights
         gone = {layer: (~kept).float() for layer, kept in self._elements.kept.items()}
-        spread = self._elements.spread(gone)
+        spread = self._elements.expand_to_weights(gone)
         self._removable = {name: value == 0 for name, value in spread.items()}
         self._weights = {name: weights[name] for name in spread}
         self._least = least_kept_weights(self._elements, self._project)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from skprune.training.hooks import TrainingRun
+from skprune.strategies.hooks import TrainingRun
 
 __all__ = ["Pace"]
 

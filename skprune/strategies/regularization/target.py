@@ -27,7 +27,7 @@ def least_kept(elements: Elements, project: Projection | None) -> dict[str, int]
     if project is None:
         return dict.fromkeys(elements.sizes, 1)
     masks = _masks(elements, project)
-    return {layer: int((n > 0).sum()) for layer, n in elements.total(masks).items()}
+    return {layer: int((n > 0).sum()) for layer, n in elements.sum_by_element(masks).items()}
 
 
 def least_kept_weights(elements: Elements, project: Projection | None) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import torch
 
-__all__ = ["GeneratorStates", "derive_seeds", "given_back", "put_back", "seeded"]
+__all__ = ["GeneratorStates", "derive_seeds", "given_back", "preserve_rng", "seeded"]
 
 
 class GeneratorStates:
@@ -41,7 +41,7 @@ class GeneratorStates:
         if self._cuda is not None and self._device is not None:
             torch.cuda.set_rng_state(self._cuda, self._device)
 
-    def resumed(self, *, onward: bool = False) -> "put_back":
+    def resumed(self, *, onward: bool = False) -> "preserve_rng":
         """Go on from these states, and put the generators back afterwards.
 
         Parameters
@@ -82,7 +82,7 @@ class given_back:
         _give_back(self._depth)
 
 
-class put_back(given_back):
+class preserve_rng(given_back):
     """Put the global generators of torch, numpy and Python back, whatever is drawn from them.
 
     Other threads wait until then. An iterator must not be inside when it yields: nobody knows
@@ -115,7 +115,7 @@ class put_back(given_back):
         """Set the generators to what is wanted inside."""
 
 
-class seeded(put_back):
+class seeded(preserve_rng):
     """Seed the global generators of torch, numpy and Python, and put them back afterwards.
 
     Parameters
@@ -136,7 +136,7 @@ class seeded(put_back):
         np.random.seed(self._seed % 2**32)  # noqa: NPY002
 
 
-class _Resumed(put_back):
+class _Resumed(preserve_rng):
     def __init__(self, states: GeneratorStates, onward: bool) -> None:
         super().__init__(states._device)
         self._states, self._onward = states, onward

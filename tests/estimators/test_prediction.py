@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
 from skprune import PrunedClassifier, PrunedRegressor
-from skprune.deployment import chunks, forward_in_chunks
-from skprune.deployment.chunks import chunk_length
 from skprune.estimators.base import BasePruned
-from skprune.network import MLP
+from skprune.network import MLP, chunks
+from skprune.network.chunks import chunk_length, forward_in_chunks
 from tests.helpers import same_state, snapshot
 from tests.training.common import CASES, make_data, make_net, pruned
 

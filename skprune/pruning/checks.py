@@ -1,0 +1,120 @@
+"""What makes sense together: strategy, structure, epochs."""
+
+from math import ceil
+
+from skprune._sklearn import InvalidParameterError
+from skprune.strategies.allocation import Explicit, Global
+from skprune.strategies.selection import share_of
+from skprune.strategies.strategy import ResolvedStrategy
+from skprune.structures import Elements
+
+__all__ = ["check_combination", "check_epochs", "lead_epochs"]
+
+
+def check_combination(elements: Elements, strategy: ResolvedStrategy, *, only_named: bool) -> None:
+    """Settle what is to be pruned: layers that the strategy leaves alone are taken out.
+
+    Parameters
+    ----------
+    elements : Elements
+        What can be removed.
+    strategy : ResolvedStrategy
+        How it is pruned.
+    only_named : bool
+        Whether layers that an allocation does not name are left alone.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the strategy makes no sense for what is pruned; the message says why.
+    ValueError
+        If there is nothing to prune.
+    """
+    if strategy.regrowth is not None and elements.removes_by == "slice":
+        raise InvalidParameterError(
+            f"regrowth={strategy.regrowth!r} lets removed elements come back, and what this "
+            "structure removes is gone from the network. Use a structure that masks, such as "
+            "'weight', or regrowth=None."
+        )
+    if strategy.regrowth is not None and elements.fixed_sparsity is not None:
+        raise InvalidParameterError(
+            f"regrowth={strategy.regrowth!r} exchanges elements anywhere in a layer, and this "
+            "structure says how many stay in each group of them. Use structure='weight', or "
+            "regrowth=None."
+        )
+    if elements.fixed_sparsity is not None and isinstance(strategy.allocation, Explicit):
+        raise InvalidParameterError(
+            "The structure fixes the sparsity of every layer, and the allocation names others. "
+            "Protect the layers that are to keep their weights, and leave allocation out."
+        )
+    why = strategy.importance.incomparable(elements)
+    if why is not None and isinstance(strategy.allocation, Global):
+        raise InvalidParameterError(
+            f"allocation={strategy.allocation!r} compares the scores of different layers, and "
+            f"{why}. Use allocation='erk' or 'uniform', or another importance, such as 'magnitude'."
+        )
+    elements.leave_alone(strategy.allocation.left_alone(elements, only_named=only_named))
+    if not elements.sizes:
+        raise ValueError("There is nothing to prune: every layer is protected or left alone.")
+
+
+def check_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) -> None:
+    """Raise an error if what a strategy does in training would have no training to do it in.
+
+    Parameters
+    ----------
+    strategy : ResolvedStrategy
+        How the network is pruned.
+    target : float or None
+        How much; None if the regularizer decides.
+    epochs : int
+        For how long the network is trained in all.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are too few epochs; the message says for what.
+    """
+    if target is None and epochs == 0:
+        raise InvalidParameterError(
+            f"With sparsity=None it is up to regularizer={strategy.regularizer!r} what is removed. "
+            "It finds out by training, and there is none. Set fine_tune_epochs to 1 or more, or "
+            "sparsity to a number."
+        )
+    lead = lead_epochs(strategy, target, epochs)
+    if strategy.regrowth is not None and epochs == lead:
+        raise InvalidParameterError(
+            f"regrowth={strategy.regrowth!r} lets removed elements come back in the training that "
+            f"follows, and there is none: of {epochs} epochs, {lead} come before the pruning. Set "
+            "fine_tune_epochs to more, the lead_fraction of the importance below 1, or regrowth to "
+            "None."
+        )
+
+
+def lead_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) -> int:
+    """Count the epochs of training before the first step.
+
+    Unless they are to be all, one is left for what is kept: where there is one, it is for that,
+    and not for a regularizer, unless that is to decide how much goes.
+
+    Parameters
+    ----------
+    strategy : ResolvedStrategy
+        How the network is pruned.
+    target : float or None
+        How much; None if the regularizer decides.
+    epochs : int
+        For how long the network is trained in all.
+
+    Returns
+    -------
+    epochs : int
+        Those of `epochs` that come before the first step.
+    """
+    regularizer = strategy.regularizer
+    share = max(
+        strategy.importance.lead_fraction, 0.0 if regularizer is None else regularizer.lead_fraction
+    )
+    if share == 1 or (target is None and epochs == 1):
+        return epochs
+    return min(ceil(share_of(epochs, share)), max(epochs - 1, 0))

@@ -1,0 +1,158 @@
+"""The pruning loop: score, allocate, remove, recover, and again."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from skprune.pruning.checks import check_epochs, lead_epochs
+from skprune.pruning.choice import choose, nonzero
+from skprune.strategies.hooks import TrainingHook
+from skprune.strategies.importance import ScoringContext
+from skprune.strategies.recovery import Trainer
+from skprune.strategies.regrowth import StageSpan
+from skprune.strategies.samples import Samples
+from skprune.strategies.schedule import Step
+from skprune.strategies.scoring_progress import TrackedSamples
+from skprune.strategies.selection import n_removed
+from skprune.strategies.strategy import ResolvedStrategy
+from skprune.structures import Elements
+
+__all__ = ["PruningTrainer", "prune"]
+
+
+class PruningTrainer(Trainer, Protocol):
+    """Trains the network, and knows what it is trained on."""
+
+    @property
+    def samples(self) -> Samples:
+        """The rows that the network is trained on."""
+
+
+def prune(
+    elements: Elements,
+    strategy: ResolvedStrategy,
+    target: float | None,
+    epochs: int,
+    trainer: PruningTrainer,
+    generator: torch.Generator,
+    progress: Callable[[Sequence[Step]], Iterable[Step]] = iter,
+    tell: Callable[[str], object] | None = None,
+) -> None:
+    """Prune a network step by step, in place.
+
+    Parameters
+    ----------
+    elements : Elements
+        What can be removed.
+    strategy : ResolvedStrategy
+        How.
+    target : float or None
+        How much; None to remove what the strategy's regularizer has made zero.
+    epochs : int
+        For how long the network is trained in all.
+    trainer : PruningTrainer
+        Trains the network before, between and after the steps.
+    generator : torch.Generator
+        The source of randomness.
+    progress : callable, default=iter
+        Wraps the steps, to see how far it has come.
+    tell : callable, default=None
+        Is told, in a few words, how far a long scoring is.
+
+    Raises
+    ------
+    InvalidParameterError
+        If what the strategy does in training has no epoch; see :func:`check_epochs`.
+    """
+    check_epochs(strategy, target, epochs)
+    importance, regularizer = strategy.importance, strategy.regularizer
+    recover = strategy.recovery.begin(trainer)
+    observer = importance.observer()
+    lead = lead_epochs(strategy, target, epochs)
+    if lead:
+        hooks = [] if observer is None else [observer]
+        if regularizer is not None:
+            project = None if target is None else _projection(elements, strategy, target)
+            hooks.append(regularizer.hook(elements, project))
+        trainer.train(lead, hooks=hooks)
+    epochs -= lead
+    if target is None:
+        elements.keep(nonzero(elements))
+        steps = [Step(elements.sparsity, epochs)]
+    else:
+        steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
+    regrow = None if strategy.regrowth is None else strategy.regrowth.begin(elements, generator)
+    done = 0
+    for step in progress(steps):
+        hooks = []
+        if regrow is not None:  # it sees what is about to go
+            hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
+        samples = trainer.samples if tell is None else TrackedSamples(trainer.samples, tell)
+        _remove(elements, strategy, step, steps[-1].sparsity, samples, observer, generator)
+        if tell is not None:
+            tell("")
+        # After the last step there is nothing left to watch for.
+        observer = None if step is steps[-1] else importance.observer()
+        if step.epochs:
+            recover(step.epochs, hooks if observer is None else [observer, *hooks])
+        done += step.epochs
+
+
+def _steps_to_go(elements: Elements, steps: list[Step]) -> list[Step]:
+    """Leave out the steps to what is gone already; the others share their epochs in proportion."""
+    n_gone = elements.n_elements - elements.n_kept
+    if n_gone == 0:
+        return steps
+    left = [s for s in steps if n_removed(s.sparsity, elements.n_elements) > n_gone] or steps[-1:]
+    epochs, weight = sum(step.epochs for step in steps), sum(step.epochs for step in left)
+    marks = [round(epochs * m / max(weight, 1)) for m in accumulate(step.epochs for step in left)]
+    return [
+        Step(step.sparsity, mark - before)
+        for step, before, mark in zip(left, [0, *marks], marks, strict=False)
+    ]
+
+
+def _remove(
+    elements: Elements,
+    strategy: ResolvedStrategy,
+    step: Step,
+    target: float,
+    samples: Samples,
+    observer: TrainingHook | None,
+    generator: torch.Generator,
+) -> None:
+    weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
+    scored = strategy.importance.score(
+        ScoringContext(weights, elements, generator, samples, observer)
+    )
+    scores = {}
+    for name, alive in elements.kept.items():
+        score = scored.scores[name].cpu()
+        if not torch.isfinite(score[alive]).all():
+            raise ValueError(
+                f"{strategy.importance!r} gave scores that are not finite in layer {name!r}: its "
+                "weights have diverged, or are too large to be squared."
+            )
+        scores[name] = score.masked_fill(~alive, -torch.inf)
+    kept = choose(elements, strategy, scores, step.sparsity, target)
+    if scored.compensate is not None:
+        scored.compensate(kept)
+    elements.keep(kept)
+
+
+def _projection(
+    elements: Elements, strategy: ResolvedStrategy, target: float
+) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
+    def project(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        squares = {name: weight.detach().square() for name, weight in weights.items()}
+        scores = {
+            name: total.cpu().masked_fill(~elements.kept[name], -torch.inf)
+            for name, total in elements.sum_by_element(squares).items()
+        }
+        kept = choose(elements, strategy, scores, target, target)
+        return {name: spread > 0 for name, spread in elements.expand_to_weights(kept).items()}
+
+    return project
