@@ -264,7 +264,8 @@ class _Edges:
             raise UntraceableError(
                 f"The channels of layer {root.layer!r} were followed to layer "
                 f"{layer_side.layer!r}, which has {width} of them where at least "
-                f"{index.max() + 1} were expected. Protect it (protect=[{root.layer!r}]) or use structure='weight'."
+                f"{index.max() + 1} were expected. Protect it "
+                f"(protect=[{root.layer!r}]) or use structure='weight'."
             )
         if layer_side.side == "out" and layer_side.layer in self.protected:
             self.fixed.append(ends)
