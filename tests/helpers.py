@@ -1,6 +1,6 @@
 """What tests of several files do with the example networks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +17,16 @@ from skprune.components import resolve
 from skprune.estimators.base import BasePruned
 from skprune.estimators.cv import BasePrunedCV
 from skprune.network.network import Network
-from skprune.pruning.checks import check_combination
-from skprune.pruning.loop import prune
+from skprune.pruning.checks import check_combination, lead_epochs
+from skprune.pruning.loop import pruning_stages
 from skprune.pruning.target import target_sparsity
 from skprune.strategies import STRATEGIES
-from skprune.strategies.hooks import TrainingHook, TrainingRun
+from skprune.strategies.hooks import TrainingRun
+from skprune.strategies.learning import FitData, FrozenNetwork
+from skprune.strategies.recovery.teachers import Teacher
 from skprune.strategies.samples import Batch
 from skprune.strategies.schedule import Step
+from skprune.strategies.stage import Stage
 from skprune.structures import STRUCTURES, Elements
 from tests.networks import N_OUTPUTS, Example
 
@@ -103,44 +106,51 @@ class Run:
 class Disturb:
     """Stands in for training: moves all weights a little and holds the masks."""
 
+    data, target_shape, rows_are_fixed = FitData(None, None), (N_OUTPUTS,), False
+    device = None
+
     def __init__(self, network: Network) -> None:
         self.network = network
         self.generator = torch.Generator().manual_seed(0)
         self.stages: list[tuple[int, float | None]] = []
+        self.early = snapshot(network.module)
+        self.dense: nn.Module | None = None
+
+    @property
+    def module(self) -> nn.Module:
+        return self.network.module
 
     @property
     def samples(self) -> "FakeSamples":
         return FakeSamples(self.network.inputs)
 
-    def remember(self, epoch: int) -> None:
-        self.early = snapshot(self.network.module)
+    @property
+    def outputs(self) -> "Values":
+        return Values()
 
-    def rewind(self, epoch: int) -> None:
-        self.network.restore(self.early)
+    def dense_network(self) -> FrozenNetwork:
+        if self.dense is None:
+            self.dense = deepcopy(self.module).eval()
+        return FrozenNetwork(self.dense, self.dense)
 
-    def check_teacher(self, teacher: Any, hints: Sequence[str]) -> None:
-        """Any will do."""
+    def teacher(self, estimator: Any) -> Teacher:
+        return Teacher(estimator)
 
-    def lesson(self, teacher: Any, **parameters: Any) -> None:
-        """Nothing is learned from a teacher here."""
+    def over_all_rows(self, compute: Any) -> np.ndarray:
+        raise AssertionError("rows are not fixed")
 
-    def train(
-        self,
-        epochs: int,
-        *,
-        lr: float | None = None,
-        hooks: Sequence[TrainingHook] = (),
-        lesson: None = None,
-    ) -> None:
-        self.stages.append((epochs, lr))
+    def train(self, stage: Stage) -> None:
+        if stage.rewind_to is not None:
+            self.network.restore(self.early)
+        self.stages.append((stage.epochs, stage.lr))
         weights = self.network.weights
         optimizer = torch.optim.SGD(weights.values(), lr=0.01, momentum=0.5)
-        run = TrainingRun(n_steps=2 * epochs, optimizer=optimizer)
-        hooks = [run, *hooks]
+        run = TrainingRun(n_steps=2 * stage.epochs, optimizer=optimizer)
+        hooks = [run, *stage.hooks]
         for hook in hooks:
             hook.begin(run)
         self.network.module.train()
-        for _ in range(2 * epochs):
+        for _ in range(2 * stage.epochs):
             for hook in hooks:
                 hook.before_forward()
             optimizer.zero_grad()
@@ -159,6 +169,25 @@ class Disturb:
             for weight in weights.values():
                 weight.add_(torch.randn(weight.shape, generator=self.generator), alpha=0.3)
         self.network.set_masks(self.network.masks)
+
+
+class Values:
+    """Outputs that are what is to be predicted."""
+
+    kind, summed = "values", False
+
+    def logits(self, outputs: Tensor) -> Tensor:
+        raise AssertionError("values have no logits")
+
+
+def train_all(stages: Iterable[Stage], trainer: Disturb) -> list[Stage]:
+    """Train what the pruning loop asks for; say what it asked for after each of its steps."""
+    asked = []
+    for stage in stages:
+        asked.append(stage)
+        if stage.epochs:
+            trainer.train(stage)
+    return asked
 
 
 class FakeSamples:
@@ -206,19 +235,26 @@ def run_loop(
     target = target_sparsity(elements, resolved, sparsity)
     run = Run(elements, network, target, [], [], [])
 
-    def watch(steps: Iterable[Step]) -> Iterator[Step]:
-        run.steps.extend(steps)
-        for step in steps:
-            run.weights_seen.append(
-                {name: w.detach().clone() for name, w in network.weights.items()}
-            )
-            yield step
-            run.kept.append({name: kept.clone() for name, kept in elements.kept.items()})
-
     trainer = Disturb(network)
-    resolved.recovery.prepare(trainer, resolved.start)
+    resolved.recovery.check(trainer, resolved.start)
     generator = torch.Generator().manual_seed(seed)
-    prune(elements, resolved, target, epochs, trainer, generator, watch)
+    lead = lead_epochs(resolved, target, epochs)
+
+    def note_weights() -> None:
+        run.weights_seen.append({name: w.detach().clone() for name, w in network.weights.items()})
+
+    note_weights()
+    for stage in pruning_stages(elements, resolved, target, epochs, trainer, generator):
+        if stage.epochs:
+            trainer.train(stage)
+        if lead:  # nothing is removed yet
+            run.weights_seen.clear()
+            lead = 0
+        else:
+            run.steps.append(Step(stage.sparsity, stage.epochs))
+            run.kept.append({name: kept.clone() for name, kept in elements.kept.items()})
+        note_weights()
+    del run.weights_seen[-1]  # after the last step nobody looks
     return run
 
 

@@ -99,7 +99,7 @@ def test_an_axis_imports_no_sibling(path: Path) -> None:
     for module, name, _ in imports_of(path):
         found = re.match(r"skprune\.strategies(?:\.(\w+))?", f"{module}.{name}")
         if found:
-            assert found[1] in {parts[1], "hooks", "samples", "selection"}, (
+            assert found[1] in {parts[1], "hooks", "learning", "samples", "selection", "stage"}, (
                 f"{parts[1]} imports {module}.{name}"
             )
 

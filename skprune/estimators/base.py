@@ -27,7 +27,7 @@ from skprune._sklearn import (
 )
 from skprune.components import NamesComponents, resolve
 from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
-from skprune.estimators.run import N_PROBE_ROWS, Dense, PruningRun, found_again
+from skprune.estimators.run import Dense, NetRun, found_again
 from skprune.estimators.showing import ShownNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
@@ -35,8 +35,11 @@ from skprune.network.chunks import NotFinite
 from skprune.network.network import Network
 from skprune.network.removals import Removals
 from skprune.pruning.checks import check_epochs
+from skprune.pruning.run import N_PROBE_ROWS, SEEDS
 from skprune.seeding import GeneratorStates, derive_seeds, given_back, seeded
+from skprune.strategies.learning import FitData
 from skprune.strategies.named import STRATEGIES
+from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.masked_net import own_class, with_masks, without_masks
@@ -55,13 +58,9 @@ from skprune.training.nets import (
 from skprune.training.progress import epoch_bar
 from skprune.training.rows import Rows
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
-from skprune.training.teachers import FitData
 from skprune.training.validation_set import encode_validation_set
 
 __all__ = ["BasePruned"]
-
-# What draws random numbers, each from a seed of its own.
-_SEEDS = ("dense", "scores", "fine_tune", "partial_fit")
 
 
 class BasePruned(NamesComponents, ABC):
@@ -168,7 +167,7 @@ class BasePruned(NamesComponents, ABC):
         structure = resolve(self.structure, STRUCTURES, "structure", Structure).validated()
         at_init = strategy.start == "init"
         dense, target = self._prepare(X, y, sample_weight, classes, at_init=at_init)
-        run = PruningRun(
+        run = NetRun(
             dense, strategy, structure, self.protect or (), only_named=self.sparsity is None
         )
         sparsity = run.target(self.sparsity)
@@ -205,7 +204,7 @@ class BasePruned(NamesComponents, ABC):
         X, y = validate_inputs(self, X, y, reset=True, plain=self.estimator is None)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
-        seeds = derive_seeds(check_random_state(self.random_state), *_SEEDS)
+        seeds = derive_seeds(check_random_state(self.random_state), *SEEDS)
 
         net, fitted = (None, False) if self.estimator is None else working_copy(self.estimator)
         target = self._learn_target(y if classes is None else classes, net if fitted else None)
@@ -218,7 +217,7 @@ class BasePruned(NamesComponents, ABC):
             "trained. Pass a net that is not fitted, or use start='trained'.",
         )
         weights = self._row_weights(y, target, sample_weight)
-        given = FitData(X if frame is None else frame, getattr(target, "classes", None))
+        data = FitData(X if frame is None else frame, getattr(target, "classes", None))
         with seeded(seeds["dense"], net.device):
             if not fitted:
                 fill_in(net, self._arguments_for(net, target, X, y, weights))
@@ -237,14 +236,14 @@ class BasePruned(NamesComponents, ABC):
             X,
             encoded,
             weights,
-            given=given,
+            data=data,
             randomness=randomness,
             fresh=not fitted and not at_init,
             trained=fitted,
         )
         return Dense(trainer, network, sizes, X, seeds, randomness, fitted), target
 
-    def _set_fitted(self, run: PruningRun, target: Any) -> None:
+    def _set_fitted(self, run: NetRun, target: Any) -> None:
         """Set the fitted attributes to what a run has come to."""
         for name, value in run.fitted().items():
             setattr(self, name, value)
@@ -295,7 +294,7 @@ class BasePruned(NamesComponents, ABC):
             trainer.network = Network(net.module_, probe, forward)
             trainer.network.masks = self._masks
             try:
-                trainer.train(1, stage="continuing")
+                trainer.train(Stage(1, "continuing"))
             except Interrupted:
                 warn("partial_fit was interrupted.", InterruptedWarning, stacklevel=3)
         self.net_, self._random_state = with_masks(net, self._masks), random_state

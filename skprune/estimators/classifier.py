@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from skprune._sklearn import StrOptions
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.inputs import with_targets
+from skprune.network.forward import module_dtype
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.inference import net_outputs, own_prediction, sigmoid_of_labels
@@ -25,7 +26,6 @@ from skprune.training.nets import (
     CLASSIFIER_NETS,
     default_classifier_net,
     is_binary,
-    module_dtype,
     takes_labels,
     takes_logarithms,
     takes_only_labels,

@@ -14,7 +14,7 @@ from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match, resolve
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
-from skprune.estimators.run import Dense, PruningRun, found_again
+from skprune.estimators.run import Dense, NetRun, found_again
 from skprune.pruning.checks import check_epochs
 from skprune.seeding import given_back
 from skprune.strategies.named import STRATEGIES
@@ -256,7 +256,7 @@ def iter_path(
     at_init = _any_at_init(resolved)
     dense, target = first._prepare(X, y, sample_weight, at_init=at_init)
 
-    def epochs_of(run: PruningRun, number: int, sparsity: float) -> int:
+    def epochs_of(run: NetRun, number: int, sparsity: float) -> int:
         epochs = run.epochs(first.fine_tune_epochs)
         if path == "chained" and not run.strategy.recovery.starts_over:
             return _chained(run, epochs, sparsity, first=number == 0)
@@ -270,7 +270,7 @@ def iter_path(
     untrained = dense.copy() if at_init else dense
     dense.train(found_again(first.memory, first.random_state))
 
-    def fitted(run: PruningRun, **params: Any) -> BasePruned:
+    def fitted(run: NetRun, **params: Any) -> BasePruned:
         result = copy(first).set_params(**_unfitted(estimator).get_params(deep=False))
         result.set_params(**params)
         result._set_fitted(run, target)
@@ -305,12 +305,12 @@ def _any_at_init(strategies: Sequence[ResolvedStrategy]) -> bool:
     return any(strategy.start == "init" for strategy in strategies)
 
 
-def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> PruningRun:
+def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> NetRun:
     structure = resolve(estimator.structure, STRUCTURES, "structure", Structure).validated()
-    return PruningRun(dense, strategy, structure, estimator.protect or (), only_named=False)
+    return NetRun(dense, strategy, structure, estimator.protect or (), only_named=False)
 
 
-def _chained(run: PruningRun, epochs: int, sparsity: float, *, first: bool) -> int:
+def _chained(run: NetRun, epochs: int, sparsity: float, *, first: bool) -> int:
     """Say how many of the epochs of a restart a link of a chain trains for.
 
     Of those of the fine-tuning, the share that it removes of what is left: the network has been

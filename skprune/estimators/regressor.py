@@ -13,11 +13,12 @@ from torch import Tensor
 
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
+from skprune.network.forward import module_dtype
 from skprune.network.losses import ScaledMSELoss
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.inference import net_outputs, own_prediction
-from skprune.training.nets import REGRESSOR_NETS, default_regressor_net, module_dtype
+from skprune.training.nets import REGRESSOR_NETS, default_regressor_net
 
 __all__ = ["PrunedRegressor"]
 

@@ -1,4 +1,4 @@
-"""A network on its way from dense to pruned."""
+"""A net on its way from dense to pruned."""
 
 from collections.abc import Collection, Mapping
 from copy import copy
@@ -7,33 +7,23 @@ from os import PathLike
 from typing import Any
 from warnings import warn
 
-import numpy as np
-import torch
 from joblib import Memory
-from torch import nn
 from torch.utils.data import Dataset
 
-from skprune._sklearn import InvalidParameterError
-from skprune.components import near_match
 from skprune.exceptions import UncachedWarning
-from skprune.metrics.report import LayerSize, PruningReport, measure
-from skprune.network.dead_units import remove_dead_units
+from skprune.metrics.report import LayerSize, PruningReport
 from skprune.network.network import Network
-from skprune.pruning.checks import check_combination
-from skprune.pruning.loop import prune
-from skprune.pruning.target import target_sparsity
+from skprune.pruning.run import N_CHECK_ROWS, PruningRun
 from skprune.seeding import GeneratorStates, preserve_rng, seeded
+from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
-from skprune.structures import Feature, Structure
+from skprune.structures import Elements, Structure
 from skprune.training.dense_cache import train_once
 from skprune.training.masked_net import with_masks
 from skprune.training.nets import ModuleForward, rows_on_device
 from skprune.training.stage import StageTrainer
 
-__all__ = ["N_PROBE_ROWS", "Dense", "PruningRun", "found_again"]
-
-# Rows that the network is traced and measured with, and rows that compaction is checked on.
-N_PROBE_ROWS, _N_CHECK_ROWS = 8, 256
+__all__ = ["Dense", "NetRun", "found_again"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ class Dense:
         trainer = self.trainer
 
         def train() -> None:
-            trainer.train(trainer.net.max_epochs, stage="training the dense network")
+            trainer.train(Stage(trainer.net.max_epochs, DENSE))
 
         if self.pretrained:
             return
@@ -144,8 +134,8 @@ def found_again(
     return None
 
 
-class PruningRun:
-    """Prunes a network in place.
+class NetRun:
+    """Prunes the network of a net in place, which trains it in between.
 
     Parameters
     ----------
@@ -177,47 +167,38 @@ class PruningRun:
         *,
         only_named: bool,
     ) -> None:
-        net = dense.trainer.net
         self.dense = dense
         self.strategy = strategy
-        self.network = dense.network
-        self._structure = structure
-        self._protected = _protected_modules(net.module_, protect)
-        with preserve_rng(net.device):  # the user's modules may draw when they are run
-            self.elements = structure.elements(self.network, self._protected)
-        check_combination(self.elements, strategy, only_named=only_named)
-        strategy.recovery.prepare(dense.trainer, strategy.start)
-        self._generator = torch.Generator().manual_seed(dense.seeds["scores"])
+        seed = dense.seeds["scores"]
+        self._run = PruningRun(
+            dense.network, strategy, structure, protect, only_named=only_named, seed=seed
+        )
+        if strategy.recovery.rewinds_to is not None:
+            dense.trainer.remember(strategy.recovery.rewinds_to)
+        strategy.recovery.check(dense.trainer.learning, strategy.start)
+
+    @property
+    def elements(self) -> Elements:
+        """What can be removed, and what is left of it."""
+        return self._run.elements
 
     def target(self, sparsity: float | None) -> float | None:
-        """Settle how much is to be pruned; see :func:`target_sparsity`."""
-        return target_sparsity(self.elements, self.strategy, sparsity)
+        """Settle how much is to be pruned; see :class:`~skprune.pruning.run.PruningRun`."""
+        return self._run.target(sparsity)
 
     def epochs(self, epochs: int | None) -> int:
-        """Count the epochs that there are once pruning begins.
+        """Count the epochs that there are once pruning begins; None for the recovery's own."""
+        return self._run.epochs(epochs, self.dense.trainer.net.max_epochs)
+
+    def prune(self, target: float | None, epochs: int) -> None:
+        """Prune the network, and train what is left.
 
         Parameters
         ----------
-        epochs : int or None
-            Those that the user asks for; None for the recovery's own.
-
-        Returns
-        -------
+        target : float or None
+            How much; see :meth:`target`.
         epochs : int
-            With those of the dense training where the network is pruned before it.
-        """
-        max_epochs = self.dense.trainer.net.max_epochs
-        if epochs is None:
-            n_steps = len(self.strategy.schedule.steps(0.5, 1))
-            epochs = self.strategy.recovery.default_epochs(max_epochs, n_steps)
-        return epochs + (max_epochs if self.strategy.start == "init" else 0)
-
-    def prune(
-        self,
-        target: float | None,
-        epochs: int,
-    ) -> None:
-        """Prune the network, and train what is left; see :func:`skprune.pruning.loop.prune`.
+            For how long the network is trained in all; see :meth:`epochs`.
 
         Raises
         ------
@@ -225,23 +206,17 @@ class PruningRun:
             If Ctrl-C ended the training.
         """
         trainer, seeds = self.dense.trainer, self.dense.seeds
-        trainer.network = self.network
+        trainer.network = self.dense.network
         with seeded(seeds["fine_tune"], trainer.net.device):
-            prune(
-                self.elements,
-                self.strategy,
-                target,
-                epochs,
-                trainer,
-                self._generator,
-                tell=trainer.bar.tell,
-            )
+            for stage in self._run.stages(target, epochs, trainer.learning, trainer.bar.tell):
+                if stage.epochs:
+                    trainer.train(stage)
 
-    def copy(self) -> "PruningRun":
+    def copy(self) -> "NetRun":
         """Copy the run as far as it has come: the copy can be finished while this one goes on."""
         other = copy(self)
         other.dense = self.dense.copy()
-        other.network = other.dense.network
+        other._run = self._run.on(other.dense.network)
         return other
 
     def fitted(self) -> dict[str, Any]:
@@ -252,58 +227,18 @@ class PruningRun:
         attributes : dict of str to object
             The fitted attributes, by name.
         """
-        dense, network = self.dense, self.network
+        dense = self.dense
         net = dense.trainer.net
-        masks = network.original_masks()
-        feature_norms = self._feature_norms()
         with preserve_rng(net.device):
-            if network.masks and not self.elements.keeps_layout:
-                rows = rows_on_device(net, dense.X, _N_CHECK_ROWS)
-                network = remove_dead_units(network, self._protected, rows)
-            net.module_ = network.module
+            pruned = self._run.finished(rows_on_device(net, dense.X, N_CHECK_ROWS))
+            net.module_ = pruned.network.module
             dense.trainer.finish()
-            after = measure(net.module_, network.inputs, network.forward, network.masks)
         return {
-            "net_": with_masks(net, network.masks),
-            "masks_": masks,
-            "sparsity_": self.elements.sparsity,
-            "report_": PruningReport(dense.sizes, after),
-            "removals_": network.removals,
-            "_masks": network.masks,
-            "_feature_norms": feature_norms,
+            "net_": with_masks(net, pruned.network.masks),
+            "masks_": pruned.masks,
+            "sparsity_": pruned.sparsity,
+            "report_": PruningReport(dense.sizes, pruned.sizes),
+            "removals_": pruned.network.removals,
+            "_masks": pruned.network.masks,
+            "_feature_norms": pruned.feature_norms,
         }
-
-    def _feature_norms(self) -> np.ndarray | None:
-        """Give the norm of the weights that read each input feature; None for other structures."""
-        if not isinstance(self._structure, Feature):
-            return None
-        weights = self.network.module.named_parameters()
-        squares = {name: weight.detach().double() ** 2 for name, weight in weights}
-        (norms,) = self.elements.sum_by_element(squares).values()
-        return norms.sqrt().cpu().numpy()
-
-
-def _protected_modules(module: nn.Module, names: Collection[str]) -> tuple[str, ...]:
-    """Names of the protected modules and of all that is inside them."""
-    modules = [name for name, _ in module.named_modules() if name]
-    known = [*modules, *(name for name, _ in module.named_parameters())]
-    for name in names:
-        if name not in known:
-            raise InvalidParameterError(
-                f"protect names an unknown layer {name!r}.{near_match(name, known)} "
-                f"Layers: {', '.join(map(repr, modules))}."
-            )
-    for name in names:
-        if name in modules and not any(True for _ in module.get_submodule(name).parameters()):
-            with_parameters = [
-                known
-                for known, part in module.named_modules()
-                if known and any(True for _ in part.parameters(recurse=False))
-            ]
-            raise InvalidParameterError(
-                f"protect names {name!r}, a {type(module.get_submodule(name)).__name__}, which has "
-                "no weights and no units to protect. Layers that have: "
-                f"{', '.join(map(repr, with_parameters))}."
-            )
-    inside = [m for m in modules if any(m == name or m.startswith(f"{name}.") for name in names)]
-    return tuple(dict.fromkeys([*names, *inside]))

@@ -1,8 +1,7 @@
-"""The pruning loop: score, allocate, remove, recover, and again."""
+"""The pruning loop: score, allocate, remove, ask for training, and again."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,37 +10,32 @@ from skprune.pruning.checks import check_epochs, lead_epochs
 from skprune.pruning.choice import choose, nonzero
 from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.importance import ScoringContext
-from skprune.strategies.recovery import Trainer
+from skprune.strategies.learning import Learning
 from skprune.strategies.regrowth import StageSpan
 from skprune.strategies.samples import Samples
 from skprune.strategies.schedule import Step
 from skprune.strategies.scoring_progress import TrackedSamples
 from skprune.strategies.selection import n_removed
+from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 
-__all__ = ["PruningTrainer", "prune"]
+__all__ = ["pruning_stages"]
 
 
-class PruningTrainer(Trainer, Protocol):
-    """Trains the network, and knows what it is trained on."""
-
-    @property
-    def samples(self) -> Samples:
-        """The rows that the network is trained on."""
-
-
-def prune(
+def pruning_stages(
     elements: Elements,
     strategy: ResolvedStrategy,
     target: float | None,
     epochs: int,
-    trainer: PruningTrainer,
+    learning: Learning,
     generator: torch.Generator,
-    progress: Callable[[Sequence[Step]], Iterable[Step]] = iter,
     tell: Callable[[str], object] | None = None,
-) -> None:
-    """Prune a network step by step, in place.
+) -> Iterator[Stage]:
+    """Prune a network step by step, in place, and say what training each step asks for.
+
+    Between two stages the network is pruned, so each has to be trained before the next is
+    asked for.
 
     Parameters
     ----------
@@ -53,14 +47,18 @@ def prune(
         How much; None to remove what the strategy's regularizer has made zero.
     epochs : int
         For how long the network is trained in all.
-    trainer : PruningTrainer
-        Trains the network before, between and after the steps.
+    learning : Learning
+        What the network learns.
     generator : torch.Generator
         The source of randomness.
-    progress : callable, default=iter
-        Wraps the steps, to see how far it has come.
     tell : callable, default=None
         Is told, in a few words, how far a long scoring is.
+
+    Yields
+    ------
+    stage : Stage
+        A training before the first step, if the strategy has one; then one after each step, of 0
+        epochs where the schedule has none there.
 
     Raises
     ------
@@ -69,7 +67,7 @@ def prune(
     """
     check_epochs(strategy, target, epochs)
     importance, regularizer = strategy.importance, strategy.regularizer
-    recover = strategy.recovery.begin(trainer)
+    fill_in = strategy.recovery.begin(learning)
     observer = importance.observer()
     lead = lead_epochs(strategy, target, epochs)
     if lead:
@@ -77,7 +75,7 @@ def prune(
         if regularizer is not None:
             project = None if target is None else _projection(elements, strategy, target)
             hooks.append(regularizer.hook(elements, project))
-        trainer.train(lead, hooks=hooks)
+        yield Stage(lead, sparsity=elements.sparsity, hooks=tuple(hooks))
     epochs -= lead
     if target is None:
         elements.keep(nonzero(elements))
@@ -86,18 +84,20 @@ def prune(
         steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
     regrow = None if strategy.regrowth is None else strategy.regrowth.begin(elements, generator)
     done = 0
-    for step in progress(steps):
+    for step in steps:
         hooks = []
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
-        samples = trainer.samples if tell is None else TrackedSamples(trainer.samples, tell)
+        samples = learning.samples if tell is None else TrackedSamples(learning.samples, tell)
         _remove(elements, strategy, step, steps[-1].sparsity, samples, observer, generator)
         if tell is not None:
             tell("")
         # After the last step there is nothing left to watch for.
         observer = None if step is steps[-1] else importance.observer()
-        if step.epochs:
-            recover(step.epochs, hooks if observer is None else [observer, *hooks])
+        if observer is not None:
+            hooks.insert(0, observer)
+        stage = Stage(step.epochs, sparsity=step.sparsity, hooks=tuple(hooks))
+        yield fill_in(stage) if step.epochs else stage
         done += step.epochs
 
 

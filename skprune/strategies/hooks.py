@@ -1,12 +1,14 @@
 """What takes part in training steps: regularizers, regrowth, importances that watch."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["TrainingHook", "TrainingRun"]
+__all__ = ["TrainingHook", "TrainingRun", "taking_part"]
 
 
 class TrainingHook:
@@ -72,3 +74,29 @@ class TrainingRun(TrainingHook):
     def after_step(self) -> None:
         """Count the step."""
         self.step += 1
+
+
+@contextmanager
+def taking_part(run: TrainingRun, hooks: Sequence[TrainingHook]) -> Iterator[list[TrainingHook]]:
+    """Have hooks take part in a stage: they begin with it, and end with it in any case.
+
+    Parameters
+    ----------
+    run : TrainingRun
+        The stage.
+    hooks : sequence of TrainingHook
+        What takes part.
+
+    Yields
+    ------
+    hooks : list of TrainingHook
+        What is to be called in each step: the run, which counts them, and then the others.
+    """
+    everything = [run, *hooks]
+    for hook in everything:
+        hook.begin(run)
+    try:
+        yield everything
+    finally:
+        for hook in everything:
+            hook.end()

@@ -11,9 +11,9 @@ from skorch.utils import to_numpy
 from torch import Tensor, nn
 
 from skprune.network.chunks import NotFinite, forward_in_chunks
+from skprune.network.forward import first_output
 from skprune.seeding import given_back, preserve_rng
 from skprune.training.loading import takes_rows_as_they_are
-from skprune.training.nets import first_output
 from skprune.training.rows import Rows
 
 __all__ = ["net_outputs", "own_prediction", "sigmoid_of_labels"]

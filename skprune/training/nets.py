@@ -17,6 +17,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
+from skprune.network.forward import module_dtype, run_module
 from skprune.network.layers import layer_for
 from skprune.network.mlp import MLP
 from skprune.training.loading import takes_rows_as_they_are
@@ -38,7 +39,6 @@ __all__ = [
     "is_binary",
     "is_fitted_net",
     "is_net",
-    "module_dtype",
     "rows_on_device",
     "takes_labels",
     "takes_logarithms",
@@ -324,14 +324,6 @@ def _has_criterion(net: NeuralNet, kinds: Any) -> bool:
     return issubclass(criterion, kinds) if isclass(criterion) else isinstance(criterion, kinds)
 
 
-def module_dtype(module: nn.Module) -> torch.dtype:
-    """Type of a module's floating-point weights; torch's default if it has none."""
-    return next(
-        (p.dtype for p in module.parameters() if p.dtype.is_floating_point),
-        torch.get_default_dtype(),
-    )
-
-
 def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
     """Give inputs the type that a module's weights have.
 
@@ -446,14 +438,9 @@ class ModuleForward:
             What the module gives.
         """
         if type(self.net).infer is NeuralNet.infer:
-            return module(**inputs) if isinstance(inputs, Mapping) else module(inputs)
+            return run_module(module, inputs)
         # A net with another module, which shares all else with the one that it is made from.
         net = object.__new__(type(self.net))
         vars(net).update(vars(self.net), module_=module)
         net._set_training(module.training)
         return net.infer(inputs)
-
-
-def first_output(outputs: Any) -> Tensor:
-    """Take the output that is the prediction where a module has several, as skorch does."""
-    return outputs[0] if isinstance(outputs, tuple) else outputs

@@ -11,9 +11,10 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import Subset
 
+from skprune.network.forward import first_output
 from skprune.seeding import GeneratorStates, preserve_rng
 from skprune.strategies.samples import Batch
-from skprune.training.nets import ModuleForward, first_output
+from skprune.training.nets import ModuleForward
 from skprune.training.staged_net import extended_for_stage, split_weights, unreduced
 
 __all__ = ["NetSamples"]

@@ -1,9 +1,8 @@
 """Train a net for some epochs as one stage of several."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from copy import copy
-from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -18,28 +17,21 @@ from skprune._sklearn import InvalidParameterError
 from skprune.network.masking import Masking
 from skprune.network.network import Network, all_tensors
 from skprune.seeding import GeneratorStates
-from skprune.strategies.hooks import TrainingHook, TrainingRun
-from skprune.training.distillation import (
-    DistillationLoss,
-    frozen_copy,
-    lesson_of_estimator,
-    lesson_of_network,
-)
-from skprune.training.hints import check_hints
+from skprune.strategies.hooks import TrainingHook, TrainingRun, taking_part
+from skprune.strategies.learning import FitData
+from skprune.strategies.stage import Stage
 from skprune.training.history import CompactHistory
+from skprune.training.learning import NetLearning
 from skprune.training.loading import cuts_batches
 from skprune.training.masking import masked_between
 from skprune.training.nets import copy_net, detach_cached
 from skprune.training.progress import EpochBar, EpochCallback, check_finite_weights
 from skprune.training.rows import Rows
-from skprune.training.samples import NetSamples
 from skprune.training.staged_net import (
     extended_for_stage,
-    split_weights,
     with_soft_targets,
     with_weights,
 )
-from skprune.training.teachers import FitData, check_teacher
 
 __all__ = ["Interrupted", "StageTrainer"]
 
@@ -67,7 +59,7 @@ class StageTrainer:
         The data as skorch takes them, or inputs that are read row by row.
     sample_weight : ndarray of shape (n_samples,) or None
         The weights of the rows.
-    given : FitData, default=None
+    data : FitData, default=None
         What the fit was given, for teachers to look at.
     randomness : GeneratorStates, default=None
         What the dense training draws from, to see its first epochs again.
@@ -89,7 +81,7 @@ class StageTrainer:
         y: Any,
         sample_weight: Any = None,
         *,
-        given: FitData | None = None,
+        data: FitData | None = None,
         randomness: GeneratorStates | None = None,
         fresh: bool,
         trained: bool,
@@ -104,40 +96,22 @@ class StageTrainer:
         self.network: Network | None = None
         self.history = CompactHistory({"stage": OUTSIDE, **row} for row in net.history_ or [])
         self.bar = EpochBar()
-        self._given = given
+        self.learning = NetLearning(net, self.X, self.y, data or FitData(X, None))
         self._randomness = randomness
         self._fresh = fresh
         self._trained = trained
-        self._dense: NeuralNet | None = None
         self._initial: StageTrainer | None = None
         self._early_weights: dict[int, dict[str, Tensor]] = {}
 
-    def train(
-        self,
-        epochs: int,
-        *,
-        lr: float | None = None,
-        hooks: Sequence[TrainingHook] = (),
-        lesson: DistillationLoss | None = None,
-        stage: str = "fine-tuning",
-        extra: bool = False,
-    ) -> None:
-        """Train the net for some epochs.
+    def train(self, stage: Stage, *, extra: bool = False) -> None:
+        """Train the net for a stage.
 
         Parameters
         ----------
-        epochs : int
-            For how long. A callback may stop it earlier.
-        lr : float, default=None
-            Learning rate in place of the net's own.
-        hooks : sequence of TrainingHook, default=()
-            What takes part in the training steps.
-        lesson : DistillationLoss, default=None
-            What a teacher adds to the loss.
-        stage : str, default="fine-tuning"
-            What it is called in messages and in the history.
+        stage : Stage
+            For how long and how. A callback may stop it earlier.
         extra : bool, default=False
-            Whether the progress bar does not know of these epochs.
+            Whether the progress bar does not know of its epochs.
 
         Raises
         ------
@@ -148,63 +122,80 @@ class StageTrainer:
         ValueError
             If the net has got another module meanwhile.
         """
+        if stage.rewind_to is not None:
+            self._rewind(stage.rewind_to)
         net = self.net
         parameters = list(map(id, net.module_.parameters()))
-        rate = "optimizer__lr" if hasattr(net, "optimizer__lr") else "lr"
-        own_lr = getattr(net, rate)
-        if not self._fresh or lr is not None:
-            # What a new network or another learning rate makes stale is made anew.
-            if net.callbacks != "disable":
-                net.initialize_callbacks()
-            if lr is not None:
-                setattr(net, rate, lr)
-            renew_optimizer(net)
-        # Schedulers of learning rates go on from the epochs that this optimizer has had.
-        under_way = self._last_rows(stage) if self._fresh else []
-        net.history_ = History(under_way)
-        callbacks = [
-            (name, callback)
-            for name, callback in net.callbacks_
-            if not isinstance(callback, InputShapeSetter)
-            and not (self._trained and isinstance(callback, _BEGINNERS))
-        ]
-        epoch = EpochCallback(stage, len(self.history) - len(under_way), self.bar)
-        masking = None if self.network is None else Masking(self.network)
-        net.callbacks_ = [("skprune_epoch", epoch), *masked_between(callbacks, masking)]
-        self.bar.begin(stage, epochs, extra=extra)
-        try:
-            X, y = self.X, self.y
-            if lesson is not None:
-                X, hooks = with_soft_targets(X, lesson.rows), [*hooks, *lesson.hooks]
-            taking_part = [self._run(epochs), *hooks] if hooks else []
-            with extended_for_stage(net, taking_part, lesson, masking), _begun(taking_part):
-                net.partial_fit(X, y, epochs=epochs)
-                interrupted = net.interrupted_
-        finally:
-            net.callbacks_ = callbacks
-            setattr(net, rate, own_lr)
-            self.bar.end()
-            self._append_history(stage, net.history_[len(under_way) :])
+        with self._learning_rate(stage.lr):
+            # Schedulers of learning rates go on from the epochs that this optimizer has had.
+            under_way = self._last_rows(stage.purpose) if self._fresh else []
+            net.history_ = History(under_way)
+            callbacks = self._callbacks()
+            epoch = EpochCallback(stage.purpose, len(self.history) - len(under_way), self.bar)
+            masking = None if self.network is None else Masking(self.network)
+            net.callbacks_ = [("skprune_epoch", epoch), *masked_between(callbacks, masking)]
+            self.bar.begin(stage.purpose, stage.epochs, extra=extra)
+            try:
+                interrupted = self._train(stage, masking)
+            finally:
+                net.callbacks_ = callbacks
+                self.bar.end()
+                self._append_history(stage.purpose, net.history_[len(under_way) :])
         self._fresh = False
         self._trained = True
         if parameters != list(map(id, net.module_.parameters())):
             raise ValueError(
-                f"The net got other parameters while {stage}, so that what was pruned of them is "
-                "lost. A callback that sets the arguments of the module does this, for example: "
-                "set them before the fit."
+                f"The net got other parameters while {stage.purpose}, so that what was pruned of "
+                "them is lost. A callback that sets the arguments of the module does this, for "
+                "example: set them before the fit."
             )
         net._set_training(False)
         detach_cached(net.module_)
-        check_finite_weights(net.module_, stage)
+        check_finite_weights(net.module_, stage.purpose)
         if not any(getattr(callback, "load_best", False) for _, callback in callbacks):
             epoch.warn_if_diverged()
         if interrupted:
-            raise Interrupted(stage)
+            raise Interrupted(stage.purpose)
 
-    @cached_property
-    def samples(self) -> NetSamples:
-        """What the network is trained on, for importances to look at."""
-        return NetSamples(self.net, self.X, self.y)
+    @contextmanager
+    def _learning_rate(self, lr: float | None) -> Iterator[None]:
+        """Have a stage's learning rate in place of the net's own, and what depends on it anew."""
+        net = self.net
+        rate = "optimizer__lr" if hasattr(net, "optimizer__lr") else "lr"
+        own_lr = getattr(net, rate)
+        try:
+            if not self._fresh or lr is not None:
+                # What a new network or another learning rate makes stale is made anew.
+                if net.callbacks != "disable":
+                    net.initialize_callbacks()
+                if lr is not None:
+                    setattr(net, rate, lr)
+                renew_optimizer(net)
+            yield
+        finally:
+            setattr(net, rate, own_lr)
+
+    def _callbacks(self) -> list[tuple[str, Any]]:
+        """Give those of the net's callbacks that this stage is for."""
+        return [
+            (name, callback)
+            for name, callback in self.net.callbacks_
+            if not isinstance(callback, InputShapeSetter)
+            and not (self._trained and isinstance(callback, _BEGINNERS))
+        ]
+
+    def _train(self, stage: Stage, masking: Masking | None) -> bool:
+        """Train the net; say whether Ctrl-C ended it."""
+        net, X = self.net, self.X
+        if stage.loss_term is not None:
+            X = with_soft_targets(X, stage.loss_term.rows)
+        with ExitStack() as stack:
+            hooks: list[TrainingHook] = []
+            if stage.hooks:
+                hooks = stack.enter_context(taking_part(self._run(stage.epochs), stage.hooks))
+            stack.enter_context(extended_for_stage(net, hooks, stage.loss_term, masking))
+            net.partial_fit(X, self.y, epochs=stage.epochs)
+            return bool(net.interrupted_)
 
     def remember(self, epoch: int) -> None:
         """Keep what it takes to know the weights after an epoch of the dense training.
@@ -261,67 +252,20 @@ class StageTrainer:
             early = self._initial.copy()
             rebuild_optimizer(early.net)
             with self._randomness.resumed():
-                early.train(epoch, stage=f"training {epoch} epochs to rewind to", extra=True)
+                early.train(Stage(epoch, f"training {epoch} epochs to rewind to"), extra=True)
             self._early_weights[epoch] = _weights_of(early.net)
         return self._early_weights[epoch]
 
-    def rewind(self, epoch: int) -> None:
-        """Set what is left of the network to what it was after an epoch of the dense training.
-
-        Parameters
-        ----------
-        epoch : int
-            One that was to be remembered; 0 for the initial weights.
-        """
+    def _rewind(self, epoch: int) -> None:
+        """Set what is left of the network to what it was after an epoch of the dense training."""
         assert self.network is not None
         self.network.restore(self.weights_after(epoch))
-
-    def check_teacher(self, teacher: Any, hints: Sequence[str]) -> None:
-        """Raise an error if a teacher does not suit the data, or the net lacks layers of hints."""
-        assert self._given is not None
-        check_hints(hints, self.net.module_)
-        if teacher is not None:
-            check_teacher(teacher, self._given, self.y)
-
-    def lesson(
-        self,
-        teacher: Any,
-        *,
-        alpha: float,
-        temperature: float,
-        hints: Sequence[str],
-        hint_weight: float,
-    ) -> DistillationLoss:
-        """Have a teacher say what it knows of the rows.
-
-        Parameters
-        ----------
-        teacher : estimator or None
-            A fitted estimator; None for the network as it is now, or was when it was asked before.
-        alpha, temperature, hints, hint_weight
-            See :class:`~skprune.strategies.Distill`.
-
-        Returns
-        -------
-        lesson : DistillationLoss
-            For :meth:`train`.
-        """
-        net, y, given = self.net, self.y, self._given
-        assert given is not None
-        if teacher is not None:
-            return lesson_of_estimator(teacher, net, y, given, alpha, temperature)
-        if self._dense is None:
-            self._dense = frozen_copy(net)
-        X = split_weights(self.X)[0]
-        return lesson_of_network(
-            self._dense, net, X, y, given, alpha, temperature, hints, hint_weight
-        )
 
     def _run(self, epochs: int) -> TrainingRun:
         options = self.net.get_params_for("iterator_train")
         size = options.get("batch_size", self.net.batch_size)
         rest = 0 if options.get("drop_last", False) else size - 1
-        per_epoch = max((len(self.samples) + rest) // size, 1) if size > 0 else 1
+        per_epoch = max((len(self.learning.samples) + rest) // size, 1) if size > 0 else 1
         return TrainingRun(epochs * per_epoch, self.net.optimizer_)
 
     def copy(self) -> "StageTrainer":
@@ -329,7 +273,7 @@ class StageTrainer:
         other = copy(self)
         other.net = copy_net(self.net)
         other.history = other.net.history_ = CompactHistory(self.history)
-        vars(other).pop("samples", None)
+        other.learning = self.learning.of(other.net)
         return other
 
     def resume(self) -> None:
@@ -359,17 +303,6 @@ def _weights_of(net: NeuralNet) -> dict[str, Tensor]:
     return {
         name: tensor.detach().cpu().clone() for name, tensor in all_tensors(net.module_).items()
     }
-
-
-@contextmanager
-def _begun(hooks: Sequence[Any]) -> Iterator[None]:
-    for hook in hooks:
-        hook.begin(hooks[0])  # the run itself
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.end()
 
 
 def renew_optimizer(net: NeuralNet) -> None:

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from skprune.network.masking import Masking
 from skprune.strategies.hooks import TrainingHook
-from skprune.training.distillation import DistillationLoss
+from skprune.strategies.stage import LossTerm
 from skprune.training.loading import batch_loader
 from skprune.training.masked_net import MasksHold, own_class
 from skprune.training.rows import WeightedRows
@@ -103,7 +103,7 @@ def _with_weights_collated(loader: Any, dataset: Any) -> Any:
     return loader
 
 
-_OF_STAGE = ("interrupted_", "hooks_", "lesson_", "masking_", "masked_last_")
+_OF_STAGE = ("interrupted_", "hooks_", "loss_term_", "masking_", "masked_last_")
 
 
 class _StagedNet(MasksHold):
@@ -111,7 +111,7 @@ class _StagedNet(MasksHold):
 
     interrupted_ = False
     hooks_: Sequence[TrainingHook] = ()
-    lesson_: DistillationLoss | None = None
+    loss_term_: LossTerm | None = None
     masked_last_: Masking | None = None
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
@@ -171,9 +171,14 @@ class _StagedNet(MasksHold):
         X, soft = _split_column(X, _SOFT)
         X, weight = split_weights(X)
         own_loss = partial(self._own_loss, y_pred, X=X, weight=weight, training=training)
-        if self.lesson_ is None or not training:
+        if self.loss_term_ is None or not training:
             return own_loss(y_true)
-        return self.lesson_.loss(self, own_loss, y_pred, y_true, X, soft, weight)
+        if soft is None and X is None:
+            raise ValueError(
+                f"{type(self).__name__} calls get_loss without X, so that the teacher of "
+                "Distill has no rows to look at. Pass X=X to get_loss."
+            )
+        return self.loss_term_.loss(own_loss, y_pred, y_true, X, soft, weight)
 
     def _own_loss(self, y_pred: Any, y_true: Any, X: Any, weight: Any, training: bool) -> Tensor:
         loss = super().get_loss  # type: ignore[misc]
@@ -261,7 +266,7 @@ def _is_set(net: Any, name: str, value: Any) -> bool:
 def extended_for_stage(
     net: NeuralNet,
     hooks: Sequence[TrainingHook] = (),
-    lesson: DistillationLoss | None = None,
+    loss_term: LossTerm | None = None,
     masking: Masking | None = None,
 ) -> Iterator[NeuralNet]:
     """Let a net train as part of a stage.
@@ -277,8 +282,8 @@ def extended_for_stage(
         The net; outside it has its own class, before and after.
     hooks : sequence of TrainingHook, default=()
         What takes part in the training steps.
-    lesson : DistillationLoss, default=None
-        What a teacher adds to the loss of the training rows.
+    loss_term : LossTerm, default=None
+        What makes another loss of the net's own for the training rows.
     masking : Masking, default=None
         What keeps masked weights at zero.
 
@@ -289,7 +294,7 @@ def extended_for_stage(
     """
     cls = type(net)
     net.__class__ = type(cls.__name__, (_StagedNet, cls), {"__module__": cls.__module__})
-    net.hooks_, net.lesson_ = hooks, lesson
+    net.hooks_, net.loss_term_ = hooks, loss_term
     # A hook that uncovers masked weights has to see what a step made of them.
     net.masking_ = None if any(hook.uncovers for hook in hooks) else masking
     net.masked_last_ = masking if hooks else None

@@ -136,9 +136,9 @@ def count_stages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     stages: list[str] = []
     train = StageTrainer.train
 
-    def counted(self: StageTrainer, epochs: int, **options: Any) -> None:
-        stages.append(options.get("stage", "fine-tuning"))
-        train(self, epochs, **options)
+    def counted(self: StageTrainer, stage: Any, **options: Any) -> None:
+        stages.append(stage.purpose)
+        train(self, stage, **options)
 
     monkeypatch.setattr(StageTrainer, "train", counted)
     return stages

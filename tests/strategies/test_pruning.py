@@ -8,13 +8,14 @@ import torch
 from skprune import Strategy, UnreachableSparsityError
 from skprune.network.network import Network
 from skprune.pruning.checks import check_epochs
-from skprune.pruning.loop import prune
+from skprune.pruning.loop import pruning_stages
 from skprune.pruning.target import target_sparsity
 from skprune.strategies import L1, Cubic, FineTune, Importance, Iterative, Movement
 from skprune.strategies.importance import ScoringContext
 from skprune.strategies.schedule import Step
+from skprune.strategies.stage import Stage
 from skprune.structures import STRUCTURES, Weight
-from tests.helpers import ESTIMATORS, Disturb, forward, make_data, make_net, run_loop
+from tests.helpers import ESTIMATORS, Disturb, forward, make_data, make_net, run_loop, train_all
 from tests.networks import NETWORKS, Example, Perceptron
 
 
@@ -84,7 +85,7 @@ def test_removed_weights_are_zero_when_the_next_step_looks() -> None:
 def test_training_follows_each_step_that_has_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     stages: list[tuple[int, float | None]] = []
     monkeypatch.setattr(
-        Disturb, "train", lambda self, epochs, *, lr=None, hooks=(): stages.append((epochs, lr))
+        Disturb, "train", lambda self, stage: stages.append((stage.epochs, stage.lr))
     )
     example = NETWORKS["mlp"]
     strategy = Strategy(schedule=Cubic(n_steps=4, end=0.5), recovery=FineTune(lr=0.01))
@@ -110,16 +111,14 @@ def test_an_epoch_is_left_for_what_is_kept(
     strategy: Strategy, sparsity: float | None, before: int, after: int
 ) -> None:
     trainer, seen = disturb(NETWORKS["mlp"]), {False: 0, True: 0}
-    network, train = trainer.network, trainer.train
-
-    def watch(epochs: int, **options: Any) -> None:
-        seen[bool(network.masks)] += epochs
-        train(epochs, **options)
-
-    trainer.train = watch
+    network = trainer.network
     elements = Weight().elements(network, ())
-    epochs = before + after
-    prune(elements, strategy.resolved(), sparsity, epochs, trainer, torch.Generator())
+    for stage in pruning_stages(
+        elements, strategy.resolved(), sparsity, before + after, trainer, torch.Generator()
+    ):
+        seen[bool(network.masks)] += stage.epochs
+        if stage.epochs:
+            trainer.train(stage)
     assert seen == {False: before, True: after}
 
 
@@ -172,20 +171,17 @@ def go_on(
     schedule: str | Cubic | Iterative, sparsity: float, epochs: int
 ) -> tuple[Any, list[Step]]:
     """Prune half of the weights, and then some more along a schedule."""
-    trainer, steps = disturb(NETWORKS["mlp"]), []
+    trainer = disturb(NETWORKS["mlp"])
     elements = Weight().elements(trainer.network, ())
-    prune(elements, Strategy().resolved(), 0.5, 0, trainer, torch.Generator())
-    strategy = Strategy(schedule=schedule).resolved()
-    prune(
-        elements,
-        strategy,
-        sparsity,
-        epochs,
-        trainer,
-        torch.Generator(),
-        lambda s: steps.extend(s) or s,
-    )
-    return elements, steps
+
+    def prune(strategy: Strategy, sparsity: float, epochs: int) -> list[Stage]:
+        resolved, generator = strategy.resolved(), torch.Generator()
+        stages = pruning_stages(elements, resolved, sparsity, epochs, trainer, generator)
+        return train_all(stages, trainer)
+
+    prune(Strategy(), 0.5, 0)
+    stages = prune(Strategy(schedule=schedule), sparsity, epochs)
+    return elements, [Step(stage.sparsity, stage.epochs) for stage in stages]
 
 
 @pytest.mark.parametrize("schedule", ["one_shot", "iterative", "cubic", Iterative(100, end=0.0)])

@@ -48,10 +48,10 @@ def dense_trainings(monkeypatch):
     count = []
     train = StageTrainer.train
 
-    def counted(self, epochs, **options):
-        if options.get("stage", "").startswith("training the dense"):
-            count.append(epochs)
-        return train(self, epochs, **options)
+    def counted(self, stage, **options):
+        if stage.purpose.startswith("training the dense"):
+            count.append(stage.epochs)
+        return train(self, stage, **options)
 
     monkeypatch.setattr(StageTrainer, "train", counted)
     return count

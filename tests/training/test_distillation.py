@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from skprune import PrunedClassifier, PrunedRegressor, Strategy
 from skprune.strategies import Distill
-from skprune.training.distillation import divergence, soften
+from skprune.strategies.recovery.distillation_loss import divergence, soften
 from tests.helpers import snapshot
 
 N_ROWS, N_FEATURES, N_OUTPUTS = 12, 4, 3
@@ -386,7 +386,7 @@ def test_nothing_stays_on_the_net() -> None:
         None,
         Distill(hints=["layer"]),
     )
-    assert not {"lesson_", "hooks_"} & vars(estimator.net_).keys()
+    assert not {"loss_term_", "hooks_"} & vars(estimator.net_).keys()
     assert not any(part._forward_hooks for part in estimator.module_.modules())
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from skprune.strategies.hooks import TrainingHook, TrainingRun
+from skprune.strategies.stage import Stage
 from skprune.training.stage import StageTrainer
 from tests.helpers import make_data, make_net
 from tests.networks import NETWORKS, Perceptron
@@ -32,6 +33,6 @@ def test_the_number_of_steps_is_known_beforehand(options: dict[str, Any], n_step
     X, y = make_data("PrunedClassifier", NETWORKS["mlp"], n_rows=40)
     net = make_net("PrunedClassifier", Perceptron, **options).initialize()
     watch = Watch()
-    StageTrainer(net, X, y, fresh=False, trained=False).train(2, hooks=[watch])
+    StageTrainer(net, X, y, fresh=False, trained=False).train(Stage(2, hooks=(watch,)))
     assert watch.run.n_steps == n_steps
     assert watch.run.step == n_steps

@@ -1,55 +1,21 @@
 """What every recovery is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable
+from typing import ClassVar
 
 from skprune.components import Component
-from skprune.strategies.hooks import TrainingHook
-from skprune.training.distillation import DistillationLoss
+from skprune.strategies.learning import Learning
+from skprune.strategies.stage import Stage
 
-__all__ = ["Recover", "Recovery", "Trainer"]
+__all__ = ["FillIn", "Recovery"]
 
-# Trains the network after a step of pruning: for some epochs, with hooks that take part.
-Recover = Callable[[int, Sequence[TrainingHook]], None]
-
-
-class Trainer(Protocol):
-    """Trains the network as it is now, under its masks."""
-
-    def train(
-        self,
-        epochs: int,
-        *,
-        lr: float | None = None,
-        hooks: Sequence[TrainingHook] = (),
-        lesson: DistillationLoss | None = None,
-    ) -> None:
-        """Train for some epochs; with another learning rate than the net's if one is given."""
-
-    def remember(self, epoch: int) -> None:
-        """Ask, before the dense training, for the weights that there are after an epoch of it."""
-
-    def rewind(self, epoch: int) -> None:
-        """Set what is left of the network to what it was after an epoch of the dense training."""
-
-    def check_teacher(self, teacher: Any, hints: Sequence[str]) -> None:
-        """Raise an error if an estimator, or the network itself if None, cannot be a teacher."""
-
-    def lesson(
-        self,
-        teacher: Any,
-        *,
-        alpha: float,
-        temperature: float,
-        hints: Sequence[str],
-        hint_weight: float,
-    ) -> DistillationLoss:
-        """Have an estimator, or the network as it is if None, say what it knows of the rows."""
+# Says how a stage after a step of pruning is to be trained: takes it plain, gives it filled in.
+FillIn = Callable[[Stage], Stage]
 
 
 class Recovery(Component, ABC):
-    """Restores the accuracy after a pruning step.
+    """Restores the accuracy after a pruning step: says how the stage that follows it is trained.
 
     Attributes
     ----------
@@ -59,6 +25,11 @@ class Recovery(Component, ABC):
     """
 
     starts_over: ClassVar[bool] = False
+
+    @property
+    def rewinds_to(self) -> int | None:
+        """The epoch of the dense training whose weights its stages go back to, if they do."""
+        return None
 
     def default_epochs(self, max_epochs: int, n_steps: int) -> int:
         """Say how many epochs of training it takes, where the user does not say.
@@ -77,34 +48,34 @@ class Recovery(Component, ABC):
         """
         return -(-max_epochs // 2)
 
-    def prepare(self, trainer: Trainer, start: str) -> None:
-        """Say what will be needed of the dense training, before it begins.
+    def check(self, learning: Learning, start: str) -> None:
+        """Raise an error if it cannot be had, before the dense training begins.
 
         Parameters
         ----------
-        trainer : Trainer
-            What will train the network.
+        learning : Learning
+            What the network learns.
         start : {"trained", "init"}
             From which weights the network is pruned.
 
         Raises
         ------
         InvalidParameterError
-            If it cannot be had.
+            If it does not suit what the network learns.
         """
 
     @abstractmethod
-    def begin(self, trainer: Trainer) -> Recover:
+    def begin(self, learning: Learning) -> FillIn:
         """Get ready, once the network is trained and nothing of it is removed.
 
         Parameters
         ----------
-        trainer : Trainer
-            What trains the network.
+        learning : Learning
+            What the network learns.
 
         Returns
         -------
-        recover : callable
-            Trains the network after a step: ``recover(epochs, hooks)``. It is not called where
-            a step has no epochs.
+        fill_in : callable
+            Says how the stage after each step is trained: ``fill_in(stage)``. It is not called
+            where a step has no epochs.
         """

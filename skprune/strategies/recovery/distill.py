@@ -1,14 +1,20 @@
 """Learn from a teacher."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 from sklearn.base import clone
 
 from skprune._sklearn import HasMethods, Interval, InvalidParameterError
-from skprune.strategies.hooks import TrainingHook
-from skprune.strategies.recovery.base import Recover, Recovery, Trainer
+from skprune.strategies.learning import Learning
+from skprune.strategies.recovery.base import FillIn, Recovery
+from skprune.strategies.recovery.distillation_loss import (
+    DistillationLoss,
+    loss_of_estimator,
+    loss_of_network,
+)
+from skprune.strategies.recovery.hints import check_hints
 
 __all__ = ["Distill"]
 
@@ -120,7 +126,7 @@ class Distill(Recovery):
         self.hints = hints
         self.hint_weight = hint_weight
 
-    def prepare(self, trainer: Trainer, start: str) -> None:
+    def check(self, learning: Learning, start: str) -> None:
         """Check the teacher; see :class:`Recovery`."""
         if self.teacher is None and start == "init":
             raise InvalidParameterError(
@@ -133,22 +139,23 @@ class Distill(Recovery):
                 f"itself before it was pruned, and the teacher is a "
                 f"{type(self.teacher).__name__}. Use teacher=None, or leave hints out."
             )
-        trainer.check_teacher(self.teacher, self.hints or ())
+        check_hints(self.hints or (), learning.module)
+        if self.teacher is not None:
+            learning.teacher(self.teacher).check(learning.data, learning.target_shape)
 
-    def begin(self, trainer: Trainer) -> Recover:
+    def begin(self, learning: Learning) -> FillIn:
         """Have the teacher prepare; see :class:`Recovery`."""
-        lesson = trainer.lesson(
-            self.teacher,
-            alpha=self.alpha,
-            temperature=self.temperature,
-            hints=self.hints or (),
-            hint_weight=self.hint_weight,
+        loss: DistillationLoss
+        if self.teacher is None:
+            loss = loss_of_network(
+                learning, self.alpha, self.temperature, self.hints or (), self.hint_weight
+            )
+        else:
+            teacher = learning.teacher(self.teacher)
+            loss = loss_of_estimator(teacher, learning, self.alpha, self.temperature)
+        return lambda stage: replace(
+            stage, lr=self.lr, loss_term=loss, hooks=(*stage.hooks, *loss.hooks)
         )
-
-        def recover(epochs: int, hooks: Sequence[TrainingHook]) -> None:
-            trainer.train(epochs, lr=self.lr, hooks=hooks, lesson=lesson)
-
-        return recover
 
     def __sklearn_clone__(self) -> Self:
         """Clone all but the teacher, which would not be fitted any more."""

@@ -1,12 +1,12 @@
 """Go on training."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from typing import ClassVar
 
 from skprune._sklearn import Interval
-from skprune.strategies.hooks import TrainingHook
-from skprune.strategies.recovery.base import Recover, Recovery, Trainer
+from skprune.strategies.learning import Learning
+from skprune.strategies.recovery.base import FillIn, Recovery
 
 __all__ = ["FineTune"]
 
@@ -34,10 +34,6 @@ class FineTune(Recovery):
     def __init__(self, lr: float | None = None) -> None:
         self.lr = lr
 
-    def begin(self, trainer: Trainer) -> Recover:
+    def begin(self, learning: Learning) -> FillIn:
         """Get ready; see :class:`Recovery`."""
-
-        def recover(epochs: int, hooks: Sequence[TrainingHook]) -> None:
-            trainer.train(epochs, lr=self.lr, hooks=hooks)
-
-        return recover
+        return lambda stage: replace(stage, lr=self.lr)

@@ -1,12 +1,12 @@
 """Go back to early weights."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
 from skprune._sklearn import Interval
-from skprune.strategies.hooks import TrainingHook
-from skprune.strategies.recovery.base import Recover, Recovery, Trainer
+from skprune.strategies.learning import Learning
+from skprune.strategies.recovery.base import FillIn, Recovery
 
 __all__ = ["Rewind"]
 
@@ -66,19 +66,15 @@ class Rewind(Recovery):
         self.epoch = epoch
         self.lr = lr
 
+    @property
+    def rewinds_to(self) -> int | None:
+        """The epoch whose weights are gone back to; see :class:`Recovery`."""
+        return self.epoch
+
     def default_epochs(self, max_epochs: int, n_steps: int) -> int:
         """Count the epochs of all rounds; see :class:`Recovery`."""
         return n_steps * max(max_epochs - self.epoch, 0)
 
-    def prepare(self, trainer: Trainer, start: str) -> None:
-        """Ask for the early weights; see :class:`Recovery`."""
-        trainer.remember(self.epoch)
-
-    def begin(self, trainer: Trainer) -> Recover:
+    def begin(self, learning: Learning) -> FillIn:
         """Get ready; see :class:`Recovery`."""
-
-        def recover(epochs: int, hooks: Sequence[TrainingHook]) -> None:
-            trainer.rewind(self.epoch)
-            trainer.train(epochs, lr=self.lr, hooks=hooks)
-
-        return recover
+        return lambda stage: replace(stage, lr=self.lr, rewind_to=self.epoch)

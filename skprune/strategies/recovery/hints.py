@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
+from skprune.network.forward import first_output
 from skprune.strategies.hooks import TrainingHook
-from skprune.training.nets import first_output
 
 __all__ = ["Hints", "check_hints"]
 

@@ -1,0 +1,47 @@
+"""How a module is run, and what comes out of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["first_output", "module_device", "module_dtype", "run_module"]
+
+
+def run_module(module: nn.Module, inputs: Any) -> Any:
+    """Compute the output of a module.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module.
+    inputs : Tensor, tuple of Tensor, or mapping of str to Tensor
+        Its argument, its arguments in their order, or by name.
+
+    Returns
+    -------
+    outputs : Tensor, or a nest of tensors
+        What the module gives.
+    """
+    if isinstance(inputs, Mapping):
+        return module(**inputs)
+    return module(*inputs) if isinstance(inputs, (tuple, list)) else module(inputs)
+
+
+def first_output(outputs: Any) -> Tensor:
+    """Take the output that is the prediction where a module has several, as skorch does."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def module_dtype(module: nn.Module) -> torch.dtype:
+    """Type of a module's floating-point weights; torch's default if it has none."""
+    return next(
+        (p.dtype for p in module.parameters() if p.dtype.is_floating_point),
+        torch.get_default_dtype(),
+    )
+
+
+def module_device(module: nn.Module) -> torch.device:
+    """Where a module's parameters are; the CPU if it has none."""
+    return next((p.device for p in module.parameters()), torch.device("cpu"))

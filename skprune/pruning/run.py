@@ -1,0 +1,191 @@
+"""A network on its way from dense to pruned, whoever trains it."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from skprune.metrics.report import LayerSize, measure
+from skprune.network.dead_units import remove_dead_units
+from skprune.network.forward import module_device
+from skprune.network.network import Network
+from skprune.network.protection import protected_modules
+from skprune.pruning.checks import check_combination
+from skprune.pruning.loop import pruning_stages
+from skprune.pruning.target import target_sparsity
+from skprune.seeding import preserve_rng
+from skprune.strategies.learning import Learning
+from skprune.strategies.stage import Stage
+from skprune.strategies.strategy import ResolvedStrategy
+from skprune.structures import Feature, Structure
+
+__all__ = ["N_CHECK_ROWS", "N_PROBE_ROWS", "SEEDS", "Pruned", "PruningRun"]
+
+# Rows that the network is traced and measured with, and rows that compaction is checked on.
+N_PROBE_ROWS, N_CHECK_ROWS = 8, 256
+
+# What draws random numbers, each from a seed of its own.
+SEEDS = ("dense", "scores", "fine_tune", "partial_fit")
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a run has come to.
+
+    Attributes
+    ----------
+    network : Network
+        The compact network, with the masks of its weights and the removals that led to it.
+    masks : dict of str to ndarray of bool
+        What the strategy kept of each weight, by the parameter's name, in the original shape.
+    sparsity : float
+        The fraction of the structure's elements that is gone.
+    sizes : mapping of str to LayerSize
+        Sizes of the layers.
+    feature_norms : ndarray of shape (n_features,) or None
+        Norm of the weights that read each input feature; None for other structures.
+    """
+
+    network: Network
+    masks: dict[str, np.ndarray]
+    sparsity: float
+    sizes: Mapping[str, LayerSize]
+    feature_norms: np.ndarray | None
+
+
+class PruningRun:
+    """Prunes a network in place, and says what training that asks for.
+
+    Parameters
+    ----------
+    network : Network
+        The network. It may be trained after the run is made.
+    strategy : ResolvedStrategy
+        How it is pruned.
+    structure : Structure
+        What of it is removed together.
+    protect : collection of str
+        Names of layers that are left as they are.
+    only_named : bool
+        Whether layers that an allocation does not name are left alone.
+    seed : int
+        Where random scores and the choice of rows are drawn from.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a protected layer is unknown, or the strategy makes no sense for the structure.
+    UntraceableError
+        If units are asked for and the network's graph cannot be followed.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        strategy: ResolvedStrategy,
+        structure: Structure,
+        protect: Collection[str],
+        *,
+        only_named: bool,
+        seed: int,
+    ) -> None:
+        self.network = network
+        self.strategy = strategy
+        self._structure = structure
+        self._protected = protected_modules(network.module, protect)
+        with preserve_rng(module_device(network.module)):  # modules may draw when they are run
+            self.elements = structure.elements(network, self._protected)
+        check_combination(self.elements, strategy, only_named=only_named)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def target(self, sparsity: float | None) -> float | None:
+        """Settle how much is to be pruned; see :func:`target_sparsity`."""
+        return target_sparsity(self.elements, self.strategy, sparsity)
+
+    def epochs(self, epochs: int | None, max_epochs: int) -> int:
+        """Count the epochs that there are once pruning begins.
+
+        Parameters
+        ----------
+        epochs : int or None
+            Those that the user asks for; None for the recovery's own.
+        max_epochs : int
+            Those of a dense training.
+
+        Returns
+        -------
+        epochs : int
+            With those of the dense training where the network is pruned before it.
+        """
+        if epochs is None:
+            n_steps = len(self.strategy.schedule.steps(0.5, 1))
+            epochs = self.strategy.recovery.default_epochs(max_epochs, n_steps)
+        return epochs + (max_epochs if self.strategy.start == "init" else 0)
+
+    def stages(
+        self,
+        target: float | None,
+        epochs: int,
+        learning: Learning,
+        tell: Callable[[str], object] | None = None,
+    ) -> Iterator[Stage]:
+        """Prune the network, and yield what is to be trained in between and afterwards.
+
+        Parameters
+        ----------
+        target : float or None
+            How much; see :meth:`target`.
+        epochs : int
+            For how long the network is trained in all; see :meth:`epochs`.
+        learning : Learning
+            What the network learns.
+        tell : callable, default=None
+            Is told, in a few words, how far a long scoring is.
+
+        Yields
+        ------
+        stage : Stage
+            To be trained before the next is asked for; see
+            :func:`~skprune.pruning.loop.pruning_stages`.
+        """
+        return pruning_stages(
+            self.elements, self.strategy, target, epochs, learning, self._generator, tell
+        )
+
+    def on(self, network: Network) -> "PruningRun":
+        """Say the same of a copy of the network, which can be finished while this run goes on."""
+        other = copy(self)
+        other.network = network
+        return other
+
+    def finished(self, rows: Any) -> Pruned:
+        """Leave the network ready to predict, without the units that have died.
+
+        Parameters
+        ----------
+        rows : object
+            Rows of input that the smaller network is compared with the whole one on.
+
+        Returns
+        -------
+        pruned : Pruned
+            What the run has come to.
+        """
+        network = self.network
+        masks, norms = network.original_masks(), self._feature_norms()
+        with preserve_rng(module_device(network.module)):
+            if network.masks and not self.elements.keeps_layout:
+                network = remove_dead_units(network, self._protected, rows)
+            sizes = measure(network.module, network.inputs, network.forward, network.masks)
+        return Pruned(network, masks, self.elements.sparsity, sizes, norms)
+
+    def _feature_norms(self) -> np.ndarray | None:
+        if not isinstance(self._structure, Feature):
+            return None
+        weights = self.network.module.named_parameters()
+        squares = {name: weight.detach().double() ** 2 for name, weight in weights}
+        (norms,) = self.elements.sum_by_element(squares).values()
+        return norms.sqrt().cpu().numpy()
