@@ -15,6 +15,7 @@ from skprune.exceptions import (
     UnreachableSparsityError,
     UntraceableError,
 )
+from skprune.pruning import PrunedModule, Pruner, prune
 from skprune.strategies import Strategy
 
 __version__ = "0.1.0"
@@ -25,12 +26,15 @@ __all__ = [
     "InterruptedWarning",
     "PrunedClassifier",
     "PrunedClassifierCV",
+    "PrunedModule",
     "PrunedRegressor",
     "PrunedRegressorCV",
+    "Pruner",
     "Strategy",
     "UncachedWarning",
     "UnreachableSparsityError",
     "UntraceableError",
     "__version__",
+    "prune",
     "pruning_path",
 ]

@@ -1,11 +1,13 @@
-"""The loss of the network that a regressor trains when it is given none."""
+"""Losses: the default regressor's own, and those of single rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ScaledMSELoss"]
+__all__ = ["ScaledMSELoss", "unreduced"]
 
 
 class ScaledMSELoss(nn.MSELoss):
@@ -52,3 +54,28 @@ class ScaledMSELoss(nn.MSELoss):
         """
         scale = self.scale.to(input)
         return super().forward((input - target) / scale, torch.zeros_like(input))
+
+
+@contextmanager
+def unreduced(criterion: Any) -> Iterator[str | None]:
+    """Have a criterion give the loss of each row, if it can; yield how it makes them one.
+
+    Parameters
+    ----------
+    criterion : object
+        A loss, such as one of torch's modules.
+
+    Yields
+    ------
+    reduction : str or None
+        The reduction that it has outside; None if it knows of none.
+    """
+    if not hasattr(criterion, "reduction"):
+        yield None
+        return
+    reduction = criterion.reduction
+    criterion.reduction = "none"
+    try:
+        yield reduction
+    finally:
+        criterion.reduction = reduction

@@ -49,19 +49,24 @@ class TrainingRun(TrainingHook):
     ----------
     n_steps : int
         Number of training steps of the stage, if no callback stops it earlier.
-    optimizer : Optimizer
-        What takes the steps.
+    optimizer : Optimizer or None
+        What takes the steps; None before the first where it is not known in advance.
     step : int
         Number of steps taken.
     """
 
     n_steps: int
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None
     step: int = 0
+
+    @property
+    def param_groups(self) -> list[dict]:
+        """The optimizer's groups of parameters; none before it is known."""
+        return [] if self.optimizer is None else self.optimizer.param_groups
 
     def lr(self, parameter: Tensor) -> float:
         """Learning rate of a parameter as it is now; zero if the optimizer does not have it."""
-        for group in self.optimizer.param_groups:
+        for group in self.param_groups:
             if any(parameter is other for other in group["params"]):
                 return float(group["lr"])
         return 0.0

@@ -6,14 +6,12 @@ from math import isfinite
 from typing import Any
 from warnings import warn
 
-import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback
-from torch import nn
 
 from skprune.exceptions import DivergedError, DivergedWarning
 
-__all__ = ["EpochBar", "EpochCallback", "check_finite_weights", "epoch_bar", "progress_bar"]
+__all__ = ["EpochBar", "EpochCallback", "epoch_bar", "progress_bar"]
 
 # A loss that ends so many times as large as it began, and no smaller than this, has diverged. It
 # is far from what losses do that rise for other reasons, such as a large step or a new batch.
@@ -153,26 +151,3 @@ class EpochCallback(Callback):
             DivergedWarning,
             stacklevel=2,
         )
-
-
-def check_finite_weights(module: nn.Module, stage: str) -> None:
-    """Raise an error if a parameter of a network is not finite.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The network.
-    stage : str
-        What it has been through, for the message.
-
-    Raises
-    ------
-    DivergedError
-        The message names the parameter.
-    """
-    for name, parameter in module.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise DivergedError(
-                f"The network diverged while {stage}: parameter {name!r} is not finite at its end. "
-                "Try a smaller learning rate, or scale the data."
-            )

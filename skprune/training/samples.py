@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from skprune.network.forward import first_output
+from skprune.network.losses import unreduced
 from skprune.seeding import GeneratorStates, preserve_rng
 from skprune.strategies.samples import Batch
 from skprune.training.nets import ModuleForward
-from skprune.training.staged_net import extended_for_stage, split_weights, unreduced
+from skprune.training.staged_net import extended_for_stage, split_weights
 
 __all__ = ["NetSamples"]
 

@@ -14,6 +14,7 @@ from skorch.history import History
 from torch import Tensor
 
 from skprune._sklearn import InvalidParameterError
+from skprune.network.divergence import check_finite_weights
 from skprune.network.masking import Masking
 from skprune.network.network import Network, all_tensors
 from skprune.seeding import GeneratorStates
@@ -25,7 +26,7 @@ from skprune.training.learning import NetLearning
 from skprune.training.loading import cuts_batches
 from skprune.training.masking import masked_between
 from skprune.training.nets import copy_net, detach_cached
-from skprune.training.progress import EpochBar, EpochCallback, check_finite_weights
+from skprune.training.progress import EpochBar, EpochCallback
 from skprune.training.rows import Rows
 from skprune.training.staged_net import (
     extended_for_stage,

@@ -16,6 +16,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from skprune.network.losses import unreduced
 from skprune.network.masking import Masking
 from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.stage import LossTerm
@@ -23,7 +24,7 @@ from skprune.training.loading import batch_loader
 from skprune.training.masked_net import MasksHold, own_class
 from skprune.training.rows import WeightedRows
 
-__all__ = ["extended_for_stage", "split_weights", "unreduced", "with_soft_targets", "with_weights"]
+__all__ = ["extended_for_stage", "split_weights", "with_soft_targets", "with_weights"]
 
 # Under these keys the rows' weights and soft targets, and an X that is no mapping itself, travel
 # in X.
@@ -224,31 +225,6 @@ class _StagedNet(MasksHold):
         state: Any = self.__getstate__()
         state = {key: value for key, value in state.items() if key not in _OF_STAGE}
         return _blank, (own_class(self),), state
-
-
-@contextmanager
-def unreduced(criterion: Any) -> Iterator[str | None]:
-    """Have a criterion give the loss of each row, if it can; yield how it makes them one.
-
-    Parameters
-    ----------
-    criterion : object
-        A net's criterion.
-
-    Yields
-    ------
-    reduction : str or None
-        The reduction that it has outside; None if it knows of none.
-    """
-    if not hasattr(criterion, "reduction"):
-        yield None
-        return
-    reduction = criterion.reduction
-    criterion.reduction = "none"
-    try:
-        yield reduction
-    finally:
-        criterion.reduction = reduction
 
 
 def _blank(cls: type[NeuralNet]) -> NeuralNet:

@@ -88,14 +88,12 @@ class _Accumulated(TrainingHook):
 
     def __init__(self) -> None:
         self.movement: dict[Tensor, Tensor] = {}
-        self._weights: list[Tensor] = []
 
     def begin(self, run: TrainingRun) -> None:
-        groups = run.optimizer.param_groups
-        self._weights = [weight for group in groups for weight in group["params"]]
+        self._run = run
 
     def after_backward(self) -> None:
-        for weight in self._weights:
+        for weight in (weight for group in self._run.param_groups for weight in group["params"]):
             if weight.grad is not None:
                 if weight not in self.movement:
                     dtype = torch.promote_types(weight.dtype, torch.float32)

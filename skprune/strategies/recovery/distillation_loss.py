@@ -120,6 +120,8 @@ def loss_of_estimator(
             else:
                 logits = teacher.logits(_as_arrays(inputs), classes, kind)
                 soft = soften(torch.from_numpy(logits), temperature, kind)
+                if kind == "binary":  # one number a row, in a column or not
+                    soft = soft.reshape(len(soft), *learning.target_shape)
         return soft.to(module_dtype(learning.module))
 
     rows = teach(learning.data.X).numpy() if learning.rows_are_fixed else None

@@ -113,10 +113,11 @@ class Exchange(TrainingHook, ABC):
 
     def _keep(self, kept: dict[str, Tensor]) -> None:
         network, optimizer = self.elements.network, self.run.optimizer
+        states = {} if optimizer is None else optimizer.state
         before = network.masks
         self.elements.keep(kept)
         for name, mask in network.masks.items():
             weight, grown = network.weights[name], mask & ~before[name]
-            for tensor in [weight.data, *optimizer.state.get(weight, {}).values()]:
+            for tensor in [weight.data, *states.get(weight, {}).values()]:
                 if isinstance(tensor, Tensor) and tensor.shape == weight.shape:
                     tensor[grown] = 0

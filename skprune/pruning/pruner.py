@@ -1,0 +1,388 @@
+"""Pruning a plain torch module, step by step, by whatever training loop there is."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from skprune._sklearn import InvalidParameterError
+from skprune.components import resolve
+from skprune.metrics.report import PruningReport, measure
+from skprune.network.forward import module_device, run_module
+from skprune.network.masking import Masked
+from skprune.network.network import Network, all_tensors
+from skprune.network.removals import Removals
+from skprune.pruning.batches import BatchSamples, Loss, NoSamples, as_loader, to_device
+from skprune.pruning.checks import check_epochs
+from skprune.pruning.learning import TorchLearning
+from skprune.pruning.run import N_CHECK_ROWS, SEEDS, PruningRun
+from skprune.pruning.step_watch import StepWatch
+from skprune.seeding import derive_seeds, given_back, preserve_rng
+from skprune.strategies.named import STRATEGIES
+from skprune.strategies.stage import DENSE, Stage
+from skprune.strategies.strategy import ResolvedStrategy, Strategy
+from skprune.structures import STRUCTURES, Structure
+
+__all__ = ["PrunedModule", "Pruner"]
+
+# Epochs of a training, where neither the user nor a dense training says how many.
+_EPOCHS = 20
+
+
+@dataclass(frozen=True)
+class PrunedModule:
+    """What is left of a module.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The pruned module: units that are gone are removed, masked weights are zero. It is in
+        evaluation mode.
+    masks : dict of str to ndarray of bool
+        What the strategy kept of each weight, by the parameter's name, in the original shape.
+    kept : dict of str to ndarray of bool
+        What was kept of the structure's elements, by layer.
+    sparsity : float
+        The fraction of the structure's elements that is gone.
+    report : PruningReport
+        Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
+    removals : Removals
+        The units that were removed. ``removals.replay(module)`` cuts an equal module, dense and
+        untrained, to the shape of this one, so that its ``state_dict`` can be loaded into it.
+    history : list of dict
+        The epochs that skprune's own loop has trained: ``epoch``, ``stage``, ``train_loss``.
+    """
+
+    module: nn.Module
+    masks: dict[str, np.ndarray]
+    kept: dict[str, np.ndarray]
+    sparsity: float
+    report: PruningReport
+    removals: Removals
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Pruner:
+    """Prunes a copy of a module, and hands it out for training in between.
+
+    It goes through the stages of training that a strategy asks for, once. While a stage lasts,
+    masks hold after each step of whatever optimizer trains the module, and what the strategy does
+    in training (regularizers, regrowth, importances that watch) takes part in the steps.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network. It is copied, and never modified.
+    example_inputs : Tensor, tuple of Tensor, or mapping of str to Tensor
+        A few rows of what the module takes: its argument, several in their order, or by name.
+    strategy : str or Strategy, default="magnitude"
+        How to prune; see :class:`~skprune.PrunedClassifier`.
+    sparsity : float or None, default=0.8
+        The fraction of the structure's elements that is removed; see
+        :class:`~skprune.PrunedClassifier`.
+    structure : str or Structure, default="weight"
+        What is removed together; see :class:`~skprune.PrunedClassifier`.
+    protect : list of str, default=None
+        Names of layers that keep their weights and units.
+    data : DataLoader, iterable of batches, or pair of tensors, default=None
+        Rows for strategies that look at some. A batch is a pair of inputs and targets; a pair of
+        tensors holds those of all rows.
+    loss : callable, default=None
+        ``loss(outputs, targets)``, such as a criterion of torch, for strategies that look at
+        gradients.
+    epochs : int, default=0
+        Epochs of training that the module needs before it is pruned; 0 for one that is trained.
+        With a strategy that prunes first, the training that comes after it.
+    fine_tune_epochs : int, default=None
+        Epochs that what is left is trained for, all steps together. None stands for half of
+        `epochs`, or of 20 where that is 0; a strategy that starts over, such as a lottery ticket,
+        has as many for each step.
+    batch_size : int, default=128
+        Rows of a batch, where `data` is a pair of tensors.
+    steps_per_epoch : int, default=None
+        Steps that your optimizer takes in an epoch, for strategies that take part in them; the
+        number of batches of `data` if None. With gradients accumulated over several batches there
+        are fewer.
+    initial_state : mapping of str to Tensor, default=None
+        The ``state_dict`` that the module began its training with, for strategies that go back
+        to it (lottery tickets). Without it they need `epochs`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of random scores and of the choice of rows.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The module as it is now: to be trained in a stage. Units are removed from it in place, so
+        an optimizer has to be made anew in each stage.
+    result : PrunedModule
+        What is left, once all stages have been gone through.
+
+    See Also
+    --------
+    skprune.prune : The same in one call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from skprune import Pruner
+    >>> X, y = torch.randn(64, 6), torch.randint(3, (64,))
+    >>> module = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+    >>> pruner = Pruner(module, X[:8], sparsity=0.5, fine_tune_epochs=2, random_state=0)
+    >>> for stage in pruner:
+    ...     optimizer = torch.optim.SGD(pruner.module.parameters(), lr=0.1, momentum=0.9)
+    ...     for epoch in range(stage.epochs):
+    ...         optimizer.zero_grad()
+    ...         nn.functional.cross_entropy(pruner.module(X), y).backward()
+    ...         optimizer.step()
+    >>> float((pruner.result.module[0].weight == 0).float().mean()) > 0
+    True
+    """
+
+    result: PrunedModule
+
+    def __init__(
+        self,
+        module: nn.Module,
+        example_inputs: Any,
+        *,
+        strategy: str | Strategy = "magnitude",
+        sparsity: float | None = 0.8,
+        structure: str | Structure = "weight",
+        protect: Sequence[str] | None = None,
+        data: Any = None,
+        loss: Loss | None = None,
+        epochs: int = 0,
+        fine_tune_epochs: int | None = None,
+        batch_size: int = 128,
+        steps_per_epoch: int | None = None,
+        initial_state: Mapping[str, Tensor] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        _check_module(module)
+        resolved = resolve(strategy, STRATEGIES, "strategy", Strategy).resolved()
+        self.seeds = derive_seeds(check_random_state(random_state), *SEEDS)
+        device = module_device(module)
+        self.network = Network(
+            deepcopy(module).eval(), to_device(example_inputs, device), run_module
+        )
+        self.samples: BatchSamples | NoSamples = NoSamples()
+        if data is not None:
+            self.samples = BatchSamples(as_loader(data, batch_size), loss, device)
+        self.learning = TorchLearning(self.network, self.samples, loss)
+        with given_back():
+            self._run_once()
+            self._before = measure(self.network.module, self.network.inputs, run_module)
+            self._run = PruningRun(
+                self.network,
+                resolved,
+                resolve(structure, STRUCTURES, "structure", Structure).validated(),
+                protect or (),
+                only_named=sparsity is None,
+                seed=self.seeds["scores"],
+            )
+            self._target = self._run.target(sparsity)
+            self._dense_epochs = 0 if resolved.start == "init" else epochs
+            self._epochs = self._run.epochs(fine_tune_epochs, epochs or _EPOCHS)
+            if resolved.start == "init" and not epochs:
+                self._epochs -= _EPOCHS
+            check_epochs(resolved, self._target, self._epochs)
+            resolved.recovery.check(self.learning, resolved.start)
+        self._early = self._early_state(resolved, epochs, initial_state)
+        self._steps_per_epoch = steps_per_epoch
+        self._watch = StepWatch(self.network)
+        self._started = False
+
+    @property
+    def module(self) -> nn.Module:
+        """The module as it is now."""
+        return self.result.module if hasattr(self, "result") else self.network.module
+
+    def __iter__(self) -> Iterator[Stage]:
+        """Go through the stages of training; each is to be trained before the next is asked for.
+
+        Yields
+        ------
+        stage : Stage
+            Has at least ``epochs``, and the ``lr`` that the strategy asks for, if it does; a
+            strategy with a teacher has a ``loss_term``.
+        """
+        for stage in self.stages():
+            n_batches = self._steps_per_epoch or self.samples.n_batches
+            with self._watch.watching(stage.hooks, stage.epochs * n_batches):
+                yield stage
+            self.network.module.eval()
+
+    def stages(self) -> Iterator[Stage]:
+        """Go through the stages of training, and leave masks and hooks to whoever trains.
+
+        Yields
+        ------
+        stage : Stage
+            To be trained before the next is asked for.
+
+        Raises
+        ------
+        RuntimeError
+            If the stages have been gone through before.
+        """
+        yield from self.dense_stages()
+        yield from self.pruning_stages()
+
+    def dense_stages(self) -> Iterator[Stage]:
+        """Go through those that train the dense network; see :meth:`stages`.
+
+        Yields
+        ------
+        stage : Stage
+            There are two, where the strategy goes back to the weights between them.
+        """
+        if self._started:
+            raise RuntimeError("A Pruner goes through its stages once. Make another one.")
+        self._started = True
+        epoch, rest = self._run.strategy.recovery.rewinds_to, self._dense_epochs
+        if epoch is not None and epoch not in self._early:
+            if epoch:
+                yield Stage(epoch, DENSE)
+            self._early[epoch] = _copied(all_tensors(self.network.module))
+            rest -= epoch
+        if rest:
+            yield Stage(rest, DENSE)
+
+    def pruning_stages(self) -> Iterator[Stage]:
+        """Go through those that come before, between and after the steps; see :meth:`stages`.
+
+        Yields
+        ------
+        stage : Stage
+            Those that have epochs.
+        """
+        stages = self._run.stages(self._target, self._epochs, self.learning)
+        while True:
+            with given_back():
+                stage = next(stages, None)
+            if stage is None:
+                break
+            if stage.epochs:
+                if stage.rewind_to is not None:
+                    self.network.restore(self._early[stage.rewind_to])
+                yield stage
+        self.result = self._finished()
+
+    @contextmanager
+    def masked(
+        self, optimizer: torch.optim.Optimizer, copies: Sequence[nn.Module] = ()
+    ) -> Iterator[None]:
+        """Have masks hold in a training loop that knows nothing of them.
+
+        It is for a stage as well as for what comes after the last one.
+
+        Parameters
+        ----------
+        optimizer : Optimizer
+            What trains :attr:`module`. Masked weights are zero after each of its steps, whoever
+            calls it: a gradient scaler, or a loop that accumulates gradients.
+        copies : sequence of nn.Module, default=()
+            Modules that follow the weights, such as ``torch.optim.swa_utils.AveragedModel``;
+            their masked weights are zero as well.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer does not train the module.
+        """
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if not any(id(parameter) in held for parameter in self.module.parameters()):
+            raise ValueError(
+                "The optimizer has no parameter of the Pruner's module. Make it of "
+                "pruner.module.parameters(), in each stage anew."
+            )
+        with self._watch.masking(copies):
+            yield
+
+    def _run_once(self) -> None:
+        """Run the network, which also gives lazy layers their sizes."""
+        with torch.no_grad(), preserve_rng(module_device(self.network.module)):
+            run_module(self.network.module, self.network.inputs)
+
+    def _early_state(
+        self, strategy: ResolvedStrategy, epochs: int, state: Mapping[str, Tensor] | None
+    ) -> dict[int, dict[str, Tensor]]:
+        epoch = strategy.recovery.rewinds_to
+        if epoch is None:
+            return {}
+        if state is not None:
+            _check_state(state, self.network.module)
+            return {epoch: _copied(state)}
+        if strategy.start == "init" and epoch == 0:
+            return {0: _copied(all_tensors(self.network.module))}
+        if epochs == 0:
+            raise InvalidParameterError(
+                f"{strategy.recovery!r} goes back to early weights, and those of a module that is "
+                "trained are not known. Pass initial_state (the state_dict that its training began "
+                "with), or an untrained module and epochs."
+            )
+        if epochs < epoch:
+            raise InvalidParameterError(
+                f"{strategy.recovery!r} goes back to the end of an epoch of the dense training, "
+                f"which has {epochs} (the parameter epochs)."
+            )
+        return {}
+
+    def _finished(self) -> PrunedModule:
+        with given_back():
+            rows = self.network.inputs
+            if isinstance(self.samples, BatchSamples):
+                rows = next(self.samples.batches(N_CHECK_ROWS)).inputs
+            pruned = self._run.finished(rows)
+        network = pruned.network
+        self._watch = StepWatch(Masked(network.module, network.masks))
+        kept = {name: kept.numpy().copy() for name, kept in self._run.elements.kept.items()}
+        return PrunedModule(
+            network.module.eval(),
+            pruned.masks,
+            kept,
+            pruned.sparsity,
+            PruningReport(self._before, pruned.sizes),
+            network.removals,
+        )
+
+
+def _check_module(module: Any) -> None:
+    if not isinstance(module, nn.Module):
+        what = f"the class {module.__name__}" if isinstance(module, type) else repr(type(module))
+        raise InvalidParameterError(f"module must be a torch.nn.Module; got {what}.")
+    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        raise InvalidParameterError(
+            f"module is wrapped in a {type(module).__name__}. Give the module inside "
+            "(module.module), and wrap what the Pruner hands out."
+        )
+    if hasattr(module, "_orig_mod"):
+        raise InvalidParameterError(
+            "module is compiled, and a compiled module cannot lose units. Give the module that it "
+            "was made of, and compile what is left."
+        )
+
+
+def _check_state(state: Mapping[str, Tensor], module: nn.Module) -> None:
+    for name, tensor in all_tensors(module).items():
+        if name in state and tuple(state[name].shape) != tuple(tensor.shape):
+            raise InvalidParameterError(
+                f"initial_state has {name!r} of shape {tuple(state[name].shape)}, and the module "
+                f"has it of shape {tuple(tensor.shape)}."
+            )
+    missing = [name for name, _ in module.named_parameters() if name not in state]
+    if missing:
+        raise InvalidParameterError(
+            f"initial_state lacks parameters of the module: {', '.join(map(repr, missing[:5]))}."
+        )
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
