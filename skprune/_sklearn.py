@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import (
     InvalidParameterError,
     Options,
     StrOptions,
+    validate_parameter_constraints,
 )
 from sklearn.utils.metadata_routing import _raise_for_params as raise_for_params
 from sklearn.utils.validation import (
@@ -36,6 +37,7 @@ __all__ = [
     "raise_for_params",
     "safe_indexing",
     "takes_sample_weight",
+    "validate_parameter_constraints",
 ]
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from skprune.pruning.checks import check_epochs, lead_epochs
 from skprune.pruning.choice import choose, nonzero
+from skprune.pruning.peers import Peers
 from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.importance import ScoringContext
 from skprune.strategies.learning import Learning
@@ -31,6 +32,7 @@ def pruning_stages(
     learning: Learning,
     generator: torch.Generator,
     tell: Callable[[str], object] | None = None,
+    peers: Peers | None = None,
 ) -> Iterator[Stage]:
     """Prune a network step by step, in place, and say what training each step asks for.
 
@@ -53,6 +55,8 @@ def pruning_stages(
         The source of randomness.
     tell : callable, default=None
         Is told, in a few words, how far a long scoring is.
+    peers : Peers, default=None
+        Processes that prune the network together.
 
     Yields
     ------
@@ -78,7 +82,8 @@ def pruning_stages(
         yield Stage(lead, sparsity=elements.sparsity, hooks=tuple(hooks))
     epochs -= lead
     if target is None:
-        elements.keep(nonzero(elements))
+        kept = nonzero(elements)
+        elements.keep(kept if peers is None else peers.agree_on_kept(kept, elements.network))
         steps = [Step(elements.sparsity, epochs)]
     else:
         steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
@@ -89,7 +94,7 @@ def pruning_stages(
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
         samples = learning.samples if tell is None else TrackedSamples(learning.samples, tell)
-        _remove(elements, strategy, step, steps[-1].sparsity, samples, observer, generator)
+        _remove(elements, strategy, step, steps[-1].sparsity, samples, observer, generator, peers)
         if tell is not None:
             tell("")
         # After the last step there is nothing left to watch for.
@@ -123,6 +128,7 @@ def _remove(
     samples: Samples,
     observer: TrainingHook | None,
     generator: torch.Generator,
+    peers: Peers | None,
 ) -> None:
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
     scored = strategy.importance.score(
@@ -138,9 +144,13 @@ def _remove(
             )
         scores[name] = score.masked_fill(~alive, -torch.inf)
     kept = choose(elements, strategy, scores, step.sparsity, target)
+    if peers is not None:
+        kept = peers.agree_on_kept(kept, elements.network)
     if scored.compensate is not None:
         scored.compensate(kept)
     elements.keep(kept)
+    if peers is not None:
+        peers.agree_on_tensors(elements.network)
 
 
 def _projection(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from skprune._sklearn import InvalidParameterError
 from skprune.network.forward import module_device
 from skprune.pruning.batches import BatchSamples, Loss
-from skprune.pruning.pruner import PrunedModule, Pruner
+from skprune.pruning.pruner import PrunedModule, Pruner, check_parameters
 from skprune.pruning.torch_trainer import MakeOptimizer, TorchTrainer
 from skprune.seeding import seeded
 from skprune.strategies.strategy import Strategy
@@ -126,6 +126,18 @@ def prune(
     >>> pruned.module[0]
     Linear(in_features=6, out_features=4, bias=True)
     """
+    check_parameters(
+        "prune",
+        sparsity=sparsity,
+        protect=protect,
+        train=train,
+        epochs=epochs,
+        fine_tune_epochs=fine_tune_epochs,
+        optimizer=optimizer,
+        lr=lr,
+        batch_size=batch_size,
+        random_state=random_state,
+    )
     can_train = train is not None or (data is not None and loss is not None)
     if fine_tune_epochs is None and not can_train:
         fine_tune_epochs = 0

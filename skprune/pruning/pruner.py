@@ -1,17 +1,18 @@
 """Pruning a plain torch module, step by step, by whatever training loop there is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from skprune._sklearn import InvalidParameterError
+from skprune._sklearn import Interval, InvalidParameterError, validate_parameter_constraints
 from skprune.components import resolve
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.forward import module_device, run_module
@@ -21,6 +22,7 @@ from skprune.network.removals import Removals
 from skprune.pruning.batches import BatchSamples, Loss, NoSamples, as_loader, to_device
 from skprune.pruning.checks import check_epochs
 from skprune.pruning.learning import TorchLearning
+from skprune.pruning.peers import Peers
 from skprune.pruning.run import N_CHECK_ROWS, SEEDS, PruningRun
 from skprune.pruning.step_watch import StepWatch
 from skprune.seeding import derive_seeds, given_back, preserve_rng
@@ -29,10 +31,26 @@ from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.structures import STRUCTURES, Structure
 
-__all__ = ["PrunedModule", "Pruner"]
+if TYPE_CHECKING:  # not every build of torch has it
+    from torch.distributed import ProcessGroup
+
+__all__ = ["PrunedModule", "Pruner", "check_parameters"]
 
 # Epochs of a training, where neither the user nor a dense training says how many.
 _EPOCHS = 20
+
+_CONSTRAINTS: dict[str, Any] = {
+    "sparsity": [Interval(Real, 0, 1, closed="left"), None],
+    "protect": [None, list, tuple],
+    "epochs": [Interval(Integral, 0, None, closed="left")],
+    "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "steps_per_epoch": [Interval(Integral, 1, None, closed="left"), None],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "optimizer": [callable],
+    "train": [callable, None],
+    "random_state": ["random_state"],
+}
 
 
 @dataclass(frozen=True)
@@ -114,6 +132,10 @@ class Pruner:
         to it (lottery tickets). Without it they need `epochs`.
     random_state : int, RandomState instance or None, default=None
         Seed of random scores and of the choice of rows.
+    process_group : ProcessGroup, default=None
+        Processes that train the module together, each with a Pruner and rows of its own, such as
+        ``torch.distributed.group.WORLD`` under ``DistributedDataParallel``: the first of them
+        decides what is kept. None for this process alone.
 
     Attributes
     ----------
@@ -164,7 +186,18 @@ class Pruner:
         steps_per_epoch: int | None = None,
         initial_state: Mapping[str, Tensor] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        process_group: "ProcessGroup | None" = None,
     ) -> None:
+        check_parameters(
+            "Pruner",
+            sparsity=sparsity,
+            protect=protect,
+            epochs=epochs,
+            fine_tune_epochs=fine_tune_epochs,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            random_state=random_state,
+        )
         _check_module(module)
         resolved = resolve(strategy, STRATEGIES, "strategy", Strategy).resolved()
         self.seeds = derive_seeds(check_random_state(random_state), *SEEDS)
@@ -175,6 +208,8 @@ class Pruner:
         self.samples: BatchSamples | NoSamples = NoSamples()
         if data is not None:
             self.samples = BatchSamples(as_loader(data, batch_size), loss, device)
+            if not self.samples.n_batches:
+                raise InvalidParameterError("data has no batches.")
         self.learning = TorchLearning(self.network, self.samples, loss)
         with given_back():
             self._run_once()
@@ -197,6 +232,7 @@ class Pruner:
         self._early = self._early_state(resolved, epochs, initial_state)
         self._steps_per_epoch = steps_per_epoch
         self._watch = StepWatch(self.network)
+        self._peers = None if process_group is None else Peers(process_group)
         self._started = False
 
     @property
@@ -207,13 +243,28 @@ class Pruner:
     def __iter__(self) -> Iterator[Stage]:
         """Go through the stages of training; each is to be trained before the next is asked for.
 
+        Returns
+        -------
+        stages : iterator of Stage
+            Each has at least ``epochs``, and the ``lr`` that the strategy asks for, if it does; a
+            strategy with a teacher has a ``loss_term``.
+        """
+        return self.watched(self.stages())
+
+    def watched(self, stages: Iterable[Stage]) -> Iterator[Stage]:
+        """Go through stages, and have masks hold and hooks take part while each lasts.
+
+        Parameters
+        ----------
+        stages : iterable of Stage
+            Such as :meth:`dense_stages` or :meth:`pruning_stages`.
+
         Yields
         ------
         stage : Stage
-            Has at least ``epochs``, and the ``lr`` that the strategy asks for, if it does; a
-            strategy with a teacher has a ``loss_term``.
+            To be trained before the next is asked for.
         """
-        for stage in self.stages():
+        for stage in stages:
             n_batches = self._steps_per_epoch or self.samples.n_batches
             with self._watch.watching(stage.hooks, stage.epochs * n_batches):
                 yield stage
@@ -263,7 +314,7 @@ class Pruner:
         stage : Stage
             Those that have epochs.
         """
-        stages = self._run.stages(self._target, self._epochs, self.learning)
+        stages = self._run.stages(self._target, self._epochs, self.learning, peers=self._peers)
         while True:
             with given_back():
                 stage = next(stages, None)
@@ -352,6 +403,25 @@ class Pruner:
             PruningReport(self._before, pruned.sizes),
             network.removals,
         )
+
+
+def check_parameters(caller: str, **parameters: Any) -> None:
+    """Raise an error if a parameter is invalid.
+
+    Parameters
+    ----------
+    caller : str
+        What was called, for the message.
+    **parameters : dict
+        Parameters of :class:`Pruner` and :func:`~skprune.prune`.
+
+    Raises
+    ------
+    InvalidParameterError
+        The message says what would be valid.
+    """
+    constraints = {name: _CONSTRAINTS[name] for name in parameters}
+    validate_parameter_constraints(constraints, parameters, caller_name=caller)
 
 
 def _check_module(module: Any) -> None:

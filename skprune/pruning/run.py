@@ -15,6 +15,7 @@ from skprune.network.network import Network
 from skprune.network.protection import protected_modules
 from skprune.pruning.checks import check_combination
 from skprune.pruning.loop import pruning_stages
+from skprune.pruning.peers import Peers
 from skprune.pruning.target import target_sparsity
 from skprune.seeding import preserve_rng
 from skprune.strategies.learning import Learning
@@ -131,6 +132,7 @@ class PruningRun:
         epochs: int,
         learning: Learning,
         tell: Callable[[str], object] | None = None,
+        peers: Peers | None = None,
     ) -> Iterator[Stage]:
         """Prune the network, and yield what is to be trained in between and afterwards.
 
@@ -144,6 +146,8 @@ class PruningRun:
             What the network learns.
         tell : callable, default=None
             Is told, in a few words, how far a long scoring is.
+        peers : Peers, default=None
+            Processes that prune the network together.
 
         Yields
         ------
@@ -152,7 +156,7 @@ class PruningRun:
             :func:`~skprune.pruning.loop.pruning_stages`.
         """
         return pruning_stages(
-            self.elements, self.strategy, target, epochs, learning, self._generator, tell
+            self.elements, self.strategy, target, epochs, learning, self._generator, tell, peers
         )
 
     def on(self, network: Network) -> "PruningRun":

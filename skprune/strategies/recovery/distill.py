@@ -141,7 +141,7 @@ class Distill(Recovery):
             )
         check_hints(self.hints or (), learning.module)
         if self.teacher is not None:
-            learning.teacher(self.teacher).check(learning.data, learning.target_shape)
+            learning.teacher(self.teacher).check(learning)
 
     def begin(self, learning: Learning) -> FillIn:
         """Have the teacher prepare; see :class:`Recovery`."""

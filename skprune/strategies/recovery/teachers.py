@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skprune._sklearn import InvalidParameterError, safe_indexing
 from skprune.seeding import preserve_rng
-from skprune.strategies.learning import FitData
+from skprune.strategies.learning import FitData, Learning
 
 __all__ = ["Teacher", "log_odds"]
 
@@ -28,15 +28,13 @@ class Teacher:
         self.estimator = estimator
         self.name = type(estimator).__name__
 
-    def check(self, data: FitData, target_shape: tuple[int, ...]) -> None:
+    def check(self, learning: Learning) -> None:
         """Raise an error if the estimator cannot teach a network.
 
         Parameters
         ----------
-        data : FitData
-            What the network's estimator is fitted on.
-        target_shape : tuple of int
-            The shape of the target of a row, as the loss takes it.
+        learning : Learning
+            What the network learns.
 
         Raises
         ------
@@ -61,6 +59,7 @@ class Teacher:
                 "to choose between teachers, put them into a FrozenEstimator, since it clones its "
                 "values."
             ) from error
+        data, labelled = learning.data, learning.outputs.kind == "labels"
         self._check_task(data)
         known, seen = getattr(self.estimator, "n_features_in_", None), _n_features(data.X)
         if None not in (known, seen) and known != seen:
@@ -70,17 +69,17 @@ class Teacher:
                 "a pipeline with it."
             )
         if data.classes is not None and self.has_labels:
-            if target_shape:
-                self._check_labels(target_shape[0])
+            if labelled:
+                self._check_labels(learning.target_shape[0])
             else:
                 self._check_classes(data.classes)
         # What an estimator gives in the end, such as a net, shows only when it is asked.
         some = _some_rows(data.X)
         with preserve_rng():
             if data.classes is None:
-                self.targets(some, target_shape)
+                self.targets(some, learning.target_shape)
             else:
-                self.logits(some, data.classes, "labels" if target_shape else "classes")
+                self.logits(some, data.classes, "labels" if labelled else "classes")
 
     @property
     def has_labels(self) -> bool:

@@ -1,0 +1,453 @@
+"""Modules are pruned without a net as they are with one, whatever form the data come in."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from skorch import NeuralNetRegressor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDataset
+
+from skprune import DivergedError, PrunedRegressor, Strategy, UnreachableSparsityError, prune
+from skprune.network.network import all_tensors
+from skprune.strategies import STRATEGIES, Distill, FineTune, Iterative, Rewind
+from tests.helpers import same_state, snapshot
+from tests.pruning.common import (
+    CASES,
+    N_CLASSES,
+    N_FEATURES,
+    OPTIMIZER,
+    SETTINGS,
+    build,
+    fitted,
+    loader,
+    rows,
+)
+
+X, y = rows()
+LOSS = nn.CrossEntropyLoss()
+TRAINING: dict[str, Any] = {
+    "loss": LOSS,
+    "epochs": 4,
+    "optimizer": OPTIMIZER,
+    "lr": 0.05,
+    "batch_size": 32,
+    **SETTINGS,
+}
+
+
+@pytest.mark.parametrize(("strategy", "structure"), CASES)
+def test_it_gives_what_an_estimator_gives(strategy: str, structure: str) -> None:
+    estimator = fitted(strategy, structure)
+    pruned = prune(
+        build(), X[:8], strategy=strategy, structure=structure, data=loader(), **TRAINING
+    )
+    assert pruned.masks.keys() == estimator.masks_.keys()
+    for name, mask in pruned.masks.items():
+        np.testing.assert_array_equal(mask, estimator.masks_[name])
+    assert same_state(snapshot(pruned.module), snapshot(estimator.module_))
+    assert pruned.sparsity == estimator.sparsity_
+    assert pruned.report.total_after == estimator.report_.total_after
+    assert [row["stage"] for row in pruned.history] == [row["stage"] for row in estimator.history_]
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 3])
+def test_it_goes_back_to_where_an_estimator_goes(epoch: int) -> None:
+    strategy = Strategy(schedule=Iterative(2), recovery=Rewind(epoch))
+    pruned = prune(build(), X[:8], strategy=strategy, data=loader(), **TRAINING)
+    assert same_state(snapshot(pruned.module), snapshot(fitted(strategy).module_))
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_a_regression_is_that_of_a_regressor(structure: str) -> None:
+    targets = (X @ torch.randn(N_FEATURES, 2, generator=torch.Generator().manual_seed(1))).tanh()
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(N_FEATURES, 12), nn.Tanh(), nn.Linear(12, 2))
+    net = NeuralNetRegressor(
+        deepcopy(module),
+        optimizer=torch.optim.Adam,
+        lr=0.01,
+        max_epochs=3,
+        batch_size=32,
+        train_split=None,
+        verbose=0,
+    )
+    params = {"strategy": "gradient", "structure": structure, **SETTINGS}
+    estimator = PrunedRegressor(net, **params).fit(X.numpy(), targets.numpy())
+    data = DataLoader(TensorDataset(X, targets), batch_size=32)
+    pruned = prune(module, X[:8], data=data, loss=nn.MSELoss(), epochs=3, lr=0.01, **params)
+    assert same_state(snapshot(pruned.module), snapshot(estimator.module_))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_module_stays_as_it_is(strategy: str) -> None:
+    module = build()
+    before, training = snapshot(module), module.training
+    state = torch.get_rng_state()
+    pruned = prune(module, X[:8], strategy=strategy, data=(X, y), **TRAINING)
+    assert same_state(snapshot(module), before)
+    assert module.training is training
+    assert not pruned.module.training
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+# Data.
+
+
+def same_result(data: Any, other: Any, dropout: float = 0.1, **params: Any) -> bool:
+    """Whether two forms of the same rows lead to the same weights."""
+    params = {**TRAINING, **params}
+    one, two = (prune(build(dropout), X[:8], data=form, **params) for form in (data, other))
+    return same_state(snapshot(one.module), snapshot(two.module))
+
+
+@pytest.mark.parametrize("strategy", ["magnitude", "gradient", "hessian", "layer_obs", "snip"])
+def test_a_pair_of_tensors_is_cut_into_shuffled_batches(strategy: str) -> None:
+    assert same_result((X, y), loader(), strategy=strategy)
+    assert same_result((X.numpy(), y.numpy()), loader(), strategy=strategy)
+
+
+def test_batches_in_a_list_are_those_of_a_loader_in_order() -> None:
+    batches = list(zip(X.split(32), y.split(32), strict=True))
+    in_order = DataLoader(TensorDataset(X, y), batch_size=32)
+    # A loader draws a seed in each epoch, which would make the dropout another.
+    assert same_result(batches, in_order, dropout=0.0)
+    # All rows are looked at, so that none has to be chosen.
+    assert same_result(batches, in_order, dropout=0.0, strategy="gradient")
+
+
+class Once:
+    """Batches that do not say how many they are."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter(zip(X.split(32), y.split(32), strict=True))
+
+
+def test_batches_are_counted_where_nobody_says_how_many_there_are() -> None:
+    in_order = DataLoader(TensorDataset(X, y), batch_size=32)
+    assert same_result(Once(), in_order, dropout=0.0, strategy="sparse_optimization")
+
+
+class Named(nn.Module):
+    """Takes two tensors, by name or in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(3, 10), nn.Linear(3, 10)
+        self.output = nn.Linear(10, N_CLASSES)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.output((self.left(left) + self.right(right)).relu())
+
+
+@pytest.mark.parametrize("strategy", ["magnitude", "gradient", "layer_obs"])
+def test_inputs_may_have_names_or_be_several(strategy: str) -> None:
+    torch.manual_seed(0)
+    module, (left, right) = Named(), (X[:, :3], X[:, 3:])
+    params = {**TRAINING, "strategy": strategy, "structure": "unit"}
+    by_name = [
+        ({"left": a, "right": b}, c)
+        for a, b, c in zip(left.split(40), right.split(40), y.split(40), strict=True)
+    ]
+    in_order = [((batch["left"], batch["right"]), c) for batch, c in by_name]
+    one = prune(module, {"left": left[:8], "right": right[:8]}, data=by_name, **params)
+    two = prune(module, (left[:8], right[:8]), data=in_order, **params)
+    assert one.module.left.out_features == 5
+    assert same_state(snapshot(one.module), snapshot(two.module))
+    pair = prune(
+        module,
+        {"left": left[:8], "right": right[:8]},
+        data=({"left": left, "right": right}, y),
+        **params,
+    )
+    assert pair.module.left.out_features == 5
+
+
+class Poisoned(Dataset):
+    """Rows of which some must not be read."""
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed = allowed
+
+    def __len__(self) -> int:
+        return len(X)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        assert row < self.allowed
+        return X[row], y[row]
+
+
+@pytest.mark.parametrize("strategy", ["gradient", "hessian", "layer_obs"])
+def test_rows_that_a_sampler_leaves_out_are_not_looked_at(strategy: str) -> None:
+    sampler = SubsetRandomSampler(range(60))
+    data = DataLoader(Poisoned(60), batch_size=16, sampler=sampler)
+    prune(build(), X[:8], strategy=strategy, data=data, **TRAINING)
+
+
+@pytest.mark.parametrize("strategy", ["magnitude", "random", "synflow", "lamp"])
+def test_some_strategies_need_no_data(strategy: str) -> None:
+    params = {"strategy": strategy, "sparsity": 0.5, "random_state": 0}
+    pruned = prune(build(), X[:8], **params)
+    assert pruned.sparsity == 0.5
+    assert pruned.history == []
+    with_data = prune(build(), X[:8], data=(X, y), loss=LOSS, fine_tune_epochs=0, **params)
+    assert same_state(snapshot(pruned.module), snapshot(with_data.module))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(),
+        nn.functional.cross_entropy,
+        lambda outputs, targets: nn.functional.cross_entropy(outputs, targets),
+        partial(nn.functional.cross_entropy, label_smoothing=0.0),
+    ],
+)
+def test_losses_of_rows_are_those_of_each_row_alone(loss: Any) -> None:
+    params = {"strategy": "hessian", "sparsity": 0.5, "fine_tune_epochs": 0, "random_state": 0}
+    pruned = prune(build(), X[:8], data=(X, y), loss=loss, **params)
+    usual = prune(build(), X[:8], data=(X, y), loss=LOSS, **params)
+    for name, mask in pruned.masks.items():
+        np.testing.assert_array_equal(mask, usual.masks[name])
+
+
+def test_what_a_module_gives_goes_to_the_loss_as_it_is() -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = build()
+
+        def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
+            outputs = self.body(X)
+            return outputs, outputs.square().mean()
+
+    def loss(outputs: tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(outputs[0], targets) + 1e-3 * outputs[1]
+
+    params = {**TRAINING, "loss": loss}
+    pruned = prune(Several(), X[:8], strategy="gradient", data=(X, y), **params)
+    assert pruned.sparsity == 0.5
+
+
+# What a fine-tuning brings, and what stays of a network without it.
+
+
+def test_training_restores_what_pruning_took() -> None:
+    accuracies = []
+    for epochs in (0, 30):
+        params = {**TRAINING, "epochs": 20, "fine_tune_epochs": epochs, "sparsity": 0.95}
+        module = prune(build(), X[:8], data=(X, y), **params).module
+        accuracies.append(float((module(X).argmax(1) == y).float().mean()))
+    assert accuracies[0] < accuracies[1] - 0.1
+
+
+def test_the_lr_of_a_recovery_is_that_of_its_stages() -> None:
+    rates: list[float] = []
+
+    def make(parameters: Any, lr: float) -> torch.optim.Optimizer:
+        rates.append(lr)
+        return torch.optim.SGD(parameters, lr=lr)
+
+    strategy = Strategy(schedule=Iterative(2), recovery=FineTune(lr=1e-3))
+    params = {**TRAINING, "optimizer": make}
+    prune(build(), X[:8], strategy=strategy, data=(X, y), **params)
+    assert rates == [0.05, 1e-3, 1e-3]
+
+
+def test_lbfgs_trains_as_well() -> None:
+    params = {**TRAINING, "optimizer": torch.optim.LBFGS, "lr": 0.5, "epochs": 2}
+    for strategy in ("magnitude", "l0", "splicing"):
+        pruned = prune(build(), X[:8], strategy=strategy, data=(X, y), **params)
+        for name, mask in pruned.masks.items():
+            assert not mask.all() or "0" not in name
+
+
+@pytest.mark.parametrize("kind", ["classes", "binary", "column", "labels", "values"])
+def test_an_estimator_teaches(kind: str) -> None:
+    targets: Tensor
+    n_outputs, loss, teacher = 1, nn.BCEWithLogitsLoss(), LogisticRegression()
+    if kind == "classes":
+        n_outputs, loss, targets = N_CLASSES, LOSS, y
+        teacher.fit(X.numpy(), y.numpy())
+    elif kind == "labels":
+        from sklearn.multioutput import MultiOutputClassifier
+
+        n_outputs, targets = 2, (X[:, :2] > 0).float()
+        teacher = MultiOutputClassifier(teacher).fit(X.numpy(), targets.numpy().astype(int))
+    elif kind == "values":
+        targets, loss = X[:, :1] * 2, nn.MSELoss()
+        teacher = LinearRegression().fit(X.numpy(), targets.numpy())
+    else:
+        targets = (X[:, 0] > 0).float()
+        teacher.fit(X.numpy(), targets.numpy().astype(int))
+        targets = targets[:, None]
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(N_FEATURES, 10), nn.ReLU(), nn.Linear(10, n_outputs))
+    if kind == "binary":
+        module.append(nn.Flatten(0))
+        targets = targets[:, 0]
+    # What it learns is the teacher's alone, so the targets may be wrong.
+    wrong = 1 - targets if kind != "values" else -targets
+    wrong = (targets + 1) % N_CLASSES if kind == "classes" else wrong
+    params = {**TRAINING, "loss": loss, "epochs": 0, "fine_tune_epochs": 60, "sparsity": 0.2}
+    strategy = Strategy(recovery=Distill(teacher, alpha=1.0))
+    pruned = prune(module, X[:8], strategy=strategy, data=(X, wrong), **params).module
+    outputs = pruned(X).detach()
+    if kind == "values":
+        assert float((outputs - targets).square().mean()) < 0.1 * float(targets.var())
+    elif kind == "classes":
+        assert float((outputs.argmax(1) == targets).float().mean()) > 0.85
+    else:
+        assert float(((outputs > 0) == (targets > 0.5)).float().mean()) > 0.85
+
+
+# Training by the user's own loop.
+
+
+def own_loop(seen: list[Any], hold: bool = True) -> Any:
+    def train(module: nn.Module, epochs: int) -> None:
+        seen.append((epochs, module.training))
+        module.train()
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9)
+        masked = None
+        for _ in range(epochs):
+            for inputs, targets in loader():
+                optimizer.zero_grad()
+                LOSS(module(inputs), targets).backward()
+                optimizer.step()
+                zeros = {n: (p == 0) for n, p in module.named_parameters() if p.dim() == 2}
+                assert masked is None or all((masked[n] <= zeros[n]).all() for n in zeros)
+                masked = zeros
+
+    return train
+
+
+def test_a_training_loop_of_ones_own_runs_under_masks_that_hold() -> None:
+    seen: list[Any] = []
+    pruned = prune(
+        build(),
+        X[:8],
+        strategy="gradual_magnitude",
+        train=own_loop(seen),
+        epochs=2,
+        **SETTINGS,
+    )
+    assert seen[0] == (2, False)
+    assert sum(epochs for epochs, _ in seen[1:]) == 4
+    for name, mask in pruned.masks.items():
+        weight = dict(pruned.module.named_parameters())[name].detach().numpy()
+        if weight.shape == mask.shape:
+            assert not weight[~mask].any()
+    assert not pruned.module.training
+
+
+def test_a_loop_that_bypasses_optimizers_is_masked_at_its_end() -> None:
+    def train(module: nn.Module, epochs: int) -> None:
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.add_(1.0)
+
+    pruned = prune(build(), X[:8], train=train, structure="2:4", sparsity=None)
+    for name, mask in pruned.masks.items():
+        assert not dict(pruned.module.named_parameters())[name].detach().numpy()[~mask].any()
+
+
+def test_weights_may_be_gone_back_to_that_the_user_kept() -> None:
+    untrained = build()
+    state = snapshot(untrained)
+    trained = deepcopy(untrained)
+    own_loop([])(trained, 3)
+    strategy = Strategy(schedule=Iterative(2), recovery="rewind")
+    pruned = prune(
+        trained, X[:8], strategy=strategy, initial_state=state, train=lambda *_: None, **SETTINGS
+    )
+    weights = all_tensors(pruned.module)
+    for name, mask in pruned.masks.items():
+        if weights[name].shape == mask.shape:
+            expected = torch.where(torch.from_numpy(mask), state[name], 0.0)
+            assert torch.equal(weights[name].detach(), expected)
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"fine_tune_epochs": 1}, "data is missing to train with"),
+        ({"data": (X, y), "fine_tune_epochs": 1}, "loss is missing to train with"),
+        ({"epochs": 1}, "data is missing"),
+        ({"strategy": "gradient"}, "looks at rows of data, and there are none"),
+        ({"strategy": "snip", "data": (X, y)}, "looks at the loss, and there is none"),
+        ({"data": X, "loss": LOSS}, "data must be a DataLoader.*got a Tensor"),
+        ({"data": 3, "loss": LOSS}, "data must be a DataLoader.*got a int"),
+        ({"data": iter([(X, y)]), "loss": LOSS}, "gone through only once"),
+        ({"data": (X, y[:-1]), "loss": LOSS}, "120 rows of inputs and 119 targets"),
+        ({"data": ({"a": X[:3]}, y), "loss": LOSS}, "3 rows of inputs 'a' and 120 targets"),
+        ({"data": [(X, y, y)], "loss": LOSS}, "Batch 0 of data is a tuple of 3; it must be a pair"),
+        ({"data": [X, X, X], "loss": LOSS}, "Batch 0 of data is a Tensor; it must be a pair"),
+        ({"data": [], "loss": LOSS}, "data has no batches"),
+        ({"strategy": "magnitud"}, "Unknown strategy 'magnitud'.*'magnitude'"),
+        ({"protect": ["9"]}, "protect names an unknown layer '9'"),
+        ({"sparsity": 1.5}, "'sparsity' parameter of prune must be"),
+        ({"epochs": -1}, "'epochs' parameter of prune must be"),
+        ({"lr": 0.0}, "'lr' parameter of prune must be"),
+        ({"strategy": "lottery_ticket", "train": print}, "Pass initial_state"),
+        ({"strategy": "distillation", "train": print, "data": (X, y), "loss": LOSS}, "teacher"),
+        ({"strategy": "l0", "train": print}, "steps an epoch has. Pass data"),
+        ({"strategy": "rigl"}, "Set fine_tune_epochs"),
+    ],
+)
+def test_errors_say_what_is_missing(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prune(build(), X[:8], **{"random_state": 0, **params})
+
+
+def test_a_distillation_has_to_know_the_loss() -> None:
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return LOSS(outputs, targets)
+
+    params = {**TRAINING, "loss": loss}
+    with pytest.raises(ValueError, match="loss=loss does not tell"):
+        prune(build(), X[:8], strategy="distillation", data=(X, y), **params)
+
+
+def test_wrapped_modules_are_refused() -> None:
+    with pytest.raises(ValueError, match="wrapped in a DataParallel"):
+        prune(nn.DataParallel(build()), X[:8])
+    with pytest.raises(ValueError, match="got the class Linear"):
+        prune(nn.Linear, X[:8])
+    with pytest.raises(ValueError, match="is compiled"):
+        prune(torch.compile(build(), backend="eager"), X[:8])
+
+
+def test_a_target_out_of_reach_is_told_before_any_training() -> None:
+    def train(module: nn.Module, epochs: int) -> None:
+        raise AssertionError
+
+    with pytest.raises(UnreachableSparsityError, match="largest reachable sparsity"):
+        prune(build(), X[:8], structure="unit", sparsity=0.99, epochs=1, train=train)
+
+
+def test_a_training_that_diverges_is_told() -> None:
+    params = {**TRAINING, "optimizer": torch.optim.SGD, "lr": 1e6}
+    with pytest.raises(DivergedError, match="while training the dense network"):
+        prune(build(), X[:8], data=(X, y), **params)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({}, "initial_state lacks parameters of the module: '0.weight'"),
+        ({**snapshot(build()), "0.weight": torch.zeros(2, 2)}, r"'0.weight' of shape \(2, 2\)"),
+    ],
+)
+def test_an_initial_state_of_another_module_is_refused(state: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prune(build(), X[:8], strategy="lottery_ticket", initial_state=state, train=print)
