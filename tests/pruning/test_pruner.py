@@ -381,7 +381,6 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("together")
 @pytest.mark.parametrize(("strategy", "structure"), TOGETHER)
 def test_processes_that_train_together_prune_alike(
     together: Path, strategy: str, structure: str
