@@ -19,6 +19,7 @@ from skprune.network.forward import module_device, run_module
 from skprune.network.masking import Masked
 from skprune.network.network import Network, all_tensors
 from skprune.network.removals import Removals
+from skprune.network.wrapping import wrapper_of
 from skprune.pruning.batches import BatchSamples, Loss, NoSamples, as_loader, to_device
 from skprune.pruning.checks import check_epochs
 from skprune.pruning.learning import TorchLearning
@@ -144,6 +145,14 @@ class Pruner:
         an optimizer has to be made anew in each stage.
     result : PrunedModule
         What is left, once all stages have been gone through.
+    network : Network
+        The module with the masks of its weights, as they are now.
+    samples : BatchSamples or NoSamples
+        The rows of `data`.
+    learning : TorchLearning
+        What importances and teachers see of the training.
+    seeds : dict of str to int
+        Seeds of the dense training, of scores, and of fine-tuning.
 
     See Also
     --------
@@ -265,8 +274,10 @@ class Pruner:
             To be trained before the next is asked for.
         """
         for stage in stages:
-            n_batches = self._steps_per_epoch or self.samples.n_batches
-            with self._watch.watching(stage.hooks, stage.epochs * n_batches):
+            n_steps = None
+            if stage.hooks:
+                n_steps = stage.epochs * (self._steps_per_epoch or self.samples.n_batches)
+            with self._watch.watching(stage.hooks, n_steps):
                 yield stage
             self.network.module.eval()
 
@@ -342,6 +353,11 @@ class Pruner:
         copies : sequence of nn.Module, default=()
             Modules that follow the weights, such as ``torch.optim.swa_utils.AveragedModel``;
             their masked weights are zero as well.
+
+        Yields
+        ------
+        nothing : None
+            It is a context manager: masks hold while it lasts.
 
         Raises
         ------
@@ -428,15 +444,11 @@ def _check_module(module: Any) -> None:
     if not isinstance(module, nn.Module):
         what = f"the class {module.__name__}" if isinstance(module, type) else repr(type(module))
         raise InvalidParameterError(f"module must be a torch.nn.Module; got {what}.")
-    if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+    wrapper = wrapper_of(module)
+    if wrapper is not None:
         raise InvalidParameterError(
-            f"module is wrapped in a {type(module).__name__}. Give the module inside "
-            "(module.module), and wrap what the Pruner hands out."
-        )
-    if hasattr(module, "_orig_mod"):
-        raise InvalidParameterError(
-            "module is compiled, and a compiled module cannot lose units. Give the module that it "
-            "was made of, and compile what is left."
+            f"module is wrapped by {wrapper}, and a wrapped module cannot lose units. Give the "
+            "module inside, and wrap what comes back."
         )
 
 

@@ -11,12 +11,12 @@ from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
-from torch.optim.swa_utils import AveragedModel
 
 from skprune._sklearn import InvalidParameterError
 from skprune.network.layers import weight_parameters
 from skprune.network.masking import Masked, Masking
 from skprune.network.network import Network
+from skprune.network.wrapping import inside
 from skprune.strategies.hooks import TrainingHook, TrainingRun, taking_part
 
 __all__ = ["StepWatch"]
@@ -90,7 +90,7 @@ class StepWatch:
             Modules that follow the network's weights, such as averages of them.
         """
         before = self._copies
-        self._copies = [*before, *(Masking(_Copy(_inside(c), self._network)) for c in copies)]
+        self._copies = [*before, *(Masking(_Copy(inside(c), self._network)) for c in copies)]
         try:
             with self._registered():
                 self._mask()
@@ -199,13 +199,3 @@ class _Copy:
     @property
     def weights(self) -> dict[str, nn.Parameter]:
         return weight_parameters(self.module)
-
-
-def _inside(module: nn.Module) -> nn.Module:
-    """Take a module out of what averages or distributes it."""
-    while isinstance(
-        module,
-        (AveragedModel, nn.parallel.DistributedDataParallel, nn.DataParallel),
-    ):
-        module = module.module
-    return module

@@ -31,6 +31,7 @@ from skprune.strategies.regularization import (
     Regularizer,
 )
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
+from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "RigL",
     "Schedule",
     "Splicing",
+    "Stage",
     "Strategy",
     "SynFlow",
     "Taylor",

@@ -419,11 +419,11 @@ def test_a_distillation_has_to_know_the_loss() -> None:
 
 
 def test_wrapped_modules_are_refused() -> None:
-    with pytest.raises(ValueError, match="wrapped in a DataParallel"):
+    with pytest.raises(ValueError, match="wrapped by DataParallel"):
         prune(nn.DataParallel(build()), X[:8])
     with pytest.raises(ValueError, match="got the class Linear"):
         prune(nn.Linear, X[:8])
-    with pytest.raises(ValueError, match="is compiled"):
+    with pytest.raises(ValueError, match=r"wrapped by torch\.compile"):
         prune(torch.compile(build(), backend="eager"), X[:8])
 
 
