@@ -41,7 +41,8 @@ from skprune.estimators.scoring import (
     routed,
     scorers_for,
 )
-from skprune.model_selection.refit import mean_score, sparsest_within
+from skprune.model_selection.candidates import Candidates
+from skprune.model_selection.refit import sparsest_within
 from skprune.model_selection.stability import mask_stability, prediction_churn, recall_change
 from skprune.strategies.strategy import Strategy
 from skprune.training.progress import progress_bar
@@ -230,7 +231,7 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
         return splits
 
     def _choose(self, results: Mapping[str, Any], metric: str) -> int:
-        mean = mean_score(results, metric)
+        mean = Candidates(results).means(metric)
         failed = np.flatnonzero(np.isnan(mean))
         if callable(self.selection) and self._own_metric() is None:
             failed = failed[:0]  # what such a function looks at is not known
@@ -255,10 +256,9 @@ class BasePrunedCV(ScoresAsChosen, BasePruned):
                     f"returned {index!r}."
                 )
             return int(index)
-        if self.selection == "one_std_err":
-            return sparsest_within(metric, cost="sparsity")(results)
-        sparsities = results["param_sparsity"]
-        return max(np.flatnonzero(mean == np.nanmax(mean)), key=lambda i: sparsities[i]).item()
+        # Of equally good ones, the sparsest.
+        slack = {"tolerance": 0.0} if self.selection == "best" else {"n_std_err": 1.0}
+        return sparsest_within(metric, **slack, cost="sparsity")(results)
 
     def _refit(
         self,
