@@ -15,7 +15,6 @@ import skprune
 from skprune import Strategy
 from skprune.components import resolve
 from skprune.estimators.base import BasePruned
-from skprune.estimators.cv import BasePrunedCV
 from skprune.network.network import Network
 from skprune.pruning.checks import check_combination
 from skprune.pruning.loop import prune
@@ -31,9 +30,7 @@ from tests.networks import N_OUTPUTS, Example
 ESTIMATORS: dict[str, type[BasePruned]] = {
     name: value
     for name, value in vars(skprune).items()
-    if isinstance(value, type)
-    and issubclass(value, BasePruned)
-    and not issubclass(value, BasePrunedCV)
+    if isinstance(value, type) and issubclass(value, BasePruned)
 }
 
 
