@@ -26,7 +26,7 @@ from skprune.strategies.schedule import Step
 from skprune.structures import STRUCTURES, Elements
 from tests.networks import N_OUTPUTS, Example
 
-# The cross-validated estimators end as one of these, bit for bit (tests/estimators/test_cv.py).
+# The cross-validated estimators hold one of these, bit for bit (tests/estimators/test_cv.py).
 ESTIMATORS: dict[str, type[BasePruned]] = {
     name: value
     for name, value in vars(skprune).items()
