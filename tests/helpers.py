@@ -15,7 +15,6 @@ import skprune
 from skprune import Strategy
 from skprune.components import resolve
 from skprune.estimators.base import BasePruned
-from skprune.estimators.cv import BasePrunedCV
 from skprune.network.network import Network
 from skprune.pruning.checks import check_combination, lead_epochs
 from skprune.pruning.loop import pruning_stages
@@ -30,13 +29,11 @@ from skprune.strategies.stage import Stage
 from skprune.structures import STRUCTURES, Elements
 from tests.networks import N_OUTPUTS, Example
 
-# The cross-validated estimators end as one of these, bit for bit (tests/estimators/test_cv.py).
+# The cross-validated estimators hold one of these, bit for bit (tests/estimators/test_cv.py).
 ESTIMATORS: dict[str, type[BasePruned]] = {
     name: value
     for name, value in vars(skprune).items()
-    if isinstance(value, type)
-    and issubclass(value, BasePruned)
-    and not issubclass(value, BasePrunedCV)
+    if isinstance(value, type) and issubclass(value, BasePruned)
 }
 
 

@@ -20,7 +20,7 @@ import skprune.pruning
 import skprune.strategies
 import skprune.structures
 from skprune.components import Component
-from skprune.estimators.base import BasePruned
+from skprune.estimators.wrapping import WrapsNet
 from skprune.strategies import IMPORTANCES
 
 PUBLIC = [
@@ -149,7 +149,7 @@ def test_what_it_gives_is_described(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [n for n, value in CLASSES.items() if issubclass(value, (BasePruned, Component))]
+    "name", [n for n, value in CLASSES.items() if issubclass(value, (WrapsNet, Component))]
 )
 def test_a_class_that_users_make_has_an_example(name: str) -> None:
     value = CLASSES[name]
@@ -157,9 +157,7 @@ def test_a_class_that_users_make_has_an_example(name: str) -> None:
         assert ">>> " in sections(value)["Examples"]
 
 
-@pytest.mark.parametrize(
-    "name", [n for n, value in CLASSES.items() if issubclass(value, BasePruned)]
-)
+@pytest.mark.parametrize("name", [n for n, value in CLASSES.items() if issubclass(value, WrapsNet)])
 def test_an_estimator_describes_what_fit_sets(name: str) -> None:
     estimator = CLASSES[name](random_state=0)
     X = [[float(i), float(i % 3)] for i in range(30)]

@@ -3,17 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import copy, deepcopy
+from copy import deepcopy
 from functools import partial
-from numbers import Integral, Real
-from os import PathLike
+from numbers import Real
 from typing import Any, ClassVar, Self
 from warnings import warn
 
 import numpy as np
 import torch
-from joblib import Memory
-from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
@@ -25,10 +22,10 @@ from skprune._sklearn import (
     check_sample_weight,
     fit_context,
 )
-from skprune.components import NamesComponents, resolve
+from skprune.components import resolve
 from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
 from skprune.estimators.run import Dense, NetRun, found_again
-from skprune.estimators.showing import ShownNet
+from skprune.estimators.wrapping import WrapsNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.chunks import NotFinite
@@ -42,7 +39,7 @@ from skprune.strategies.named import STRATEGIES
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
-from skprune.training.masked_net import own_class, with_masks, without_masks
+from skprune.training.masked_net import with_masks, without_masks
 from skprune.training.nets import (
     ModuleForward,
     as_input_dtype,
@@ -50,9 +47,7 @@ from skprune.training.nets import (
     copy_net,
     fill_in,
     initialize,
-    is_fitted_net,
     rows_on_device,
-    unwrapped,
     working_copy,
 )
 from skprune.training.progress import epoch_bar
@@ -63,28 +58,18 @@ from skprune.training.validation_set import encode_validation_set
 __all__ = ["BasePruned"]
 
 
-class BasePruned(NamesComponents, ABC):
+class BasePruned(WrapsNet, ABC):
     """Fits a skorch net, prunes it, and trains what is left."""
 
-    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
-        "strategy": STRATEGIES,
-        "structure": STRUCTURES,
-    }
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {"strategy": STRATEGIES, **WrapsNet.axes}
 
     _parameter_constraints: ClassVar[dict] = {
-        "estimator": "no_validation",
+        **WrapsNet._parameter_constraints,
         "strategy": [str, Strategy],
         "sparsity": [Interval(Real, 0, 1, closed="left"), None],
-        "structure": [str, Structure],
-        "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
-        "protect": [None, list, tuple],
-        "memory": [None, str, PathLike, Memory],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     # What a subclass knows of its task.
-    _nets: ClassVar[tuple[type[NeuralNet], ...]]
     _estimator_type_is_regressor: ClassVar[bool]
 
     net_: NeuralNet
@@ -358,56 +343,11 @@ class BasePruned(NamesComponents, ABC):
         X = validate_inputs(self, X, None, reset=False, plain=self.estimator is None)[0]
         return predict(as_input_dtype(X, self.net_.module_), check_finite=False)
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        shown = copy(self)
-        if isinstance(unwrapped(self.estimator), self._nets):
-            shown.estimator = ShownNet(self.estimator, self._default_net)
-        # scikit-learn lays out what has its own __repr__ and leaves others as they are.
-        plain = {"__repr__": BaseEstimator.__repr__}
-        shown.__class__ = type(type(self).__name__, (type(self),), plain)
-        return BaseEstimator.__repr__(shown, N_CHAR_MAX)
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        plain = {
-            name: _PlainNet(state[name])
-            for name in ("net_", "estimator")
-            if is_fitted_net(state.get(name))
-            and torch.device(state[name].device or "cpu").type == "cpu"
-        }
-        return {**state, **plain}
-
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can do."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-    def __copy__(self) -> Self:
-        result = object.__new__(type(self))
-        result.__dict__.update(vars(self))
-        return result
-
-
-class _PlainNet:
-    """Pickles a net with the pickler at hand.
-
-    skorch pickles modules apart, by reference, to move them between devices as they are loaded.
-    That fails for a module that was defined in ``__main__`` and comes back from a worker process.
-    """
-
-    def __init__(self, net: NeuralNet) -> None:
-        self.net = net
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        attributes = {name: v for name, v in vars(self.net).items() if name != "masking__"}
-        return _restore_net, (own_class(self.net), attributes)
-
-
-def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
-    net: NeuralNet = object.__new__(cls)
-    vars(net).update(attributes)
-    return with_masks(net, attributes.get("masks_", {}))
 
 
 @contextmanager

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 from joblib import Memory
+from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
 
 from skprune.estimators.classifier import PrunedClassifier
 from skprune.estimators.cv import BasePrunedCV
+from skprune.estimators.delegation import Delegated
+from skprune.estimators.wrapping import WrapsNet
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.nets import default_classifier_net
@@ -17,7 +20,8 @@ from skprune.training.nets import default_classifier_net
 __all__ = ["PrunedClassifierCV"]
 
 
-class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
+# The mixin has to come before BaseEstimator, and so before what the base derives from.
+class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
     """Neural network classifier whose strategy and sparsity are chosen by cross-validation.
 
     Each fold trains one dense network and prunes it to all sparsities, by all strategies.
@@ -76,6 +80,8 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
     cv_results_ : dict of str to ndarray
         As a scikit-learn search has it, with ``param_strategy`` and ``param_sparsity``. The fit
         times are those of the pruning, without the dense training.
+    best_estimator_ : PrunedClassifier
+        What was chosen, fitted on all the data. ``partial_fit`` of it goes on training.
     best_index_ : int
         Which candidate was chosen.
     best_params_ : dict
@@ -109,7 +115,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         ``"recall_change"`` of shape (n_sparsities, n_classes), what pruning adds to the recall of
         each class.
     net_, module_, masks_, report_, removals_, history_, classes_, n_features_in_, feature_names_in_
-        As in :class:`~skprune.PrunedClassifier`, of the network that was fitted on all the data.
+        As in :class:`~skprune.PrunedClassifier`: those of ``best_estimator_``.
 
     See Also
     --------
@@ -133,7 +139,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
     """
 
     axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
-        **BasePrunedCV.axes,
+        **WrapsNet.axes,
         "estimator": {None: default_classifier_net},
     }
 
@@ -142,6 +148,9 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         "class_weight": PrunedClassifier._parameter_constraints["class_weight"],
     }
     _point_class = PrunedClassifier
+    _nets = PrunedClassifier._nets
+
+    classes_ = Delegated()
 
     def __init__(
         self,
@@ -177,3 +186,33 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Predict probabilities with the network that was fitted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Of each class, in the order of ``classes_``. For several labels a row, of each label.
+        """
+        return self._fitted().predict_proba(X)
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Predict the logarithms of the probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, n_classes)
+            Logarithms of :meth:`predict_proba`.
+        """
+        return self._fitted().predict_log_proba(X)

@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from joblib import Memory
+from sklearn.base import RegressorMixin
 from skorch import NeuralNet
 
 from skprune.estimators.cv import BasePrunedCV
 from skprune.estimators.regressor import PrunedRegressor
+from skprune.estimators.wrapping import WrapsNet
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
 from skprune.training.nets import default_regressor_net
@@ -17,7 +19,8 @@ from skprune.training.nets import default_regressor_net
 __all__ = ["PrunedRegressorCV"]
 
 
-class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
+# The mixin has to come before BaseEstimator, and so before what the base derives from.
+class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
     """Neural network regressor whose strategy and sparsity are chosen by cross-validation.
 
     Each fold trains one dense network and prunes it to all sparsities, by all strategies.
@@ -74,6 +77,8 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
     cv_results_ : dict of str to ndarray
         As a scikit-learn search has it, with ``param_strategy`` and ``param_sparsity``. The fit
         times are those of the pruning, without the dense training.
+    best_estimator_ : PrunedRegressor
+        What was chosen, fitted on all the data. ``partial_fit`` of it goes on training.
     best_index_ : int
         Which candidate was chosen.
     best_params_ : dict
@@ -103,7 +108,7 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         each of them ``"mask"``, the stability of the masks over the folds, with ``"mask_lower"``
         and ``"mask_upper"``, its confidence interval.
     net_, module_, masks_, report_, removals_, history_, n_features_in_, feature_names_in_
-        As in :class:`~skprune.PrunedRegressor`, of the network that was fitted on all the data.
+        As in :class:`~skprune.PrunedRegressor`: those of ``best_estimator_``.
 
     See Also
     --------
@@ -126,12 +131,12 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
     """
 
     axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
-        **BasePrunedCV.axes,
+        **WrapsNet.axes,
         "estimator": {None: default_regressor_net},
     }
 
-    _parameter_constraints: ClassVar[dict] = dict(BasePrunedCV._parameter_constraints)
     _point_class = PrunedRegressor
+    _nets = PrunedRegressor._nets
 
     def __init__(
         self,

@@ -37,10 +37,9 @@ class ScoresAsChosen:
     cv: Any
     scoring: Any
     selection: Any
-    best_params_: dict[str, Any]
+    best_estimator_: BasePruned
     metric_: str
     scorer_: Callable[..., Any]
-    get_params: Callable[..., dict[str, Any]]
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None, **params: Any) -> float:
         """Score the network that was fitted by what decided in the cross-validation.
@@ -72,25 +71,14 @@ class ScoresAsChosen:
         check_is_fitted(self)
         raise_for_params(params, self, "score")
         params["sample_weight"] = sample_weight
-        X, y = with_targets(self, X, y, reset=False)
+        X, y = with_targets(self.best_estimator_, X, y, reset=False)
         for_scorer, _ = routed(self, "score", self.scorer_, params)
         routing = get_config()["enable_metadata_routing"]
         if sample_weight is not None and not for_scorer and not routing:
             raise ValueError(f"scoring={self.scoring!r} takes no sample_weight.")
-        scores = as_numbers(self.scorer_(self._as_plain(), X, y, **for_scorer))
+        scores = as_numbers(self.scorer_(self.best_estimator_, X, y, **for_scorer))
         # A function of several metrics has names for them; any other scorer gives one number.
         return scores[self.metric_] if self.metric_ in scores else scores["score"]
-
-    def _as_plain(self) -> BasePruned:
-        """Show what was fitted as the plain estimator that scorers were given before."""
-        names = self._point_class._get_param_names()
-        params = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        plain = self._point_class(**{**params, **self.best_params_})
-        own = self.get_params(deep=False)
-        for name, value in vars(self).items():
-            if name not in own:
-                setattr(plain, name, value)
-        return plain
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Say who asks for which metadata: the estimator itself, `scoring`, and `cv`.

@@ -5,14 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from skprune.inspection._cv_results import (
-    group_labels,
-    last_rounds,
-    metric_of,
-    refit_metric,
-    search_in,
-    sparsities_of,
-)
 from skprune.inspection._drawing import (
     add_legend,
     axes_for,
@@ -25,6 +17,9 @@ from skprune.inspection._drawing import (
     use_cost_axis,
     use_sparsity_axis,
 )
+from skprune.inspection._labels import group_labels
+from skprune.inspection._search import refit_metric, search_in
+from skprune.model_selection.candidates import Candidates
 from skprune.model_selection.refit import pareto_front
 
 __all__ = ["ParetoDisplay"]
@@ -158,7 +153,7 @@ class ParetoDisplay:
         search = search_in(estimator)
         return cls.from_cv_results(
             search.cv_results_,
-            scoring=metric_of(search.cv_results_, scoring, refit_metric(search), cost),
+            scoring=Candidates(search.cv_results_).metric(scoring, refit_metric(search), cost),
             cost=cost,
             by=by,
             labels=labels,
@@ -183,8 +178,8 @@ class ParetoDisplay:
         Parameters
         ----------
         cv_results : mapping of str to array
-            ``cv_results_`` of a search. Of a successive halving, the last round of each candidate
-            is drawn.
+            ``cv_results_`` of a search. Of a successive halving, the candidates of the last
+            iteration are drawn: the others have had fewer resources.
         scoring : str, default=None
             Name of the metric that is to be good; None is the only one beside costs.
         cost : str, default="macs"
@@ -210,23 +205,23 @@ class ParetoDisplay:
         Raises
         ------
         ValueError
-            If the search has no such metric, or `labels` are not one a group.
+            If the search has no such metric, `labels` are not one a group, or `best_index` is a
+            candidate that is not drawn.
         """
-        scoring = metric_of(cv_results, scoring, cost=cost)
-        table = last_rounds(cv_results)
-        scores, costs = np.asarray(table[f"mean_test_{scoring}"], dtype=float), _costs(table, cost)
-        # A candidate whose cost is not known is on no front.
-        both = {"mean_test_score": np.where(np.isnan(costs), np.nan, scores)}
-        front = pareto_front(both | {"mean_test_cost": costs}, cost="cost")
+        candidates = Candidates(cv_results)
+        scoring = candidates.metric(scoring, cost=cost)
+        scores = candidates.means(scoring)
+        costs = _as_measured(candidates.costs(cost))
         chosen = None
         if best_index is not None:
-            score = np.asarray(cv_results[f"mean_test_{scoring}"])[best_index]
-            chosen = float(_as_measured(_costs(cv_results, cost))[best_index]), float(score)
+            place = candidates.place(best_index)
+            chosen = float(costs[place]), float(scores[place])
+        front = [candidates.place(index) for index in pareto_front(cv_results, scoring, cost)]
         return cls(
             scores=scores,
-            costs=_as_measured(costs),
-            labels=group_labels(table, by, labels),
-            front=front,
+            costs=costs,
+            labels=group_labels(candidates, by, labels),
+            front=np.array(front, dtype=int),
             score_name=scoring,
             cost_name=cost,
             chosen=chosen,
@@ -287,13 +282,6 @@ class ParetoDisplay:
         ax.set_ylabel(in_words(self.score_name))
         add_legend(ax)
         return self
-
-
-def _costs(cv_results: Mapping[str, Any], name: str) -> np.ndarray:
-    """Give the costs as scores: the greatest is the best."""
-    if name == "sparsity" and f"mean_test_{name}" not in cv_results:
-        return sparsities_of(cv_results)
-    return np.asarray(cv_results[f"mean_test_{metric_of(cv_results, name)}"], dtype=float)
 
 
 def _as_measured(costs: np.ndarray) -> np.ndarray:

@@ -5,15 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from skprune.inspection._cv_results import (
-    group_labels,
-    last_rounds,
-    metric_of,
-    refit_metric,
-    search_in,
-    sparsities_of,
-    split_scores,
-)
 from skprune.inspection._drawing import (
     add_legend,
     axes_for,
@@ -25,6 +16,9 @@ from skprune.inspection._drawing import (
     mark_chosen,
     use_sparsity_axis,
 )
+from skprune.inspection._labels import group_labels
+from skprune.inspection._search import refit_metric, search_in
+from skprune.model_selection.candidates import Candidates
 
 __all__ = ["PruningPathDisplay"]
 
@@ -144,7 +138,7 @@ class PruningPathDisplay:
             If the search varies no sparsity, has no such metric, or `labels` are not one a line.
         """
         search = search_in(estimator)
-        scoring = metric_of(search.cv_results_, scoring, refit_metric(search))
+        scoring = Candidates(search.cv_results_).metric(scoring, refit_metric(search))
         return cls.from_cv_results(
             search.cv_results_,
             scoring=scoring,
@@ -175,7 +169,8 @@ class PruningPathDisplay:
         ----------
         cv_results : mapping of str to array
             ``cv_results_`` of a search over a parameter whose name ends in ``sparsity``. Of a
-            successive halving, the last round of each candidate is drawn.
+            successive halving, the candidates of the last iteration are drawn: the others have had
+            fewer resources.
         scoring : str, default=None
             Name of the metric; None is the only one beside costs.
         by : str or sequence of str, default=None
@@ -202,17 +197,18 @@ class PruningPathDisplay:
         Raises
         ------
         ValueError
-            If the search varies no sparsity, has no such metric, or `labels` are not one a line.
+            If the search varies no sparsity, has no such metric, `labels` are not one a line, or
+            `best_index` is a candidate that is not drawn.
         """
-        scoring = metric_of(cv_results, scoring)
+        candidates = Candidates(cv_results)
+        scoring = candidates.metric(scoring)
+        sparsities, scores = candidates.sparsities(), candidates.split_scores(scoring)
         chosen = None
         if best_index is not None:
-            sparsity = sparsities_of(cv_results)[best_index]
-            score = np.asarray(cv_results[f"mean_test_{scoring}"])[best_index]
-            chosen = None if np.isnan(sparsity) else (float(sparsity), float(score))
-        table = last_rounds(cv_results)
-        lines_of, sparsities = group_labels(table, by, labels), sparsities_of(table)
-        scores = split_scores(table, scoring)
+            place = candidates.place(best_index)
+            if not np.isnan(sparsities[place]):
+                chosen = float(sparsities[place]), float(candidates.means(scoring)[place])
+        lines_of = group_labels(candidates, by, labels)
         # The best of equal sparsity comes last and stays; NaN comes before all.
         order = np.argsort(np.nan_to_num(scores.mean(axis=1), nan=-np.inf), kind="stable")
         best: dict[str, dict[float, int]] = {label: {} for label in lines_of}

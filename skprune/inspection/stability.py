@@ -6,7 +6,6 @@ from typing import Any, Self
 import numpy as np
 
 from skprune.components import near_match
-from skprune.inspection._cv_results import relabelled, search_in, short_labels
 from skprune.inspection._drawing import (
     add_legend,
     axes_for,
@@ -16,6 +15,8 @@ from skprune.inspection._drawing import (
     look_of,
     use_sparsity_axis,
 )
+from skprune.inspection._labels import relabelled, short_labels
+from skprune.inspection._search import search_in
 
 __all__ = ["StabilityDisplay"]
 

@@ -1,6 +1,5 @@
 """Rules that choose among candidates: the sparsest that is as good as the best."""
 
-import re
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
@@ -8,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from skprune._sklearn import InvalidParameterError
-from skprune.components import near_match
+from skprune.model_selection.candidates import Candidates
 
-__all__ = ["mean_score", "pareto_front", "sparsest_within"]
+__all__ = ["pareto_front", "sparsest_within"]
 
 
 def sparsest_within(
@@ -117,83 +116,19 @@ class SparsestWithin:
         index : int
             The candidate's.
         """
-        score = _score(cv_results, self.scoring)
-        cost = _cost(cv_results, self.cost)
+        candidates = Candidates(cv_results)
+        score, cost = candidates.means(self.scoring), candidates.costs(self.cost)
         if np.isnan(score).all():
             raise ValueError(f"Every candidate's {self.scoring!r} is NaN: there is none to choose.")
         best = int(np.nanargmax(score))
         if self.n_std_err is None:
             slack = self.tolerance
         else:
-            slack = self.n_std_err * _standard_error(cv_results, self.scoring, best)
+            slack = self.n_std_err * candidates.standard_error(self.scoring, best)
         good = np.flatnonzero(score >= score[best] - slack)
+        cost = np.where(np.isnan(cost), -np.inf, cost)  # what is not known is not cheap
         # Of equally cheap ones, the better; of equally good ones, the first.
-        return int(max(good, key=lambda i: (cost[i], score[i])))
-
-
-def mean_score(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
-    """Give the mean score of each candidate.
-
-    Parameters
-    ----------
-    cv_results : mapping of str to array
-        ``cv_results_`` of a search.
-    metric : str
-        Name of the metric.
-
-    Returns
-    -------
-    score : ndarray of shape (n_candidates,)
-        The means over the folds.
-
-    Raises
-    ------
-    ValueError
-        If the search has no such metric.
-    """
-    key = f"mean_test_{metric}"
-    if key not in cv_results:
-        known = [
-            name.removeprefix("mean_test_") for name in cv_results if name.startswith("mean_test_")
-        ]
-        raise ValueError(
-            f"The search has no metric {metric!r}.{near_match(metric, known)} Its metrics: "
-            f"{', '.join(map(repr, known))}."
-        )
-    return np.asarray(cv_results[key], dtype=float)
-
-
-def _score(cv_results: Mapping[str, Any], metric: str) -> np.ndarray:
-    """Give the means of the candidates that can be compared, and NaN for the others."""
-    score = mean_score(cv_results, metric)
-    if "iter" in cv_results:  # the rounds of a halving search, each with more resources
-        iteration = np.asarray(cv_results["iter"])
-        score = np.where(iteration == iteration.max(), score, np.nan)
-    return score
-
-
-def _cost(cv_results: Mapping[str, Any], name: str) -> np.ndarray:
-    parameters = [key for key in cv_results if key.startswith("param_") and key.endswith(name)]
-    if name == "sparsity" and f"mean_test_{name}" not in cv_results and len(parameters) == 1:
-        column: Any = np.ma.asarray(cv_results[parameters[0]])
-        cost = column.astype(float).filled(np.nan)
-    else:
-        cost = mean_score(cv_results, name)
-    return np.where(np.isnan(cost), -np.inf, cost)  # what is not known is not cheap
-
-
-def _standard_error(cv_results: Mapping[str, Any], metric: str, index: int) -> float:
-    folds = np.array(
-        [
-            cv_results[key][index]
-            for key in cv_results
-            if re.fullmatch(rf"split\d+_test_{re.escape(metric)}", key)
-        ]
-    )
-    folds = folds[~np.isnan(folds)]  # Optuna's means leave out the folds that failed
-    if len(folds) < 2:
-        return 0.0
-    return float(np.std(folds, ddof=1) / np.sqrt(len(folds)))
+        return int(candidates.rows[max(good, key=lambda i: (cost[i], score[i]))])
 
 
 def pareto_front(
@@ -209,12 +144,23 @@ def pareto_front(
         Name of the metric that is to be good.
     cost : str, default="macs"
         Name of the metric that is to be cheap: a scorer, of which the greatest is the best.
+        ``"sparsity"`` without such a metric is the parameter of that name.
 
     Returns
     -------
     indices : ndarray of int
-        Of the candidates, the cheapest first. Of equal ones, the first. Of a halving search, only
-        those of the last iteration are compared.
+        Of the candidates, the cheapest first. Of equal ones, the first. One whose score or cost is
+        not known is on no front.
+
+    Raises
+    ------
+    ValueError
+        If the search has no such metric.
+
+    Notes
+    -----
+    Of a halving search, only the candidates of the last iteration are compared: the others have
+    had fewer resources. :class:`~skprune.inspection.ParetoDisplay` draws the same candidates.
 
     Examples
     --------
@@ -223,9 +169,11 @@ def pareto_front(
     >>> pareto_front(results)
     array([1, 0])
     """
-    score, value = _score(cv_results, scoring), _cost(cv_results, cost)
+    candidates = Candidates(cv_results)
+    score, value = candidates.means(scoring), candidates.costs(cost)
+    known = ~np.isnan(score) & ~np.isnan(value)
     front: list[int] = []
-    for index in np.lexsort((np.arange(len(score)), -score, -value)):
-        if not np.isnan(score[index]) and (not front or score[index] > score[front[-1]]):
-            front.append(int(index))
-    return np.array(front, dtype=int)
+    for place in np.lexsort((np.arange(len(score)), -score, -value)):
+        if known[place] and (not front or score[place] > score[front[-1]]):
+            front.append(int(place))
+    return candidates.rows[front]

@@ -6,8 +6,8 @@ import pytest
 
 from skprune import Strategy
 from skprune.inspection import ParetoDisplay, PruningPathDisplay, StabilityDisplay
-from skprune.inspection._cv_results import short_labels
 from skprune.inspection._drawing import extra_sizes, extra_widths
+from skprune.inspection._labels import short_labels
 from skprune.strategies import STRATEGIES, Distill, Iterative
 from tests.inspection.common import SPARSITIES, assert_readable, fitted_search
 

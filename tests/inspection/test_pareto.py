@@ -112,18 +112,6 @@ def test_the_metric_that_decided_is_drawn(selection, expected):
     np.testing.assert_array_equal(display.costs, -search.cv_results_["mean_test_macs"])
 
 
-def test_the_last_round_of_a_halving():
-    results = {
-        "iter": [0, 0, 1],
-        "param_sparsity": [0.5, 0.9, 0.5],
-        "mean_test_score": [0.99, 0.5, 0.8],
-        "mean_test_macs": [-20.0, -10.0, -20.0],
-    }
-    display = ParetoDisplay.from_cv_results(results, best_index=2)
-    assert points(display.front_) == {(10.0, 0.5), (20.0, 0.8)}
-    assert points(display.chosen_) == {(20.0, 0.8)}
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -273,21 +272,6 @@ def test_strategies_that_look_the_same_have_lines_of_their_own():
     assert scores == search.cv_results_["mean_test_score"].reshape(2, 2).tolist()
     first, second = display.lines_
     assert second == f"{first} (2)"
-
-
-def test_the_last_round_of_a_halving():
-    net = default_classifier_net().set_params(max_epochs=2)
-    pruned = PrunedClassifier(net, fine_tune_epochs=1, random_state=0)
-    search = HalvingGridSearchCV(
-        pruned, {"sparsity": [0.1, 0.5, 0.8, 0.9]}, cv=2, factor=2, random_state=0
-    ).fit(*IRIS)
-    results = search.cv_results_
-    assert len(results["params"]) > 4
-    display = PruningPathDisplay.from_estimator(search)
-    expected = {}
-    for row, params in enumerate(results["params"]):  # in the order of the rounds
-        expected[params["sparsity"]] = results["mean_test_score"][row]
-    np.testing.assert_allclose(points(display.lines_["pruned"]), sorted(expected.items()))
 
 
 @pytest.mark.parametrize(

@@ -64,14 +64,6 @@ def test_a_fold_without_a_score_is_left_out():
     assert sparsest_within("accuracy")(results) == 1
 
 
-def test_only_the_last_iteration_of_a_halving_search_counts():
-    results = table([0.99, 0.90, 0.89, 0.88], [-1, -4, -3, -2])
-    results["iter"] = np.array([0, 0, 1, 1])
-    assert sparsest_within("accuracy", tolerance=0.1)(results) == 3
-    assert sparsest_within("accuracy", tolerance=0.0)(results) == 2
-    assert pareto_front(results, "accuracy").tolist() == [3, 2]
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -111,6 +103,13 @@ def test_a_rule_says_what_it_allows():
 def test_no_score_at_all():
     with pytest.raises(ValueError, match="Every candidate's 'accuracy' is NaN"):
         sparsest_within("accuracy")(table([np.nan, np.nan], [-1, -2]))
+
+
+def test_what_failed_is_on_no_front():
+    results = table([0.99, 0.90, np.nan, 0.80], [np.nan, -20.0, -5.0, -10.0])
+    assert pareto_front(results, "accuracy").tolist() == [3, 1]
+    results = table([np.nan, 0.9], [-1.0, np.nan])
+    assert pareto_front(results, "accuracy").tolist() == []
 
 
 def test_pareto_front_against_every_pair():

@@ -1,0 +1,87 @@
+"""What all estimators around a net share: how they are validated, printed, copied and pickled."""
+
+from collections.abc import Mapping
+from copy import copy
+from numbers import Integral
+from os import PathLike
+from typing import Any, ClassVar, Self
+
+import torch
+from joblib import Memory
+from sklearn.base import BaseEstimator
+from skorch import NeuralNet
+
+from skprune._sklearn import Interval
+from skprune.components import NamesComponents
+from skprune.estimators.showing import ShownNet
+from skprune.structures import STRUCTURES, Structure
+from skprune.training.masked_net import own_class, with_masks
+from skprune.training.nets import is_fitted_net, unwrapped
+
+__all__ = ["WrapsNet"]
+
+
+class WrapsNet(NamesComponents):
+    """An estimator that has a skorch net as its parameter `estimator`, and prunes it."""
+
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {"structure": STRUCTURES}
+
+    _parameter_constraints: ClassVar[dict] = {
+        "estimator": "no_validation",
+        "structure": [str, Structure],
+        "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
+        "protect": [None, list, tuple],
+        "memory": [None, str, PathLike, Memory],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # The nets that it takes.
+    _nets: ClassVar[tuple[type[NeuralNet], ...]]
+
+    estimator: Any
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        shown = copy(self)
+        if isinstance(unwrapped(self.estimator), self._nets):
+            shown.estimator = ShownNet(self.estimator, self.axes["estimator"][None])
+        # scikit-learn lays out what has its own __repr__ and leaves others as they are.
+        plain = {"__repr__": BaseEstimator.__repr__}
+        shown.__class__ = type(type(self).__name__, (type(self),), plain)
+        return BaseEstimator.__repr__(shown, N_CHAR_MAX)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        plain = {
+            name: _PlainNet(state[name])
+            for name in ("net_", "estimator")
+            if is_fitted_net(state.get(name))
+            and torch.device(state[name].device or "cpu").type == "cpu"
+        }
+        return {**state, **plain}
+
+    def __copy__(self) -> Self:
+        result = object.__new__(type(self))
+        result.__dict__.update(vars(self))
+        return result
+
+
+class _PlainNet:
+    """Pickles a net with the pickler at hand.
+
+    skorch pickles modules apart, by reference, to move them between devices as they are loaded.
+    That fails for a module that was defined in ``__main__`` and comes back from a worker process.
+    """
+
+    def __init__(self, net: NeuralNet) -> None:
+        self.net = net
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        attributes = {name: v for name, v in vars(self.net).items() if name != "masking__"}
+        return _restore_net, (own_class(self.net), attributes)
+
+
+def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
+    net: NeuralNet = object.__new__(cls)
+    vars(net).update(attributes)
+    return with_masks(net, attributes.get("masks_", {}))
