@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from skprune.network.chunks import forward_in_chunks
+from skprune.network.dtypes import module_dtype
 from skprune.seeding import preserve_rng
 from skprune.strategies.hooks import TrainingHook
 from skprune.training.hints import Hints
 from skprune.training.inference import sigmoid_of_labels
 from skprune.training.loading import takes_rows_as_they_are
-from skprune.training.nets import first_output, is_binary, module_dtype
+from skprune.training.nets import first_output, is_binary
 from skprune.training.rows import Rows
 from skprune.training.teachers import FitData, predicted_logits, predicted_targets
 

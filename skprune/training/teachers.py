@@ -12,9 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet
 
 from skprune._sklearn import InvalidParameterError, safe_indexing
+from skprune.network.dtypes import as_input_dtype
 from skprune.seeding import preserve_rng
 from skprune.training.inference import net_outputs, sigmoid_of_labels
-from skprune.training.nets import as_input_dtype
 from skprune.training.rows import Rows
 
 __all__ = ["FitData", "check_teacher", "log_odds", "predicted_logits", "predicted_targets"]
