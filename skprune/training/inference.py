@@ -49,7 +49,7 @@ def net_outputs(
         ``predict_proba`` is called.
     """
     by_rows = isinstance(X, Rows)
-    as_skorch = all(_is_skorchs(net, name) for name in _PROBABILITIES)
+    as_skorch = _is_skorchs(net, *_PROBABILITIES)
     if not as_skorch or not (by_rows or takes_rows_as_they_are(net)):
         with given_back(), preserve_rng(net.device):  # a loader draws a seed
             return net.predict_proba(_as_skorch_takes(net, X))
@@ -77,15 +77,19 @@ def _device(module: nn.Module) -> torch.device:
 _PROBABILITIES = ("predict_proba", "forward_iter", "evaluation_step")
 
 
-def _is_skorchs(net: NeuralNet, name: str) -> bool:
-    """Whether a net has a method as one of skorch's own has it."""
+def _is_skorchs(net: NeuralNet, *names: str) -> bool:
+    """Whether a net has methods as one of skorch's own has them."""
     cls: Any = type(net)
-    return _is_inherited(cls, name)
+    return _own_method(cls, names) is None
 
 
 @lru_cache
-def _is_inherited(cls: Any, name: str) -> bool:
-    return any(getattr(cls, name) is getattr(own, name) for own in _SKORCH_NETS)
+def _own_method(cls: Any, names: tuple[str, ...]) -> str | None:
+    """Name the first of some methods that a class has otherwise than all of skorch's nets."""
+    for name in names:
+        if all(getattr(cls, name) is not getattr(net, name) for net in _SKORCH_NETS):
+            return name
+    return None
 
 
 def own_way_to_predict(net: NeuralNet) -> str | None:
@@ -101,11 +105,12 @@ def own_way_to_predict(net: NeuralNet) -> str | None:
     reason : str or None
         What its class, or its loader, does in a way of its own; None if nothing is.
     """
-    for name in (*_PROBABILITIES, "predict", "infer"):
-        if not _is_skorchs(net, name):
-            return f"{type(net).__name__} has a {name} of its own"
+    cls: Any = type(net)
+    name = _own_method(cls, (*_PROBABILITIES, "predict", "infer"))
+    if name is not None:
+        return f"{cls.__name__} has a {name} of its own"
     if not takes_rows_as_they_are(net):
-        return f"{type(net).__name__} has a dataset, a loader or a collation of its own"
+        return f"{cls.__name__} has a dataset, a loader or a collation of its own"
     return None
 
 
