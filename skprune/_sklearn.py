@@ -21,6 +21,9 @@ from sklearn.utils.validation import (
     _check_method_params as check_method_params,
 )
 from sklearn.utils.validation import (
+    _check_n_features as check_n_features,
+)
+from sklearn.utils.validation import (
     _check_sample_weight as check_sample_weight,
 )
 
@@ -32,6 +35,7 @@ __all__ = [
     "StrOptions",
     "check_feature_names",
     "check_method_params",
+    "check_n_features",
     "check_sample_weight",
     "fit_context",
     "raise_for_params",

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import partial
 from numbers import Real
 from typing import Any, ClassVar, Self
 from warnings import warn
@@ -23,15 +22,25 @@ from skprune._sklearn import (
     fit_context,
 )
 from skprune.components import resolve
-from skprune.estimators.inputs import as_dense, is_as_fitted, validate_inputs, with_targets
+from skprune.estimators.inputs import (
+    as_dense,
+    as_rows,
+    example_of,
+    spec_of_inputs,
+    validate_inputs,
+    with_targets,
+)
 from skprune.estimators.run import Dense, NetRun, found_again
+from skprune.estimators.targets import Target
 from skprune.estimators.wrapping import WrapsNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
-from skprune.network.chunks import NotFinite
+from skprune.network.dtypes import as_input_dtype
 from skprune.network.network import Network
 from skprune.network.removals import Removals
 from skprune.pruning.checks import check_epochs
+from skprune.pruning.inputs import InputSpec
+from skprune.pruning.predictor import Predictor
 from skprune.pruning.run import N_PROBE_ROWS, SEEDS
 from skprune.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.strategies.learning import FitData
@@ -39,10 +48,10 @@ from skprune.strategies.named import STRATEGIES
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
+from skprune.training.inference import net_outputs, own_prediction, own_way_to_predict
 from skprune.training.masked_net import with_masks, without_masks
 from skprune.training.nets import (
     ModuleForward,
-    as_input_dtype,
     check_net,
     copy_net,
     fill_in,
@@ -69,52 +78,26 @@ class BasePruned(WrapsNet, ABC):
         "sparsity": [Interval(Real, 0, 1, closed="left"), None],
     }
 
-    # What a subclass knows of its task.
-    _estimator_type_is_regressor: ClassVar[bool]
-
     net_: NeuralNet
     masks_: dict[str, np.ndarray]
+    kept_: dict[str, np.ndarray]
     sparsity_: float
     report_: PruningReport
     removals_: Removals
     _masks: dict[str, Tensor]
+    _target: Target
+    _inputs: InputSpec | None
+    _example: Any
     _feature_norms: np.ndarray | None
     _random_state: np.random.RandomState
 
     @abstractmethod
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Target:
+        """Learn from y what kind of target it is; `net` is a trained one, if there is one."""
+
     def _default_net(self) -> NeuralNet:
         """Make the net for estimator=None."""
-
-    @abstractmethod
-    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Any:
-        """Learn from y what fit has to know of it (classes); `net` is a fitted one."""
-
-    @abstractmethod
-    def _arguments(
-        self, net: NeuralNet, target: Any, y: np.ndarray, sample_weight: np.ndarray | None
-    ) -> dict[str, Any]:
-        """Give what the data determine of a module, by the name of its argument."""
-
-    @abstractmethod
-    def _encode_target(self, y: np.ndarray, target: Any, net: NeuralNet, outputs: Tensor) -> Any:
-        """Give y as the net's loss takes it; `outputs` are those of a few rows."""
-
-    def _encode_known(self, target: Any, net: NeuralNet, outputs: Tensor, y: np.ndarray) -> Any:
-        """Encode targets of a validation set, having checked that fit has learned of all of them.
-
-        Those that it has not are an error; there are none in a regression.
-        """
-        return self._encode_target(y, target, net, outputs)
-
-    @abstractmethod
-    def _row_weights(
-        self, y: np.ndarray, target: Any, sample_weight: np.ndarray | None
-    ) -> np.ndarray | None:
-        """Combine the weights of the rows with those of their classes."""
-
-    @abstractmethod
-    def _store_target(self, target: Any) -> None:
-        """Set the fitted attributes that come from y."""
+        return self.axes["estimator"][None]()
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -180,7 +163,7 @@ class BasePruned(WrapsNet, ABC):
 
     def _prepare(
         self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, at_init: bool
-    ) -> tuple[Dense, Any]:
+    ) -> tuple[Dense, Target]:
         """Check the data, and make the network that they are for; say what was learned of y."""
         if self.estimator is not None:
             check_net(self.estimator, self._nets, type(self).__name__)
@@ -201,19 +184,19 @@ class BasePruned(WrapsNet, ABC):
             "start='init' prunes a network before it is trained, and the estimator is already "
             "trained. Pass a net that is not fitted, or use start='trained'.",
         )
-        weights = self._row_weights(y, target, sample_weight)
-        data = FitData(X if frame is None else frame, getattr(target, "classes", None))
+        weights = target.row_weights(y, sample_weight, self._class_weight)
+        data = FitData(X if frame is None else frame, target.classes)
         with seeded(seeds["dense"], net.device):
             if not fitted:
-                fill_in(net, self._arguments_for(net, target, X, y, weights))
+                fill_in(net, {**target.arguments(net, y, weights), **self._arguments_of_inputs(X)})
                 initialize(net, X, y)
             randomness = GeneratorStates(net.device)
-            X = as_input_dtype(X, net.module_)
+            X = _in_dtype(X, net.module_)
             forward = ModuleForward(net)
             probe = rows_on_device(net, X, N_PROBE_ROWS)
             outputs = _try_out(forward, net.module_, probe)
-            encoded = self._encode_target(y, target, net, outputs)
-            encode_validation_set(net, partial(self._encode_known, target, net, outputs))
+            encoded = target.encode(y, net, outputs)
+            encode_validation_set(net, lambda y: target.encode_validation(y, net, outputs))
             network = Network(net.module_, probe, forward)
             sizes = measure(net.module_, probe, forward)
         trainer = StageTrainer(
@@ -228,24 +211,33 @@ class BasePruned(WrapsNet, ABC):
         )
         return Dense(trainer, network, sizes, X, seeds, randomness, fitted), target
 
-    def _set_fitted(self, run: NetRun, target: Any) -> None:
+    def _set_fitted(self, run: NetRun, target: Target) -> None:
         """Set the fitted attributes to what a run has come to."""
         for name, value in run.fitted().items():
             setattr(self, name, value)
-        self._store_target(target)
+        self._target = target
+        if target.classes is not None:
+            self.classes_ = target.classes
+        self._example = example_of(run.network.inputs)
+        self._inputs = spec_of_inputs(self, self._example)
         self._random_state = np.random.RandomState(run.dense.seeds["partial_fit"])
 
-    def _arguments_for(
-        self, net: NeuralNet, target: Any, X: Any, y: np.ndarray, weights: np.ndarray | None
-    ) -> dict[str, Any]:
-        arguments = self._arguments(net, target, y, weights)
+    @property
+    def _class_weight(self) -> Any:
+        """The weights of the classes, where there are classes."""
+        return getattr(self, "class_weight", None)
+
+    def _arguments_of_inputs(self, X: Any) -> dict[str, Any]:
+        """Say what the inputs determine of a module, by the name of its argument."""
         if isinstance(X, Rows):
             dtype, n_features = getattr(X.first, "dtype", None), vars(self).get("n_features_in_")
         elif isinstance(X, Mapping):
             dtype = n_features = None
         else:
             dtype, n_features = X.dtype, X.shape[1] if X.ndim == 2 else None
-        arguments["dtype"] = torch.float32 if dtype == np.float32 else torch.float64
+        arguments: dict[str, Any] = {
+            "dtype": torch.float32 if dtype == np.float32 else torch.float64
+        }
         if n_features is not None:
             arguments["n_features"] = n_features
         return arguments
@@ -255,8 +247,8 @@ class BasePruned(WrapsNet, ABC):
         if y is None:
             raise ValueError("partial_fit requires y to be passed, but the target y is None.")
         X, y = validate_inputs(self, X, y, reset=False, plain=self.estimator is None)
-        y = as_dense(y)
-        target = self._known_target(y)
+        y, target = as_dense(y), self._target
+        target.check(y, type(self).__name__)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
         # What fails leaves no trace: all that changes are copies until the end.
@@ -264,15 +256,15 @@ class BasePruned(WrapsNet, ABC):
         seed = derive_seeds(random_state, "partial_fit")["partial_fit"]
         with given_back(), seeded(seed, net.device):
             rebuild_optimizer(net)
-            X = as_input_dtype(X, net.module_)
+            X = _in_dtype(X, net.module_)
             forward = ModuleForward(net)
             probe = rows_on_device(net, X, 1)
             outputs = _try_out(forward, net.module_, probe)
             trainer = StageTrainer(
                 net,
                 X,
-                self._encode_target(y, target, net, outputs),
-                self._row_weights(y, target, sample_weight),
+                target.encode(y, net, outputs),
+                target.row_weights(y, sample_weight, self._class_weight),
                 fresh=True,
                 trained=True,
             )
@@ -283,10 +275,6 @@ class BasePruned(WrapsNet, ABC):
             except Interrupted:
                 warn("partial_fit was interrupted.", InterruptedWarning, stacklevel=3)
         self.net_, self._random_state = with_masks(net, self._masks), random_state
-
-    @abstractmethod
-    def _known_target(self, y: np.ndarray) -> Any:
-        """Give what fit learned of y, having checked that this y agrees with it."""
 
     @property
     def module_(self) -> nn.Module:
@@ -331,17 +319,60 @@ class BasePruned(WrapsNet, ABC):
             )
         return self.net_
 
-    def _predicted(self, X: Any, predict: Callable[..., np.ndarray]) -> np.ndarray:
-        """Check the inputs of a prediction, and make it: ``predict(X, check_finite=...)``."""
+    @property
+    def predictor_(self) -> Predictor:
+        """The pruned network with all that it takes to predict, without skorch.
+
+        It is made of the estimator as it is: what it shares with it are ``module_`` and
+        ``removals_``, so that weights that change later are those that it predicts with.
+
+        Raises
+        ------
+        AttributeError
+            If the net predicts in a way of its own, or takes rows that only its loader can read.
+        """
+        self._fitted_net("predictor_")
+        reason = self._own_way()
+        if reason is not None:
+            raise AttributeError(f"{type(self).__name__!r} has no 'predictor_': {reason}.")
+        return self._predictor()
+
+    def _predictor(self) -> Predictor:
+        net = self.net_
+        return Predictor(
+            net.module_,
+            self._target.outputs(net),
+            masks=vars(net).get("masks_"),
+            removals=self.removals_,
+            example=self._example,
+            inputs=self._inputs,
+            name=type(self).__name__,
+        )
+
+    def _own_way(self) -> str | None:
+        """Say why predictions cannot be made without the net; None if they can."""
+        if self._inputs is None:
+            return "only a loader of the net makes inputs of such rows as X had"
+        reason = own_way_to_predict(self.net_)
+        return None if reason is None else f"{reason}, and predicts otherwise than its module"
+
+    def _predicted(self, X: Any, method: str) -> Any:
+        """Predict by a method of the predictor, or as the net does where there is none."""
         if "net_" not in vars(self):
             check_is_fitted(self)
-        if is_as_fitted(self, X):
-            try:
-                return predict(as_input_dtype(X, self.net_.module_), check_finite=True)
-            except NotFinite:  # scikit-learn's own check says where, or that all is well
-                pass
+        X = as_rows(self, X, reset=False)
+        if not isinstance(X, Rows) and self._own_way() is None:
+            return getattr(self._predictor(), method)(X)
+        net = self.net_
+        outputs: Any = self._target.outputs(net)
         X = validate_inputs(self, X, None, reset=False, plain=self.estimator is None)[0]
-        return predict(as_input_dtype(X, self.net_.module_), check_finite=False)
+        X = _in_dtype(X, net.module_)
+        codes = own_prediction(net, X) if method == "predict" else None
+        if codes is not None:
+            return outputs.decoded(codes)
+        activated = net_outputs(net, X, outputs.activated)
+        made = outputs.predictions if method == "predict" else outputs.probabilities
+        return made(activated)
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can do."""
@@ -372,6 +403,11 @@ def _check_weights(sample_weight: Any, X: Any) -> np.ndarray:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise InvalidParameterError(message)
+
+
+def _in_dtype(X: Any, module: nn.Module) -> Any:
+    """Give inputs the type of a module's weights, but those that the user's own code reads."""
+    return X if isinstance(X, Rows) else as_input_dtype(X, module)
 
 
 def _try_out(forward: Callable[[nn.Module, Any], Any], module: nn.Module, inputs: Any) -> Tensor:

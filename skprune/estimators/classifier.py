@@ -3,46 +3,29 @@
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any, ClassVar, Self
-from warnings import warn
 
 import numpy as np
-import torch
 from joblib import Memory
-from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin
-from sklearn.utils import column_or_1d, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, is_multilabel, type_of_target
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
 from skorch import NeuralNet
-from torch import Tensor, nn
 
 from skprune._sklearn import StrOptions
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.inputs import with_targets
-from skprune.network.forward import module_dtype
+from skprune.estimators.targets import Target, check_seen, learn_classes
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
-from skprune.training.inference import net_outputs, own_prediction, sigmoid_of_labels
 from skprune.training.nets import (
     CLASSIFIER_NETS,
     default_classifier_net,
     is_binary,
     takes_labels,
-    takes_logarithms,
-    takes_only_labels,
     unwrapped,
-    wants_probabilities,
 )
 
 __all__ = ["PrunedClassifier"]
-
-
-class _Classes:
-    """What a classifier learns of its targets."""
-
-    def __init__(self, classes: np.ndarray, multilabel: bool, sparse: bool = False) -> None:
-        self.classes = classes
-        self.multilabel = multilabel
-        self.sparse = sparse
 
 
 class PrunedClassifier(ClassifierMixin, BasePruned):
@@ -153,7 +136,6 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         "class_weight": [None, dict, list, StrOptions({"balanced"})],
     }
     _nets = CLASSIFIER_NETS
-    _estimator_type_is_regressor = False
 
     def __init__(
         self,
@@ -180,122 +162,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> _Classes:
-        sparse = issparse(y)
-        if sparse and not is_multilabel(y):
-            raise ValueError(
-                "A sparse y has a column of zeros and ones for each of several labels a row. For "
-                "anything else, give y.toarray()."
-            )
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y")
-        if kind == "multilabel-indicator":
-            return _Classes(np.arange(y.shape[1]), multilabel=True, sparse=sparse)
-        if y.ndim == 2 and y.shape[1] > 1:
-            raise ValueError(
-                f"y has {y.shape[1]} columns of classes. Give one column, or several of zeros and "
-                "ones for several labels a row."
-            )
-        classes = np.unique(column_or_1d(y))
-        if net is not None:
-            classes = _classes_of(net, classes)
-        if len(classes) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs samples of at least 2 classes; the data has one "
-                f"class: {classes.tolist()}"
-            )
-        return _Classes(classes, multilabel=False)
-
-    def _default_net(self) -> NeuralNet:
-        return default_classifier_net()
-
-    def _arguments(
-        self,
-        net: NeuralNet,
-        target: _Classes,
-        y: np.ndarray,
-        sample_weight: np.ndarray | None,
-    ) -> dict[str, Any]:
-        return {
-            "n_outputs": 1 if is_binary(net) else len(target.classes),
-            "criterion": nn.BCEWithLogitsLoss if target.multilabel else nn.CrossEntropyLoss,
-            "output_activation": "softmax" if wants_probabilities(net) else None,
-        }
-
-    def _encode_target(
-        self, y: np.ndarray, target: _Classes, net: NeuralNet, outputs: Tensor
-    ) -> np.ndarray:
-        dtype = np.float64 if module_dtype(net.module_) == torch.float64 else np.float32
-        if target.multilabel:
-            if not takes_labels(net):
-                raise ValueError(
-                    f"y has several labels a row, which {type(net).__name__} with "
-                    f"{type(net.criterion_).__name__} cannot learn. Use a NeuralNetClassifier with "
-                    "criterion=torch.nn.BCEWithLogitsLoss and train_split=None (skorch's own split "
-                    "is by class), or estimator=None."
-                )
-            _check_width(outputs, y.shape[1], "labels")
-            return y.astype(dtype)
-        codes = np.searchsorted(target.classes, column_or_1d(y, warn=True))
-        if is_binary(net):
-            if len(target.classes) != 2:
-                raise ValueError(
-                    f"{type(net).__name__} takes 2 classes; y has {len(target.classes)}. "
-                    "Use a NeuralNetClassifier."
-                )
-            return codes.astype(dtype)
-        if takes_only_labels(net):
-            raise ValueError(
-                f"y has one class a row, and {type(net.criterion_).__name__} takes several labels "
-                "a row. Use a criterion such as torch.nn.CrossEntropyLoss, or give y as columns of "
-                "zeros and ones."
-            )
-        _check_width(outputs, len(target.classes), "classes")
-        _check_probabilities(net, outputs)
-        return codes.astype(np.int64)
-
-    def _encode_known(
-        self, target: _Classes, net: NeuralNet, outputs: Tensor, y: np.ndarray
-    ) -> np.ndarray:
-        if not target.multilabel:
-            _check_seen(np.unique(y), target.classes, "The y of predefined_split")
-        return self._encode_target(y, target, net, outputs)
-
-    def _row_weights(
-        self, y: np.ndarray, target: _Classes, sample_weight: np.ndarray | None
-    ) -> np.ndarray | None:
-        if self.class_weight is None:
-            return sample_weight
-        class_weight = self.class_weight
-        if isinstance(class_weight, dict) and not target.multilabel:
-            # Rows to go on with may lack a class that has a weight, which is no mistake.
-            absent = np.setdiff1d(target.classes, y)
-            class_weight = {c: weight for c, weight in class_weight.items() if c not in absent}
-        _check_class_weight(class_weight)
-        weights = compute_sample_weight(class_weight, y)
-        if sample_weight is not None:
-            weights = weights * sample_weight
-        if not weights.any():
-            raise ValueError(
-                "class_weight leaves all rows without weight: there is nothing to learn from."
-            )
-        return weights
-
-    def _store_target(self, target: _Classes) -> None:
-        self.classes_ = target.classes
-        self._multilabel = target.multilabel
-        self._sparse_labels = target.sparse
-
-    def _known_target(self, y: np.ndarray) -> _Classes:
-        if self._multilabel:
-            if y.ndim != 2 or y.shape[1] != len(self.classes_):
-                raise ValueError(
-                    f"y has shape {y.shape}, but {type(self).__name__} was fitted with "
-                    f"{len(self.classes_)} labels a row."
-                )
-        else:
-            _check_seen(np.unique(y), self.classes_)
-        return _Classes(self.classes_, self._multilabel)
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Target:
+        return learn_classes(y, net, type(self).__name__)
 
     def partial_fit(
         self, X: Any, y: Any = None, classes: Any = None, sample_weight: Any = None
@@ -343,7 +211,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             _check_columns(classes, np.shape(y)[1])
             classes = None
         else:
-            _check_seen(np.unique(np.asarray(y)), classes)
+            check_seen(y, classes)
         with as_it_was_on_error(self):
             self._fit(X, y, sample_weight, classes=classes)
         return self
@@ -362,23 +230,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
             The most probable class of each row; for several labels a row, which have a
             probability above one half: a CSR matrix where y was sparse in fit.
         """
-        return self._predicted(X, self._labels)
-
-    def _labels(self, X: Any, *, check_finite: bool) -> np.ndarray:
-        labels = own_prediction(self.net_, X, check_finite=check_finite)
-        if labels is not None:
-            labels = labels.astype(int)
-            return self._as_given(labels) if self._multilabel else self.classes_[labels]
-        outputs = self._outputs(X, to_rank=True, check_finite=check_finite)
-        if self._multilabel:
-            return self._as_given((outputs > 0.5).astype(int))
-        if is_binary(self.net_):
-            return self.classes_[(outputs[:, 1] > self.net_.threshold).astype(int)]
-        return self.classes_[outputs.argmax(axis=1)]
-
-    def _as_given(self, labels: np.ndarray) -> Any:
-        """Give several labels a row as they were given to fit: sparse, or not."""
-        return csr_matrix(labels) if self._sparse_labels else labels
+        return self._predicted(X, "predict")
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the accuracy of the predictions.
@@ -413,14 +265,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         probabilities : ndarray of shape (n_samples, n_classes)
             Of each class, in the order of ``classes_``. For several labels a row, of each label.
         """
-        outputs = self._predicted(X, self._outputs)
-        rounding = np.finfo(np.result_type(outputs, np.float16)).eps * outputs.shape[1]
-        outputs = outputs.astype(np.float64)
-        if self._multilabel:
-            return outputs
-        # Rows of rounded numbers should still add up to one.
-        totals = outputs.sum(axis=1, keepdims=True)
-        return np.where(abs(totals - 1) <= rounding, outputs / totals, outputs)
+        return self._predicted(X, "predict_proba")
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Predict the logarithms of the probabilities.
@@ -438,9 +283,29 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _outputs(self, X: Any, *, check_finite: bool, to_rank: bool = False) -> np.ndarray:
-        nonlinearity = sigmoid_of_labels(self.net_) if self._multilabel else None
-        return net_outputs(self.net_, X, nonlinearity, to_rank=to_rank, check_finite=check_finite)
+    def _has_scores(self) -> bool:
+        """Whether there is a decision_function; before a fit that is not known."""
+        return "net_" not in vars(self) or self.predictor_.outputs.has_scores
+
+    @available_if(_has_scores)
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Compute scores: what the network puts out before a softmax or a sigmoid.
+
+        There are none where the network puts out probabilities, or the net has a nonlinearity or a
+        way to predict of its own.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            One number a row for two classes, the log-odds of the second: it is above zero where the
+            second is the more probable, whatever the net's threshold.
+        """
+        return self._predicted(X, "decision_function")
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can do."""
@@ -453,76 +318,10 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         return tags
 
 
-def _classes_of(net: NeuralNet, seen: np.ndarray) -> np.ndarray:
-    """Classes of a trained net, in the labels of the data at hand."""
-    try:
-        known = np.asarray(net.classes_)
-    except AttributeError:  # weights were loaded into it: it never saw labels
-        return seen
-    if seen.dtype.kind == known.dtype.kind and np.isin(seen, known).all():
-        return known
-    if len(seen) == len(known):
-        return seen
-    raise ValueError(
-        f"The trained net knows {len(known)} classes, {known.tolist()}; y has {len(seen)}, "
-        f"{seen.tolist()}, so that it is not clear which is which."
-    )
-
-
-def _check_class_weight(class_weight: Any) -> None:
-    several = class_weight if isinstance(class_weight, list) else [class_weight]
-    for weights in several:
-        for label, weight in weights.items() if isinstance(weights, dict) else ():
-            if not weight >= 0:
-                raise ValueError(
-                    f"class_weight[{label!r}] is {weight!r}; the weight of a class must be 0 or "
-                    "more."
-                )
-
-
 def _check_columns(classes: np.ndarray, n_labels: int) -> None:
     columns = np.arange(n_labels)
     if not np.array_equal(classes, columns):
         raise ValueError(
             f"y has {n_labels} labels a row, and classes={classes.tolist()}: give the numbers of "
             f"its columns, classes={columns.tolist()}."
-        )
-
-
-def _check_seen(seen: np.ndarray, known: np.ndarray, whose: str = "y") -> None:
-    unknown = np.setdiff1d(seen, known)
-    if len(unknown):
-        raise ValueError(
-            f"{whose} has classes that were not there before: {unknown.tolist()}. "
-            f"Known: {known.tolist()}."
-        )
-
-
-def _check_probabilities(net: NeuralNet, outputs: Tensor) -> None:
-    """Raise an error where the loss would take the logarithm of a negative number."""
-    if not takes_logarithms(net):
-        return
-    if (outputs < 0).any():
-        raise ValueError(
-            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the logarithm "
-            f"of the network's outputs, which must be probabilities; they go down to "
-            f"{float(outputs.min()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
-            "that ends in plain scores, or let it end in a softmax (not a log_softmax)."
-        )
-    if ((outputs.sum(1) - 1).abs() > 1e-2).any():
-        warn(
-            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the network's "
-            "outputs for probabilities, and those of a row add up to "
-            f"{float(outputs[0].sum()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
-            "that ends in plain scores, or let it end in a softmax.",
-            UserWarning,
-            stacklevel=2,
-        )
-
-
-def _check_width(outputs: Tensor, n_expected: int, what: str) -> None:
-    if outputs.dim() < 2 or outputs.shape[1] != n_expected:
-        raise ValueError(
-            f"The network's output has shape {tuple(outputs.shape)} for {len(outputs)} rows; "
-            f"{n_expected} {what} need {n_expected} columns."
         )

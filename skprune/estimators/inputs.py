@@ -4,16 +4,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
-from sklearn.utils import assert_all_finite, check_array
+from scipy.sparse import issparse
+from sklearn.base import is_regressor
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 from torch import Tensor
 
+from skprune.pruning.inputs import InputSpec, check_keys, checked_mapping, ready
 from skprune.training.loading import collates
 from skprune.training.nets import is_net, unwrapped
 from skprune.training.rows import Rows, is_dataset, read_targets
 
-__all__ = ["as_dense", "is_as_fitted", "validate_inputs", "with_targets"]
+__all__ = [
+    "as_dense",
+    "as_rows",
+    "example_of",
+    "spec_of_inputs",
+    "validate_inputs",
+    "with_targets",
+]
 
 
 def validate_inputs(
@@ -43,12 +52,12 @@ def validate_inputs(
     y : ndarray, CSR matrix, or None
         The targets; sparse where they are several labels a row that were given so.
     """
-    if issparse(y) and estimator._estimator_type_is_regressor:
+    if issparse(y) and is_regressor(estimator):
         raise TypeError(
             f"Sparse data was passed for y, and {type(estimator).__name__} learns numbers. Give it "
             "y.toarray()."
         )
-    X = _as_rows(estimator, X, reset=reset)
+    X = as_rows(estimator, X, reset=reset)
     if isinstance(X, Rows):
         return _validate_rows(estimator, X, y, reset=reset)
     # Some sparse matrices of SciPy are mappings too.
@@ -65,17 +74,17 @@ def validate_inputs(
     options: dict[str, Any] = {"accept_sparse": "csr", "order": "C", "ensure_all_finite": True}
     options |= {"dtype": [np.float64, np.float32]} if plain else {"allow_nd": True}
     if y is None and not reset:
-        return _ready(validate_data(estimator, X, reset=reset, **options)), None
+        return ready(validate_data(estimator, X, reset=reset, **options)), None
     X, y = validate_data(
         estimator,
         X,
         y,
         reset=reset,
         multi_output=True,
-        y_numeric=estimator._estimator_type_is_regressor,
+        y_numeric=is_regressor(estimator),
         **options,
     )
-    return _ready(X), y
+    return ready(X), y
 
 
 def with_targets(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple[Any, Any]:
@@ -104,13 +113,14 @@ def with_targets(estimator: Any, X: Any, y: Any, *, reset: bool = True) -> tuple
     TypeError
         If X is a ``Dataset`` whose rows cannot be counted.
     """
-    X = _as_rows(estimator, X, reset=reset)
+    X = as_rows(estimator, X, reset=reset)
     if y is None and isinstance(X, Rows) and X.has_targets:
         return X, X.targets()
     return X, read_targets(y)
 
 
-def _as_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
+def as_rows(estimator: Any, X: Any, *, reset: bool) -> Any:
+    """Take inputs that only the net's own loader can read as rows; see :func:`with_targets`."""
     if is_dataset(X):
         return Rows(X)
     if isinstance(X, Rows) or (not isinstance(X, list) and getattr(X, "ndim", None) != 1):
@@ -191,7 +201,7 @@ def _checked_targets(estimator: Any, y: Any, *inputs: Any) -> Any:
         y,
         accept_sparse="csr",
         ensure_2d=False,
-        dtype="numeric" if estimator._estimator_type_is_regressor else None,
+        dtype="numeric" if is_regressor(estimator) else None,
         input_name="y",
         estimator=estimator,
     )
@@ -204,95 +214,68 @@ def as_dense(y: Any) -> Any:
     return y.toarray() if issparse(y) else y
 
 
-def is_as_fitted(estimator: Any, X: Any) -> bool:
-    """Whether scikit-learn's checks would pass X on as it is, which they are slow to say.
+def example_of(inputs: Any) -> Any:
+    """Take a few rows of input off the device that they are on.
+
+    Parameters
+    ----------
+    inputs : Tensor, dict of str to Tensor, or another nest of tensors
+        What the network is given.
+
+    Returns
+    -------
+    example : Tensor, dict of str to Tensor, or None
+        None where it is neither a tensor nor a mapping of these.
+    """
+    if isinstance(inputs, Tensor):
+        return inputs.detach().cpu()
+    if isinstance(inputs, Mapping) and all(isinstance(part, Tensor) for part in inputs.values()):
+        return {key: part.detach().cpu() for key, part in inputs.items()}
+    return None
+
+
+def spec_of_inputs(estimator: Any, example: Any) -> InputSpec | None:
+    """Say what inputs a fitted estimator takes, where they are arrays or mappings of arrays.
 
     Parameters
     ----------
     estimator : object
-        A fitted estimator.
-    X : object
-        Inputs of a prediction.
+        An estimator that has seen the data.
+    example : Tensor, dict of str to Tensor, or None
+        A few rows as the network takes them.
 
     Returns
     -------
-    as_fitted : bool
-        True for an array like those that it was fitted with; its numbers may still not be finite.
+    spec : InputSpec or None
+        None where only the net's own loader makes inputs of the rows.
     """
-    return (
-        type(X) is np.ndarray
-        and X.ndim == 2
-        and X.dtype in (np.float32, np.float64)
-        and X.flags.c_contiguous
-        and X.flags.writeable
-        and len(X) > 0
-        and X.shape[1] == getattr(estimator, "n_features_in_", None)
-        and not hasattr(estimator, "feature_names_in_")
-        and not hasattr(estimator, "_keys")
+    known = vars(estimator)
+    keys = known.get("_keys")
+    if example is None or "_by_rows" in known or isinstance(example, Mapping) != (keys is not None):
+        return None
+    return InputSpec.of_example(
+        example,
+        n_features=known.get("n_features_in_"),
+        feature_names=known.get("feature_names_in_"),
+        tabular=estimator.estimator is None,
     )
-
-
-def _ready(X: Any) -> Any:
-    """Make a checked array or CSR matrix what batches are cut from."""
-    if issparse(X):
-        return _canonical(X)
-    # torch warns of memory that it may not write to, such as that of a memory-mapped file.
-    return X if X.flags.writeable else X.copy()
-
-
-def _canonical(X: Any) -> csr_matrix:
-    """Give the one form that equal sparse matrices have in common: equal content, equal bytes.
-
-    It is a matrix and not a sparse array, since skorch takes the rows of these for matrices.
-    """
-    # Made of its parts, it has the smallest type of indices that will do.
-    X = csr_matrix((X.data, X.indices, X.indptr), shape=X.shape)
-    repeated = not X.has_canonical_format
-    if repeated or not X.data.all():
-        X = X.copy()  # the user's own stays as it is
-        X.sum_duplicates()
-        X.eliminate_zeros()
-    if repeated:
-        assert_all_finite(X.data, input_name="X")  # sums of finite numbers may not be
-    return X
 
 
 def _validate_mapping(
     estimator: Any, X: Mapping[str, Any], y: Any, *, reset: bool
 ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    if not X:
-        raise ValueError("X is an empty mapping: it has no inputs.")
-    arrays = {}
-    for key, value in X.items():
-        arrays[key] = _ready(
-            check_array(
-                value,
-                accept_sparse="csr",
-                ensure_2d=False,
-                allow_nd=True,
-                order="C",
-                input_name=f"X[{key!r}]",
-                estimator=estimator,
-            )
-        )
-    check_consistent_length(*arrays.values())
+    name = type(estimator).__name__
+    arrays = checked_mapping(X, name)
     if reset:
-        for name in ("n_features_in_", "feature_names_in_", "_by_rows"):
-            vars(estimator).pop(name, None)
+        for attribute in ("n_features_in_", "feature_names_in_", "_by_rows"):
+            vars(estimator).pop(attribute, None)
         estimator._keys = tuple(arrays)
-    elif set(arrays) != set(getattr(estimator, "_keys", ())):
-        fitted_with = (
-            f"keys {sorted(estimator._keys)}" if hasattr(estimator, "_keys") else "no mapping"
-        )
-        raise ValueError(
-            f"X has keys {sorted(arrays)}, but {type(estimator).__name__} was fitted with "
-            f"{fitted_with}."
-        )
+    else:
+        check_keys(arrays, getattr(estimator, "_keys", None), name)
     if y is None:
         if reset:
             raise ValueError(
-                f"This {type(estimator).__name__} estimator requires y to be passed, but the "
-                "target y is None."
+                f"This {name} estimator requires y to be passed, but the target y is None."
             )
         return arrays, None
     return arrays, _checked_targets(estimator, y, *arrays.values())

@@ -5,19 +5,15 @@ from os import PathLike
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from joblib import Memory
 from sklearn.base import RegressorMixin
 from skorch import NeuralNet
-from torch import Tensor
 
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
-from skprune.network.forward import module_dtype
-from skprune.network.losses import ScaledMSELoss
+from skprune.estimators.targets import Target, Values
 from skprune.strategies.strategy import Strategy
 from skprune.structures import Structure
-from skprune.training.inference import net_outputs, own_prediction
 from skprune.training.nets import REGRESSOR_NETS, default_regressor_net
 
 __all__ = ["PrunedRegressor"]
@@ -119,7 +115,6 @@ class PrunedRegressor(RegressorMixin, BasePruned):
 
     _parameter_constraints: ClassVar[dict] = dict(BasePruned._parameter_constraints)
     _nets = REGRESSOR_NETS
-    _estimator_type_is_regressor = True
 
     def __init__(
         self,
@@ -144,59 +139,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> tuple[int, ...]:
-        return y.shape[1:]
-
-    def _default_net(self) -> NeuralNet:
-        return default_regressor_net()
-
-    def _arguments(
-        self,
-        net: NeuralNet,
-        target: tuple[int, ...],
-        y: np.ndarray,
-        sample_weight: np.ndarray | None,
-    ) -> dict[str, Any]:
-        columns = y.reshape(len(y), -1).astype(np.float64)
-        mean = np.average(columns, axis=0, weights=sample_weight)
-        spread = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=sample_weight))
-        spread[spread == 0] = 1.0
-        return {
-            "criterion": ScaledMSELoss,
-            "criterion_options": {"scale": spread.tolist()},
-            "n_outputs": int(np.prod(target, dtype=int)),
-            "output_shift": mean.tolist(),
-            "output_scale": spread.tolist(),
-        }
-
-    def _encode_target(
-        self, y: np.ndarray, target: tuple[int, ...], net: NeuralNet, outputs: Tensor
-    ) -> np.ndarray:
-        y = y.astype(np.float64 if module_dtype(net.module_) == torch.float64 else np.float32)
-        if _one_each(target, outputs):
-            y = y.reshape(len(y), *outputs.shape[1:])
-        if y.shape[1:] != outputs.shape[1:]:
-            raise ValueError(
-                f"y has shape {y.shape}, but the network's output has shape "
-                f"{tuple(outputs.shape)} for {len(outputs)} rows."
-            )
-        return y
-
-    def _row_weights(
-        self, y: np.ndarray, target: tuple[int, ...], sample_weight: np.ndarray | None
-    ) -> np.ndarray | None:
-        return sample_weight
-
-    def _store_target(self, target: tuple[int, ...]) -> None:
-        self._target_shape = target
-
-    def _known_target(self, y: np.ndarray) -> tuple[int, ...]:
-        if y.shape[1:] != self._target_shape:
-            raise ValueError(
-                f"y has shape {y.shape}, but {type(self).__name__} was fitted with rows of shape "
-                f"{self._target_shape}."
-            )
-        return self._target_shape
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Target:
+        return Values(y.shape[1:])
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Go on training for one epoch, under the masks.
@@ -235,8 +179,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predictions.
         """
-        outputs = self._predicted(X, self._outputs)
-        return outputs.reshape(len(outputs), *self._target_shape).astype(np.float64)
+        return self._predicted(X, "predict")
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the coefficient of determination (R2) of the predictions.
@@ -258,17 +201,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         X, y = with_targets(self, X, y, reset=False)
         return super().score(X, y, sample_weight=sample_weight)
 
-    def _outputs(self, X: Any, *, check_finite: bool) -> np.ndarray:
-        own = own_prediction(self.net_, X, check_finite=check_finite)
-        return net_outputs(self.net_, X, check_finite=check_finite) if own is None else own
-
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn what the estimator can do."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _one_each(target: tuple[int, ...], outputs: Tensor) -> bool:
-    """Whether y and the outputs are one number a row each, in a column or not."""
-    return np.prod(target, dtype=int) == 1 == np.prod(outputs.shape[1:], dtype=int)

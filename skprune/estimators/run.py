@@ -178,6 +178,11 @@ class NetRun:
         strategy.recovery.check(dense.trainer.learning, strategy.start)
 
     @property
+    def network(self) -> Network:
+        """The network on its way."""
+        return self._run.network
+
+    @property
     def elements(self) -> Elements:
         """What can be removed, and what is left of it."""
         return self._run.elements
@@ -236,6 +241,7 @@ class NetRun:
         return {
             "net_": with_masks(net, pruned.network.masks),
             "masks_": pruned.masks,
+            "kept_": pruned.kept,
             "sparsity_": pruned.sparsity,
             "report_": PruningReport(dense.sizes, pruned.sizes),
             "removals_": pruned.network.removals,

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["first_output", "module_device", "module_dtype", "run_module"]
+__all__ = ["first_output", "module_device", "run_module"]
 
 
 def run_module(module: nn.Module, inputs: Any) -> Any:
@@ -32,14 +32,6 @@ def run_module(module: nn.Module, inputs: Any) -> Any:
 def first_output(outputs: Any) -> Tensor:
     """Take the output that is the prediction where a module has several, as skorch does."""
     return outputs[0] if isinstance(outputs, tuple) else outputs
-
-
-def module_dtype(module: nn.Module) -> torch.dtype:
-    """Type of a module's floating-point weights; torch's default if it has none."""
-    return next(
-        (p.dtype for p in module.parameters() if p.dtype.is_floating_point),
-        torch.get_default_dtype(),
-    )
 
 
 def module_device(module: nn.Module) -> torch.device:

@@ -410,11 +410,10 @@ class Pruner:
             pruned = self._run.finished(rows)
         network = pruned.network
         self._watch = StepWatch(Masked(network.module, network.masks))
-        kept = {name: kept.numpy().copy() for name, kept in self._run.elements.kept.items()}
         return PrunedModule(
             network.module.eval(),
             pruned.masks,
-            kept,
+            pruned.kept,
             pruned.sparsity,
             PruningReport(self._before, pruned.sizes),
             network.removals,

@@ -42,6 +42,8 @@ class Pruned:
         The compact network, with the masks of its weights and the removals that led to it.
     masks : dict of str to ndarray of bool
         What the strategy kept of each weight, by the parameter's name, in the original shape.
+    kept : dict of str to ndarray of bool
+        What was kept of the structure's elements, by layer.
     sparsity : float
         The fraction of the structure's elements that is gone.
     sizes : mapping of str to LayerSize
@@ -52,6 +54,7 @@ class Pruned:
 
     network: Network
     masks: dict[str, np.ndarray]
+    kept: dict[str, np.ndarray]
     sparsity: float
     sizes: Mapping[str, LayerSize]
     feature_norms: np.ndarray | None
@@ -184,7 +187,8 @@ class PruningRun:
             if network.masks and not self.elements.keeps_layout:
                 network = remove_dead_units(network, self._protected, rows)
             sizes = measure(network.module, network.inputs, network.forward, network.masks)
-        return Pruned(network, masks, self.elements.sparsity, sizes, norms)
+        kept = {name: kept.numpy().copy() for name, kept in self.elements.kept.items()}
+        return Pruned(network, masks, kept, self.elements.sparsity, sizes, norms)
 
     def _feature_norms(self) -> np.ndarray | None:
         if not isinstance(self._structure, Feature):

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from skprune.network.dtypes import as_input_dtype
 from skprune.strategies.recovery.teachers import Teacher
 from skprune.training.inference import net_outputs, sigmoid_of_labels
-from skprune.training.nets import as_input_dtype
 
 __all__ = ["NetTeacher"]
 

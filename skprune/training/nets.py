@@ -17,8 +17,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
-from skprune.network.forward import module_dtype, run_module
-from skprune.network.layers import layer_for
+from skprune.network.forward import run_module
 from skprune.network.mlp import MLP
 from skprune.training.loading import takes_rows_as_they_are
 from skprune.training.masked_net import without_masks
@@ -28,7 +27,6 @@ __all__ = [
     "CLASSIFIER_NETS",
     "REGRESSOR_NETS",
     "ModuleForward",
-    "as_input_dtype",
     "check_net",
     "copy_net",
     "default_classifier_net",
@@ -322,53 +320,6 @@ def takes_only_labels(net: NeuralNet) -> bool:
 def _has_criterion(net: NeuralNet, kinds: Any) -> bool:
     criterion = net.criterion
     return issubclass(criterion, kinds) if isclass(criterion) else isinstance(criterion, kinds)
-
-
-def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
-    """Give inputs the type that a module's weights have.
-
-    Parameters
-    ----------
-    X : ndarray, CSR matrix, mapping of str to these, or Rows
-        The inputs.
-    module : nn.Module
-        The module.
-    alone : bool, default=True
-        Whether X is all the input there is. Whole numbers stay whole in a mapping, or where the
-        module has an embedding to look them up in.
-
-    Returns
-    -------
-    X : ndarray, CSR matrix, dict of these, or Rows
-        The inputs, converted where they had to be.
-    """
-    if isinstance(X, Rows):
-        return X  # as the user's own code reads them
-    if isinstance(X, Mapping):
-        return {key: as_input_dtype(value, module, alone=False) for key, value in X.items()}
-    kind = X.dtype.kind
-    if kind == "f" or (kind in "biu" and alone and not _has_embedding(module)):
-        return _cast(X, _NUMPY_DTYPES.get(module_dtype(module), np.float32))
-    return X.astype(np.int64, copy=False) if kind in "iu" else X
-
-
-def _cast(X: Any, dtype: Any) -> Any:
-    with np.errstate(over="ignore"):
-        cast = X.astype(dtype, copy=False)
-    narrower = cast.dtype.itemsize < X.dtype.itemsize
-    values, before = (cast.data, X.data) if issparse(X) else (cast, X)
-    if narrower and not np.isfinite(values).all() and np.isfinite(before).all():
-        raise ValueError(
-            f"Input X contains a value too large for {np.dtype(dtype)!r}, the type of the network."
-        )
-    return cast
-
-
-_NUMPY_DTYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16}
-
-
-def _has_embedding(module: nn.Module) -> bool:
-    return any(layer_for(layer).reads_codes for layer in module.modules())
 
 
 def rows_on_device(net: NeuralNet, X: Any, n_rows: int) -> Any:

@@ -12,7 +12,7 @@ from skorch.helper import predefined_split
 from torch import Tensor
 from torch.utils.data import Subset
 
-from skprune.training.nets import as_input_dtype
+from skprune.network.dtypes import as_input_dtype
 
 __all__ = ["encode_validation_set"]
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skprune.network.forward import first_output, module_dtype
+from skprune.network.dtypes import module_dtype
+from skprune.network.forward import first_output
 from skprune.seeding import preserve_rng
 from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.learning import Learning, NetworkOutputs
