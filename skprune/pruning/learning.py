@@ -13,10 +13,17 @@ from skprune._sklearn import InvalidParameterError
 from skprune.network.forward import first_output, module_device, run_module
 from skprune.network.network import Network
 from skprune.pruning.batches import BatchSamples, Loss, NoSamples
+from skprune.pruning.outputs import (
+    BinaryOutputs,
+    ClassOutputs,
+    LabelOutputs,
+    Outputs,
+    ValueOutputs,
+)
 from skprune.strategies.learning import FitData, FrozenNetwork
 from skprune.strategies.recovery.teachers import Teacher
 
-__all__ = ["LossOutputs", "TorchLearning"]
+__all__ = ["LossOutputs", "TorchLearning", "outputs_of"]
 
 _CLASSES = (nn.CrossEntropyLoss, nn.NLLLoss, functional.cross_entropy, functional.nll_loss)
 _LABELS = (nn.BCEWithLogitsLoss, functional.binary_cross_entropy_with_logits)
@@ -80,6 +87,36 @@ class LossOutputs:
 
 def _is_one_of(loss: Any, known: tuple[Any, ...]) -> bool:
     return any(isinstance(loss, one) if isinstance(one, type) else loss is one for one in known)
+
+
+def outputs_of(loss: Any, module: nn.Module, inputs: Any) -> Outputs:
+    """Say what makes predictions of a module's outputs, as far as its loss tells.
+
+    Parameters
+    ----------
+    loss : callable or None
+        The loss.
+    module : nn.Module
+        The module.
+    inputs : Tensor or mapping of str to Tensor
+        A few rows.
+
+    Returns
+    -------
+    outputs : Outputs
+        Those of classes or labels for the losses of torch that are for these; otherwise the
+        outputs are taken as they are.
+    """
+    with torch.no_grad():
+        shape = first_output(run_module(module, inputs)).shape[1:]
+    if len(shape) == 1 and _is_one_of(loss, _CLASSES):
+        logarithms = _is_one_of(loss, (nn.NLLLoss, functional.nll_loss))
+        return ClassOutputs(nonlinearity=torch.exp if logarithms else "softmax")
+    if len(shape) <= 1 and _is_one_of(loss, (*_LABELS, *_PROBABILITIES)):
+        nonlinearity = "sigmoid" if _is_one_of(loss, _LABELS) else None
+        several = len(shape) == 1 and shape[0] > 1
+        return (LabelOutputs if several else BinaryOutputs)(nonlinearity=nonlinearity)
+    return ValueOutputs()
 
 
 class TorchLearning:

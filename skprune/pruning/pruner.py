@@ -22,8 +22,9 @@ from skprune.network.removals import Removals
 from skprune.network.wrapping import wrapper_of
 from skprune.pruning.batches import BatchSamples, Loss, NoSamples, as_loader, to_device
 from skprune.pruning.checks import check_epochs
-from skprune.pruning.learning import TorchLearning
+from skprune.pruning.learning import TorchLearning, outputs_of
 from skprune.pruning.peers import Peers
+from skprune.pruning.predictor import Predictor
 from skprune.pruning.run import N_CHECK_ROWS, SEEDS, PruningRun
 from skprune.pruning.step_watch import StepWatch
 from skprune.seeding import derive_seeds, given_back, preserve_rng
@@ -74,6 +75,10 @@ class PrunedModule:
     removals : Removals
         The units that were removed. ``removals.replay(module)`` cuts an equal module, dense and
         untrained, to the shape of this one, so that its ``state_dict`` can be loaded into it.
+    predictor : Predictor or None
+        Predicts for arrays, as an estimator does: classes by their numbers and probabilities where
+        the loss is one of torch for classes or labels, and otherwise what the module puts out. None
+        where the module takes several inputs in their order.
     history : list of dict
         The epochs that skprune's own loop has trained: ``epoch``, ``stage``, ``train_loss``.
     """
@@ -84,6 +89,7 @@ class PrunedModule:
     sparsity: float
     report: PruningReport
     removals: Removals
+    predictor: Predictor | None
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -219,6 +225,7 @@ class Pruner:
             self.samples = BatchSamples(as_loader(data, batch_size), loss, device)
             if not self.samples.n_batches:
                 raise InvalidParameterError("data has no batches.")
+        self._loss = loss
         self.learning = TorchLearning(self.network, self.samples, loss)
         with given_back():
             self._run_once()
@@ -417,6 +424,16 @@ class Pruner:
             pruned.sparsity,
             PruningReport(self._before, pruned.sizes),
             network.removals,
+            self._predictor(network),
+        )
+
+    def _predictor(self, network: Network) -> Predictor | None:
+        example = self.network.inputs
+        if isinstance(example, (tuple, list)):
+            return None
+        outputs = outputs_of(self._loss, network.module, example)
+        return Predictor(
+            network.module, outputs, masks=network.masks, removals=network.removals, example=example
         )
 
 

@@ -1,5 +1,6 @@
 """Modules are pruned without a net as they are with one, whatever form the data come in."""
 
+import pickle
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
@@ -233,6 +234,52 @@ def test_what_a_module_gives_goes_to_the_loss_as_it_is() -> None:
     params = {**TRAINING, "loss": loss}
     pruned = prune(Several(), X[:8], strategy="gradient", data=(X, y), **params)
     assert pruned.sparsity == 0.5
+
+
+@pytest.mark.parametrize(
+    ("loss", "n_outputs"),
+    [
+        (nn.CrossEntropyLoss(), 3),
+        (nn.NLLLoss(), 3),
+        (nn.BCEWithLogitsLoss(), 1),
+        (nn.BCELoss(), 1),
+        (nn.BCEWithLogitsLoss(), 2),
+        (nn.MSELoss(), 2),
+        (lambda outputs, targets: (outputs - targets).abs().mean(), 2),
+    ],
+)
+def test_the_predictor_says_what_the_outputs_mean(loss: Any, n_outputs: int) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(N_FEATURES, 12), nn.ReLU(), nn.Linear(12, n_outputs))
+    if isinstance(loss, nn.NLLLoss):
+        module.append(nn.LogSoftmax(1))
+    if isinstance(loss, nn.BCELoss):
+        module.append(nn.Sigmoid())
+    pruned = prune(module, X[:8], structure="unit", sparsity=0.5, loss=loss)
+    predictor = pickle.loads(pickle.dumps(pruned.predictor))
+    outputs = pruned.module(X).detach()
+    if isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)):
+        expected, proba = outputs.argmax(1), outputs.softmax(1)
+    elif isinstance(loss, (nn.BCEWithLogitsLoss, nn.BCELoss)):
+        proba = outputs if isinstance(loss, nn.BCELoss) else outputs.sigmoid()
+        expected = (proba > 0.5).long()
+        if n_outputs == 1:
+            expected, proba = expected[:, 0], torch.cat([1 - proba, proba], 1)
+    else:
+        expected, proba = outputs, None
+    np.testing.assert_array_equal(predictor.predict(X.numpy()), expected.numpy())
+    assert hasattr(predictor, "predict_proba") is (proba is not None)
+    if proba is not None:
+        np.testing.assert_allclose(predictor.predict_proba(X.numpy()), proba, atol=1e-6)
+
+
+def test_a_module_of_several_inputs_has_no_predictor() -> None:
+    pruned = prune(Named(), (X[:8, :3], X[:8, 3:]), sparsity=0.5)
+    assert pruned.predictor is None
+    by_name = prune(Named(), {"left": X[:8, :3], "right": X[:8, 3:]}, sparsity=0.5)
+    inputs = {"left": X[:, :3].numpy(), "right": X[:, 3:].numpy()}
+    expected = by_name.module(X[:, :3], X[:, 3:]).detach().numpy()
+    np.testing.assert_allclose(by_name.predictor.predict(inputs), expected, atol=1e-6)
 
 
 # What a fine-tuning brings, and what stays of a network without it.
