@@ -1,6 +1,7 @@
 """Units: neurons, channels, embedding dimensions, with all that is coupled to them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import prod
 
 import torch
 from torch import Tensor
@@ -8,7 +9,13 @@ from torch import Tensor
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
-from skprune.network.network import Network, spread_over_weights, sum_over_units
+from skprune.network.network import (
+    Network,
+    all_tensors,
+    axes_of_units,
+    spread_over_weights,
+    sum_over_units,
+)
 from skprune.network.verification import check_removal, check_units
 from skprune.structures.base import Elements, Structure
 
@@ -61,6 +68,13 @@ class _Units(Elements):
             if len(units) < len(coupling.groups[name]):
                 places = torch.isin(coupling.groups[name], units)
                 self._parts.setdefault(name, []).append(places)
+        # Where the units are in the original, to count what is left of it.
+        tensors = all_tensors(network.module)
+        self._axes: dict[str, dict[int, Tensor]] = {}
+        for name, dim, ids in axes_of_units(coupling, network.module):
+            if name in tensors:
+                self._axes.setdefault(name, {})[dim] = ids
+        self._shapes = {name: tuple(tensors[name].shape) for name in self._axes}
         shapes = {
             name: tuple(layer_for(network.module.get_submodule(name)).weight.shape)
             for name in coupling.groups
@@ -96,6 +110,31 @@ class _Units(Elements):
         for name, value in values.items():
             by_unit[self._units[name]] = value.to(by_unit)
         return spread_over_weights(by_unit, network.weights, self._coupling, network.module)
+
+    def entries_left(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
+        stays = torch.ones(self._n_units + 1, dtype=torch.bool)  # the last, of -1, does
+        for name, mask in kept.items():
+            stays[self._units[name]] = mask
+        return self._entries(lambda ids: int(stays[ids].sum()))
+
+    def most_entries_left(self, counts: Mapping[str, int]) -> dict[str, int]:
+        def most(ids: Tensor) -> int:
+            channels = torch.bincount(ids[ids >= 0], minlength=self._n_units)
+            n_left = len(ids)
+            for name, count in counts.items():
+                smallest = channels[self._units[name]].sort().values
+                n_left -= int(smallest[: len(smallest) - count].sum())
+            return n_left
+
+        return self._entries(most)
+
+    def _entries(self, width: Callable[[Tensor], int]) -> dict[str, int]:
+        """Count the entries of each tensor, given how many channels of a dimension are left."""
+        left = {}
+        for name, axes in self._axes.items():
+            sizes = enumerate(self._shapes[name])
+            left[name] = prod(width(axes[dim]) if dim in axes else size for dim, size in sizes)
+        return left
 
     def _apply(self, kept: Mapping[str, Tensor]) -> None:
         gone = torch.cat(
