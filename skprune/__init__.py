@@ -15,7 +15,7 @@ from skprune.exceptions import (
     UnreachableSparsityError,
     UntraceableError,
 )
-from skprune.strategies import Strategy
+from skprune.strategies import Strategy, Target
 
 __version__ = "0.1.0"
 
@@ -28,6 +28,7 @@ __all__ = [
     "PrunedRegressor",
     "PrunedRegressorCV",
     "Strategy",
+    "Target",
     "UncachedWarning",
     "UnreachableSparsityError",
     "UntraceableError",

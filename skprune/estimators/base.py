@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from skprune._sklearn import (
     Interval,
     InvalidParameterError,
+    StrOptions,
     check_sample_weight,
     fit_context,
 )
@@ -38,6 +39,7 @@ from skprune.pruning.checks import check_epochs
 from skprune.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import BUDGETS, Target, target_for
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.masked_net import own_class, with_masks, without_masks
 from skprune.training.nets import (
@@ -75,7 +77,8 @@ class BasePruned(NamesComponents, ABC):
     _parameter_constraints: ClassVar[dict] = {
         "estimator": "no_validation",
         "strategy": [str, Strategy],
-        "sparsity": [Interval(Real, 0, 1, closed="left"), None],
+        "sparsity": [Interval(Real, 0, 1, closed="left"), Target, None],
+        "budget": [StrOptions(set(BUDGETS))],
         "structure": [str, Structure],
         "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "protect": [None, list, tuple],
@@ -171,9 +174,9 @@ class BasePruned(NamesComponents, ABC):
         run = PruningRun(
             dense, strategy, structure, self.protect or (), only_named=self.sparsity is None
         )
-        sparsity = run.target(self.sparsity)
+        goal = run.target(target_for(self.sparsity, self.budget))
         epochs = run.epochs(self.fine_tune_epochs)
-        check_epochs(strategy, sparsity, epochs)
+        check_epochs(strategy, goal, epochs)
         interrupted = None
         n_dense = 0 if at_init or dense.pretrained else dense.trainer.net.max_epochs
         name = type(self).__name__
@@ -181,12 +184,12 @@ class BasePruned(NamesComponents, ABC):
             try:
                 if not at_init:
                     dense.train(found_again(self.memory, self.random_state))
-                run.prune(sparsity, epochs)
+                run.prune(goal, epochs)
             except Interrupted as error:
                 interrupted = error
         self._set_fitted(run, target)
         if interrupted is not None:
-            wanted = "" if sparsity is None else f", where {sparsity:.6g} was asked for"
+            wanted = "" if goal is None else f", where {goal} was asked for"
             warn(
                 f"The fit was interrupted while {interrupted}: the sparsity is "
                 f"{self.sparsity_:.6g}{wanted}.",

@@ -34,6 +34,8 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         The sparsities to choose from, in any order. A number stands for so many whose densities
         fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
         element; of each strategy, whose allocation may have less to remove.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What the sparsities are fractions of: see :class:`~skprune.PrunedClassifier`.
     structure : str or Structure, default="weight"
         What is removed together; see :class:`~skprune.PrunedClassifier`.
     path : {"restart", "chained"}, default="restart"
@@ -149,6 +151,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         *,
         strategies: str | Strategy | Sequence[str | Strategy] = "magnitude",
         sparsities: int | Sequence[float] = 8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
         path: str = "restart",
         cv: Any = None,
@@ -165,6 +168,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         self.estimator = estimator
         self.strategies = strategies
         self.sparsities = sparsities
+        self.budget = budget
         self.structure = structure
         self.path = path
         self.cv = cv

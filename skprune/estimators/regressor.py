@@ -15,6 +15,7 @@ from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
 from skprune.network.losses import ScaledMSELoss
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import Target
 from skprune.structures import Structure
 from skprune.training.inference import net_outputs, own_prediction
 from skprune.training.nets import REGRESSOR_NETS, default_regressor_net, module_dtype
@@ -40,10 +41,18 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         ``"hessian"``, ``"layer_obs"``; ``"dynamic"``, ``"splicing"``, ``"set"``, ``"rigl"``;
         ``"distillation"``; ``"lottery_ticket"``; and, before training, ``"random_at_init"``,
         ``"snip"``, ``"grasp"``, ``"synflow"``.
-    sparsity : float or None, default=0.8
-        How much to prune: the fraction of the structure's elements (weights, units ...) that is
-        removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer, or
-        to a structure that fixes it, such as ``"2:4"``.
+    sparsity : float, Target or None, default=0.8
+        How much to prune: the fraction of `budget` that is removed, in [0, 1), or a
+        :class:`~skprune.Target`, such as ``Target(at_most=100_000, budget="macs")``. None leaves
+        it to an allocation that names a sparsity for each layer, to a structure that fixes it, such
+        as ``"2:4"``, or to a regularizer.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What `sparsity` counts. ``"elements"`` are what the structure removes (weights, units ...),
+        of the layers that are pruned. The others are quantities of the whole network as
+        ``report_`` has them, of which at most ``1 - sparsity`` is left, and no element less than
+        that takes: ``"weights"``, ``"parameters"`` (with biases and norms), ``"macs"``
+        (multiply-accumulates per row of input), ``"bytes"`` (as they are stored, masked weights
+        included, so that it needs ``structure="unit"``). Not for ``sparsity=None``.
     structure : str or Structure, default="weight"
         What is removed together: ``"weight"``, ``"unit"`` (neurons and channels, with all that is
         coupled to them), ``"feature"`` (of the input), ``"block"`` (of a weight matrix), or
@@ -77,7 +86,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         What the strategy kept of each weight, by the parameter's name, in the original shape.
         ``module_`` and ``report_`` have less where units have died of what it removed.
     sparsity_ : float
-        The fraction of the structure's elements that is gone.
+        The fraction of the structure's elements that is gone, whatever the budget counts.
     report_ : PruningReport
         Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
     removals_ : Removals
@@ -125,7 +134,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         estimator: NeuralNet | None = None,
         *,
         strategy: str | Strategy = "magnitude",
-        sparsity: float | None = 0.8,
+        sparsity: float | Target | None = 0.8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
         fine_tune_epochs: int | None = None,
         protect: list[str] | None = None,
@@ -136,6 +146,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         self.estimator = estimator
         self.strategy = strategy
         self.sparsity = sparsity
+        self.budget = budget
         self.structure = structure
         self.fine_tune_epochs = fine_tune_epochs
         self.protect = protect

@@ -34,6 +34,8 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         The sparsities to choose from, in any order. A number stands for so many whose densities
         fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
         element; of each strategy, whose allocation may have less to remove.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What the sparsities are fractions of: see :class:`~skprune.PrunedRegressor`.
     structure : str or Structure, default="weight"
         What is removed together; see :class:`~skprune.PrunedRegressor`.
     path : {"restart", "chained"}, default="restart"
@@ -139,6 +141,7 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         *,
         strategies: str | Strategy | Sequence[str | Strategy] = "magnitude",
         sparsities: int | Sequence[float] = 8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
         path: str = "restart",
         cv: Any = None,
@@ -154,6 +157,7 @@ class PrunedRegressorCV(BasePrunedCV, PrunedRegressor):
         self.estimator = estimator
         self.strategies = strategies
         self.sparsities = sparsities
+        self.budget = budget
         self.structure = structure
         self.path = path
         self.cv = cv

@@ -21,9 +21,10 @@ from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
 from skprune.pruning.checks import check_combination
 from skprune.pruning.loop import prune
-from skprune.pruning.target import target_sparsity
+from skprune.pruning.target import Goal, least_density, resolve_target
 from skprune.seeding import GeneratorStates, preserve_rng, seeded
 from skprune.strategies.strategy import ResolvedStrategy
+from skprune.strategies.target import Target
 from skprune.structures import Feature, Structure
 from skprune.training.dense_cache import train_once
 from skprune.training.masked_net import with_masks
@@ -188,10 +189,17 @@ class PruningRun:
         check_combination(self.elements, strategy, only_named=only_named)
         strategy.recovery.prepare(dense.trainer, strategy.start)
         self._generator = torch.Generator().manual_seed(dense.seeds["scores"])
+        self._goal: Goal | None = None
 
-    def target(self, sparsity: float | None) -> float | None:
-        """Settle how much is to be pruned; see :func:`target_sparsity`."""
-        return target_sparsity(self.elements, self.strategy, sparsity)
+    def target(self, target: Target | None) -> Goal | None:
+        """Settle how much is to be pruned; see :func:`resolve_target`."""
+        with preserve_rng(self.dense.trainer.net.device):
+            return resolve_target(self.elements, self.strategy, target)
+
+    def least_density(self, budget: str) -> float:
+        """Say what is left at the least; see :func:`skprune.pruning.target.least_density`."""
+        with preserve_rng(self.dense.trainer.net.device):
+            return least_density(self.elements, budget)
 
     def epochs(self, epochs: int | None) -> int:
         """Count the epochs that there are once pruning begins.
@@ -214,7 +222,7 @@ class PruningRun:
 
     def prune(
         self,
-        target: float | None,
+        target: Goal | None,
         epochs: int,
     ) -> None:
         """Prune the network, and train what is left; see :func:`skprune.pruning.loop.prune`.
@@ -224,6 +232,7 @@ class PruningRun:
         Interrupted
             If Ctrl-C ended the training.
         """
+        self._goal = target
         trainer, seeds = self.dense.trainer, self.dense.seeds
         trainer.network = self.network
         with seeded(seeds["fine_tune"], trainer.net.device):
@@ -259,7 +268,10 @@ class PruningRun:
         with preserve_rng(net.device):
             if network.masks and not self.elements.keeps_layout:
                 rows = rows_on_device(net, dense.X, _N_CHECK_ROWS)
-                network = remove_dead_units(network, self._protected, rows)
+                may_add_biases = self._goal is None or self._goal.quantity != "parameters"
+                network = remove_dead_units(
+                    network, self._protected, rows, may_add_biases=may_add_biases
+                )
             net.module_ = network.module
             dense.trainer.finish()
             after = measure(net.module_, network.inputs, network.forward, network.masks)

@@ -1,7 +1,6 @@
 """The pruning loop: score, allocate, remove, recover, and again."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
 from typing import Protocol
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from skprune.pruning.checks import check_epochs, lead_epochs
 from skprune.pruning.choice import choose, nonzero
+from skprune.pruning.target import Goal, goal_reached, steps_to_go
 from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.importance import ScoringContext
 from skprune.strategies.recovery import Trainer
@@ -16,7 +16,6 @@ from skprune.strategies.regrowth import StageSpan
 from skprune.strategies.samples import Samples
 from skprune.strategies.schedule import Step
 from skprune.strategies.scoring_progress import TrackedSamples
-from skprune.strategies.selection import n_removed
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 
@@ -34,7 +33,7 @@ class PruningTrainer(Trainer, Protocol):
 def prune(
     elements: Elements,
     strategy: ResolvedStrategy,
-    target: float | None,
+    target: Goal | None,
     epochs: int,
     trainer: PruningTrainer,
     generator: torch.Generator,
@@ -49,7 +48,7 @@ def prune(
         What can be removed.
     strategy : ResolvedStrategy
         How.
-    target : float or None
+    target : Goal or None
         How much; None to remove what the strategy's regularizer has made zero.
     epochs : int
         For how long the network is trained in all.
@@ -81,9 +80,10 @@ def prune(
     epochs -= lead
     if target is None:
         elements.keep(nonzero(elements))
-        steps = [Step(elements.sparsity, epochs)]
+        target = goal_reached(elements)
+        steps = [Step(target.sparsity, epochs)]
     else:
-        steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
+        steps = steps_to_go(elements, strategy.schedule.steps(target.sparsity, epochs), target)
     regrow = None if strategy.regrowth is None else strategy.regrowth.begin(elements, generator)
     done = 0
     for step in progress(steps):
@@ -91,7 +91,7 @@ def prune(
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
         samples = trainer.samples if tell is None else TrackedSamples(trainer.samples, tell)
-        _remove(elements, strategy, step, steps[-1].sparsity, samples, observer, generator)
+        _remove(elements, strategy, step, target, samples, observer, generator)
         if tell is not None:
             tell("")
         # After the last step there is nothing left to watch for.
@@ -101,25 +101,11 @@ def prune(
         done += step.epochs
 
 
-def _steps_to_go(elements: Elements, steps: list[Step]) -> list[Step]:
-    """Leave out the steps to what is gone already; the others share their epochs in proportion."""
-    n_gone = elements.n_elements - elements.n_kept
-    if n_gone == 0:
-        return steps
-    left = [s for s in steps if n_removed(s.sparsity, elements.n_elements) > n_gone] or steps[-1:]
-    epochs, weight = sum(step.epochs for step in steps), sum(step.epochs for step in left)
-    marks = [round(epochs * m / max(weight, 1)) for m in accumulate(step.epochs for step in left)]
-    return [
-        Step(step.sparsity, mark - before)
-        for step, before, mark in zip(left, [0, *marks], marks, strict=False)
-    ]
-
-
 def _remove(
     elements: Elements,
     strategy: ResolvedStrategy,
     step: Step,
-    target: float,
+    target: Goal,
     samples: Samples,
     observer: TrainingHook | None,
     generator: torch.Generator,
@@ -144,7 +130,7 @@ def _remove(
 
 
 def _projection(
-    elements: Elements, strategy: ResolvedStrategy, target: float
+    elements: Elements, strategy: ResolvedStrategy, target: Goal
 ) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
     def project(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         squares = {name: weight.detach().square() for name, weight in weights.items()}
@@ -152,7 +138,7 @@ def _projection(
             name: total.cpu().masked_fill(~elements.kept[name], -torch.inf)
             for name, total in elements.sum_by_element(squares).items()
         }
-        kept = choose(elements, strategy, scores, target, target)
+        kept = choose(elements, strategy, scores, target.sparsity, target)
         return {name: spread > 0 for name, spread in elements.expand_to_weights(kept).items()}
 
     return project

@@ -32,6 +32,7 @@ from skprune.strategies.regularization import (
 )
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import Target
 
 __all__ = [
     "ADMM",
@@ -76,6 +77,7 @@ __all__ = [
     "Splicing",
     "Strategy",
     "SynFlow",
+    "Target",
     "Taylor",
     "Uniform",
     "Wanda",

@@ -37,6 +37,8 @@ class Elements(ABC):
     removes_by: ClassVar[str] = "mask"
     # Whether what is left has to stay where it is, so that units that are dead stay too.
     keeps_layout: ClassVar[bool] = False
+    # The number of elements that a layer keeps is a multiple of it, or all that there are.
+    multiple: int = 1
 
     def __init__(
         self,

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from math import prod
+from numbers import Integral
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from skprune._sklearn import Interval
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
@@ -30,6 +33,15 @@ class Unit(Structure):
     and go by the name of the first of them. Units of the output, of layers that the user protects,
     and those that enter attention or a recurrent layer stay.
 
+    Parameters
+    ----------
+    round_to : int, default=1
+        What the number of units of each layer that stay is a multiple of, as hardware likes 8 or
+        16: the allocation's number is rounded up, to all that the layer has at the most, and a
+        layer keeps as many at the least. A target is then met from below, `sparsity` included: by
+        the most units that, rounded up, are no more than it leaves. What is fixed for a layer by
+        name is rounded up too.
+
     References
     ----------
     Fang, G., Ma, X., Song, M., Mi, M. B., & Wang, X. (2023). DepGraph: towards any structural
@@ -40,7 +52,16 @@ class Unit(Structure):
     >>> from skprune import PrunedClassifier
     >>> PrunedClassifier(structure="unit").set_params(structure="weight")
     PrunedClassifier()
+    >>> PrunedClassifier(structure="unit").set_params(structure__round_to=8)
+    PrunedClassifier(structure=Unit(round_to=8))
     """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "round_to": [Interval(Integral, 1, None, closed="left")]
+    }
+
+    def __init__(self, round_to: int = 1) -> None:
+        self.round_to = round_to
 
     def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
         """Find what can be removed from a network; see :class:`Structure`."""
@@ -53,13 +74,14 @@ class Unit(Structure):
                 "(attention, recurrent). Use structure='weight'."
             )
         check_units(network, coupling)
-        return _Units(network, coupling)
+        return _Units(network, coupling, self.round_to)
 
 
 class _Units(Elements):
     removes_by = "slice"
 
-    def __init__(self, network: Network, coupling: Coupling) -> None:
+    def __init__(self, network: Network, coupling: Coupling, round_to: int) -> None:
+        self.multiple = round_to
         self._units = dict(coupling.groups)
         self._coupling = coupling
         # Parts of groups of which one unit has to stay, by their places in the group.
@@ -84,7 +106,9 @@ class _Units(Elements):
 
     @property
     def min_kept(self) -> dict[str, int]:
-        return {name: max(1, len(self._parts.get(name, ()))) for name in self.sizes}
+        step = self.multiple
+        parts = {name: max(1, len(self._parts.get(name, ()))) for name in self.sizes}
+        return {name: min(-(-n // step) * step, self.sizes[name]) for name, n in parts.items()}
 
     def must_keep(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         required = {}

@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 import torch
 
-from skprune import Strategy, UnreachableSparsityError
+from skprune import Strategy, Target, UnreachableSparsityError
 from skprune.network.network import Network
 from skprune.pruning.checks import check_epochs
 from skprune.pruning.loop import prune
-from skprune.pruning.target import target_sparsity
+from skprune.pruning.target import Goal, resolve_target
 from skprune.strategies import L1, Cubic, FineTune, Importance, Iterative, Movement
 from skprune.strategies.importance import ScoringContext
 from skprune.strategies.schedule import Step
+from skprune.strategies.target import target_for
 from skprune.structures import STRUCTURES, Weight
 from tests.helpers import ESTIMATORS, Disturb, forward, make_data, make_net, run_loop
 from tests.networks import NETWORKS, Example, Perceptron
@@ -119,7 +120,9 @@ def test_an_epoch_is_left_for_what_is_kept(
     trainer.train = watch
     elements = Weight().elements(network, ())
     epochs = before + after
-    prune(elements, strategy.resolved(), sparsity, epochs, trainer, torch.Generator())
+    resolved = strategy.resolved()
+    goal = resolve_target(elements, resolved, target_for(sparsity, "elements"))
+    prune(elements, resolved, goal, epochs, trainer, torch.Generator())
     assert seen == {False: before, True: after}
 
 
@@ -145,8 +148,9 @@ def test_what_works_by_training_is_given_some(
     strategy: Strategy, sparsity: float | None, epochs: int, message: str
 ) -> None:
     example = NETWORKS["mlp"]
+    goal = None if sparsity is None else Goal("elements", 10, 5, sparsity)
     with pytest.raises(ValueError, match=message):
-        check_epochs(strategy.resolved(), sparsity, epochs)
+        check_epochs(strategy.resolved(), goal, epochs)
     with pytest.raises(ValueError, match=message):
         run_loop(example.build(), example, strategy, "weight", sparsity, epochs=epochs)
 
@@ -174,12 +178,13 @@ def go_on(
     """Prune half of the weights, and then some more along a schedule."""
     trainer, steps = disturb(NETWORKS["mlp"]), []
     elements = Weight().elements(trainer.network, ())
-    prune(elements, Strategy().resolved(), 0.5, 0, trainer, torch.Generator())
+    half = resolve_target(elements, Strategy().resolved(), Target(0.5))
+    prune(elements, Strategy().resolved(), half, 0, trainer, torch.Generator())
     strategy = Strategy(schedule=schedule).resolved()
     prune(
         elements,
         strategy,
-        sparsity,
+        resolve_target(elements, strategy, Target(sparsity)),
         epochs,
         trainer,
         torch.Generator(),
@@ -244,9 +249,9 @@ def test_the_largest_sparsity_that_an_error_names_can_be_reached() -> None:
     network = Network(module, torch.zeros(2, 64), forward)
     elements, uniform = Weight().elements(network, ()), Strategy(allocation="uniform").resolved()
     with pytest.raises(UnreachableSparsityError) as error:
-        target_sparsity(elements, uniform, 0.99999999)
+        resolve_target(elements, uniform, Target(0.99999999))
     largest = float(str(error.value).split()[-1].rstrip("."))
-    assert target_sparsity(elements, uniform, largest) == largest
+    assert resolve_target(elements, uniform, Target(largest)).sparsity == largest
 
 
 class Slow(Importance):
