@@ -68,6 +68,10 @@ class _Ranked:
 
     def kept(self, n_keep: int, n_final: int) -> dict[str, Tensor]:
         """Say which elements are kept if a number of them are, and another number in the end."""
+        counts = self._counts(n_keep, n_final)
+        return {name: keep_best(self._scores[name], counts[name]) for name in counts}
+
+    def _counts(self, n_keep: int, n_final: int) -> dict[str, int]:
         elements = self._elements
         counts = self._allocation.counts(
             KeepBudget(
@@ -80,41 +84,55 @@ class _Ranked:
                 min_kept=elements.min_kept,
             )
         )
-        counts = rounded_up(elements, counts)
-        return {name: keep_best(self._scores[name], counts[name]) for name in elements.sizes}
+        return rounded_up(elements, {name: counts[name] for name in elements.sizes})
 
     def n_within(self, limit: int, quantity: str, n_final: int | None = None) -> int:
-        """Find a number of elements that cost at most a limit, while one more cost more.
+        """Find a number of elements that cost at most a limit, while one more would cost more.
 
-        Without `n_final`, what is kept in the end is meant.
+        Without `n_final`, the elements are those that are kept in the end.
         """
         elements, alive = self._elements, sum(self._alive.values())
         if quantity == "elements" and elements.multiple == 1:
             return min(limit, alive)
 
-        def is_within(n_keep: int) -> bool:
-            kept = self.kept(n_keep, n_keep if n_final is None else n_final)
-            return elements.cost(kept, quantity) <= limit
+        # Where one element costs what another does, it does not matter which are kept.
+        all_alike = elements.removes_by == "mask" and elements.uneven_layer(quantity) is None
+
+        def cost(n_keep: int) -> int:
+            n_last = n_keep if n_final is None else n_final
+            if all_alike:
+                counts = self._counts(n_keep, n_last)
+                return sum(elements.largest_costs(counts, quantity).values())
+            return elements.cost(self.kept(n_keep, n_last), quantity)
 
         if n_final is not None:
-            return _last(is_within, n_final, alive)
+            return _last(cost, limit, n_final, alive)
         limits = self._allocation.limits(elements.sizes, elements.min_kept)
         fewest = sum(least for least, _ in limits.values())
-        return _last(
-            is_within, fewest, sum(min(most, self._alive[n]) for n, (_, most) in limits.items())
-        )
+        most = sum(min(most, self._alive[name]) for name, (_, most) in limits.items())
+        return _last(cost, limit, fewest, most)
 
 
-def _last(is_within: Callable[[int], bool], low: int, high: int) -> int:
-    """Find a number that is within while the next is not; `low` is, and `high` is the last."""
-    if low >= high or is_within(high):
+def _last(cost: Callable[[int], int], limit: int, low: int, high: int) -> int:
+    """Find a number that costs at most a limit while the next costs more; the last if none does.
+
+    `low` does not cost more. Costs grow nearly in proportion, so it looks on both sides of where
+    the limit would then be, and in the middle where that has not helped.
+    """
+    if low >= high or (above := cost(high)) <= limit:
         return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if is_within(middle):
-            low = middle
-        else:
-            high = middle
+    below = cost(low)
+    while (width := high - low) > 1:
+        expected = low + round(width * (limit - below) / (above - below))
+        margin = width // 1024
+        for look_at in (expected - margin, expected + margin + 1, None):
+            if high - low == 1 or (look_at is None and high - low <= width // 2):
+                break
+            number = (low + high) // 2 if look_at is None else min(max(look_at, low + 1), high - 1)
+            if (costs := cost(number)) <= limit:
+                low, below = number, costs
+            else:
+                high, above = number, costs
     return low
 
 
