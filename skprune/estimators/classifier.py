@@ -85,9 +85,11 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         Number of epochs that what is left is trained for, all steps together. If None, half of
         the net's ``max_epochs``, or what the strategy's recovery has instead (a lottery ticket is
         trained anew at each step).
-    protect : list of str, default=None
-        Names of layers that keep their weights and units; a layer loses inputs where units before
-        it go. The output layer always keeps its units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: their names; patterns such as
+        ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as
+        ``torch.nn.LayerNorm``. A layer loses inputs where units before it go. The output layer
+        always keeps its units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
     memory : str, os.PathLike or joblib.Memory, default=None
@@ -173,7 +175,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         budget: str = "elements",
         structure: str | Structure = "weight",
         fine_tune_epochs: int | None = None,
-        protect: list[str] | None = None,
+        protect: list[str | type] | None = None,
         class_weight: dict | list | str | None = None,
         memory: str | PathLike | Memory | None = None,
         random_state: int | np.random.RandomState | None = None,

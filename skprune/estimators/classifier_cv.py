@@ -58,8 +58,11 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, at each sparsity; half of the net's
         ``max_epochs`` if None, unless the strategy has its own way.
-    protect : list of str, default=None
-        Names of layers that keep their weights and units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: their names; patterns such as
+        ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as
+        ``torch.nn.LayerNorm``. A layer loses inputs where units before it go. The output layer
+        always keeps its units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
     memory : str, os.PathLike or joblib.Memory, default=None
@@ -158,7 +161,7 @@ class PrunedClassifierCV(BasePrunedCV, PrunedClassifier):
         scoring: Any = None,
         selection: str | Callable[[dict[str, Any]], int] = "one_std_err",
         fine_tune_epochs: int | None = None,
-        protect: list[str] | None = None,
+        protect: list[str | type] | None = None,
         class_weight: dict | list | str | None = None,
         memory: str | PathLike | Memory | None = None,
         n_jobs: int | None = None,

@@ -10,15 +10,13 @@ from warnings import warn
 import numpy as np
 import torch
 from joblib import Memory
-from torch import nn
 from torch.utils.data import Dataset
 
-from skprune._sklearn import InvalidParameterError
-from skprune.components import near_match
 from skprune.exceptions import UncachedWarning
 from skprune.metrics.report import LayerSize, PruningReport, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
+from skprune.network.protection import protected_modules
 from skprune.pruning.checks import check_combination
 from skprune.pruning.loop import prune
 from skprune.pruning.target import Goal, least_density, resolve_target
@@ -183,7 +181,7 @@ class PruningRun:
         self.strategy = strategy
         self.network = dense.network
         self._structure = structure
-        self._protected = _protected_modules(net.module_, protect)
+        self._protected = protected_modules(net.module_, protect)
         with preserve_rng(net.device):  # the user's modules may draw when they are run
             self.elements = structure.elements(self.network, self._protected)
         check_combination(self.elements, strategy, only_named=only_named)
@@ -293,29 +291,3 @@ class PruningRun:
         squares = {name: weight.detach().double() ** 2 for name, weight in weights}
         (norms,) = self.elements.sum_by_element(squares).values()
         return norms.sqrt().cpu().numpy()
-
-
-def _protected_modules(module: nn.Module, names: Collection[str]) -> tuple[str, ...]:
-    """Names of the protected modules and of all that is inside them."""
-    modules = [name for name, _ in module.named_modules() if name]
-    known = [*modules, *(name for name, _ in module.named_parameters())]
-    for name in names:
-        if name not in known:
-            raise InvalidParameterError(
-                f"protect names an unknown layer {name!r}.{near_match(name, known)} "
-                f"Layers: {', '.join(map(repr, modules))}."
-            )
-    for name in names:
-        if name in modules and not any(True for _ in module.get_submodule(name).parameters()):
-            with_parameters = [
-                known
-                for known, part in module.named_modules()
-                if known and any(True for _ in part.parameters(recurse=False))
-            ]
-            raise InvalidParameterError(
-                f"protect names {name!r}, a {type(module.get_submodule(name)).__name__}, which has "
-                "no weights and no units to protect. Layers that have: "
-                f"{', '.join(map(repr, with_parameters))}."
-            )
-    inside = [m for m in modules if any(m == name or m.startswith(f"{name}.") for name in names)]
-    return tuple(dict.fromkeys([*names, *inside]))
