@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         UntraceableError,
     )
     from skprune.pruning import PrunedModule, Pruner, prune
-    from skprune.strategies import Strategy
+    from skprune.strategies import Strategy, Target
 
 __version__ = "0.1.0"
 
@@ -36,6 +36,7 @@ __all__ = [
     "PrunedRegressorCV",
     "Pruner",
     "Strategy",
+    "Target",
     "UncachedWarning",
     "UnreachableSparsityError",
     "UntraceableError",
@@ -67,7 +68,7 @@ _NAMES = {
     "model_selection": (),
     "network": (),
     "pruning": ("PrunedModule", "Pruner", "prune"),
-    "strategies": ("Strategy",),
+    "strategies": ("Strategy", "Target"),
     "structures": (),
 }
 

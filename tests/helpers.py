@@ -12,13 +12,13 @@ from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from torch import Tensor, nn
 
 import skprune
-from skprune import Strategy
+from skprune import Strategy, Target
 from skprune.components import resolve
 from skprune.estimators.base import BasePruned
 from skprune.network.network import Network
 from skprune.pruning.checks import check_combination, lead_epochs
 from skprune.pruning.loop import pruning_stages
-from skprune.pruning.target import target_sparsity
+from skprune.pruning.target import Goal, resolve_target
 from skprune.strategies import STRATEGIES
 from skprune.strategies.hooks import TrainingRun
 from skprune.strategies.learning import FitData, FrozenNetwork
@@ -26,6 +26,7 @@ from skprune.strategies.recovery.teachers import Teacher
 from skprune.strategies.samples import Batch
 from skprune.strategies.schedule import Step
 from skprune.strategies.stage import Stage
+from skprune.strategies.target import target_for
 from skprune.structures import STRUCTURES, Elements
 from tests.networks import N_OUTPUTS, Example
 
@@ -90,10 +91,14 @@ class Run:
 
     elements: Elements
     network: Network
-    sparsity: float
+    goal: Goal | None
     steps: list[Step]
     kept: list[dict[str, Tensor]]
     weights_seen: list[dict[str, Tensor]]
+
+    @property
+    def sparsity(self) -> float:
+        return self.goal.sparsity
 
     @property
     def counts(self) -> dict[str, int]:
@@ -218,7 +223,7 @@ def run_loop(
     example: Example,
     strategy: str | Strategy,
     structure: str,
-    sparsity: float | None,
+    sparsity: float | Target | None,
     *,
     seed: int = 0,
     epochs: int = 20,
@@ -229,19 +234,19 @@ def run_loop(
     elements = resolve(structure, STRUCTURES, "structure").elements(network, protected)
     resolved = resolve(strategy, STRATEGIES, "strategy").resolved()
     check_combination(elements, resolved, only_named=sparsity is None)
-    target = target_sparsity(elements, resolved, sparsity)
-    run = Run(elements, network, target, [], [], [])
+    goal = resolve_target(elements, resolved, target_for(sparsity, "elements"))
+    run = Run(elements, network, goal, [], [], [])
 
     trainer = Disturb(network)
     resolved.recovery.check(trainer, resolved.start)
     generator = torch.Generator().manual_seed(seed)
-    lead = lead_epochs(resolved, target, epochs)
+    lead = lead_epochs(resolved, goal, epochs)
 
     def note_weights() -> None:
         run.weights_seen.append({name: w.detach().clone() for name, w in network.weights.items()})
 
     note_weights()
-    for stage in pruning_stages(elements, resolved, target, epochs, trainer, generator):
+    for stage in pruning_stages(elements, resolved, goal, epochs, trainer, generator):
         if stage.epochs:
             trainer.train(stage)
         if lead:  # nothing is removed yet

@@ -277,7 +277,7 @@ def test_an_allocation_divides_exactly(allocation: str, budget: tuple[KeepBudget
     counts = ALLOCATIONS[allocation]().counts(given)
     assert counts.keys() == given.sizes.keys()
     assert sum(counts.values()) == n_keep
-    assert all(given.least[name] <= counts[name] <= given.alive[name] for name in counts)
+    assert all(given.min_kept[name] <= counts[name] <= given.alive[name] for name in counts)
 
 
 # Law 2: masked weights are exactly zero.

@@ -31,7 +31,7 @@ from skprune.estimators.inputs import (
     with_targets,
 )
 from skprune.estimators.run import Dense, NetRun, found_again
-from skprune.estimators.targets import Target
+from skprune.estimators.targets import TaskTarget
 from skprune.estimators.wrapping import WrapsNet
 from skprune.exceptions import InterruptedWarning
 from skprune.metrics.report import PruningReport, measure
@@ -47,6 +47,7 @@ from skprune.strategies.learning import FitData
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import Target, target_for
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.inference import net_outputs, own_prediction, own_way_to_predict
 from skprune.training.masked_net import with_masks, without_masks
@@ -75,7 +76,7 @@ class BasePruned(WrapsNet, ABC):
     _parameter_constraints: ClassVar[dict] = {
         **WrapsNet._parameter_constraints,
         "strategy": [str, Strategy],
-        "sparsity": [Interval(Real, 0, 1, closed="left"), None],
+        "sparsity": [Interval(Real, 0, 1, closed="left"), Target, None],
     }
 
     net_: NeuralNet
@@ -85,14 +86,14 @@ class BasePruned(WrapsNet, ABC):
     report_: PruningReport
     removals_: Removals
     _masks: dict[str, Tensor]
-    _target: Target
+    _target: TaskTarget
     _inputs: InputSpec | None
     _example: Any
     _feature_norms: np.ndarray | None
     _random_state: np.random.RandomState
 
     @abstractmethod
-    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Target:
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> TaskTarget:
         """Learn from y what kind of target it is; `net` is a trained one, if there is one."""
 
     def _default_net(self) -> NeuralNet:
@@ -138,9 +139,9 @@ class BasePruned(WrapsNet, ABC):
         run = NetRun(
             dense, strategy, structure, self.protect or (), only_named=self.sparsity is None
         )
-        sparsity = run.target(self.sparsity)
+        goal = run.target(target_for(self.sparsity, self.budget))
         epochs = run.epochs(self.fine_tune_epochs)
-        check_epochs(strategy, sparsity, epochs)
+        check_epochs(strategy, goal, epochs)
         interrupted = None
         n_dense = 0 if at_init or dense.pretrained else dense.trainer.net.max_epochs
         name = type(self).__name__
@@ -148,12 +149,12 @@ class BasePruned(WrapsNet, ABC):
             try:
                 if not at_init:
                     dense.train(found_again(self.memory, self.random_state))
-                run.prune(sparsity, epochs)
+                run.prune(goal, epochs)
             except Interrupted as error:
                 interrupted = error
         self._set_fitted(run, target)
         if interrupted is not None:
-            wanted = "" if sparsity is None else f", where {sparsity:.6g} was asked for"
+            wanted = "" if goal is None else f", where {goal} was asked for"
             warn(
                 f"The fit was interrupted while {interrupted}: the sparsity is "
                 f"{self.sparsity_:.6g}{wanted}.",
@@ -163,7 +164,7 @@ class BasePruned(WrapsNet, ABC):
 
     def _prepare(
         self, X: Any, y: Any, sample_weight: Any, classes: Any = None, *, at_init: bool
-    ) -> tuple[Dense, Target]:
+    ) -> tuple[Dense, TaskTarget]:
         """Check the data, and make the network that they are for; say what was learned of y."""
         if self.estimator is not None:
             check_net(self.estimator, self._nets, type(self).__name__)
@@ -211,7 +212,7 @@ class BasePruned(WrapsNet, ABC):
         )
         return Dense(trainer, network, sizes, X, seeds, randomness, fitted), target
 
-    def _set_fitted(self, run: NetRun, target: Target) -> None:
+    def _set_fitted(self, run: NetRun, target: TaskTarget) -> None:
         """Set the fitted attributes to what a run has come to."""
         for name, value in run.fitted().items():
             setattr(self, name, value)

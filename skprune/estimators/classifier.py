@@ -14,8 +14,9 @@ from skorch import NeuralNet
 from skprune._sklearn import StrOptions
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.inputs import with_targets
-from skprune.estimators.targets import Target, check_seen, learn_classes
+from skprune.estimators.targets import TaskTarget, check_seen, learn_classes
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import Target
 from skprune.structures import Structure
 from skprune.training.nets import (
     CLASSIFIER_NETS,
@@ -47,10 +48,18 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         ``"hessian"``, ``"layer_obs"``; ``"dynamic"``, ``"splicing"``, ``"set"``, ``"rigl"``;
         ``"distillation"``; ``"lottery_ticket"``; and, before training, ``"random_at_init"``,
         ``"snip"``, ``"grasp"``, ``"synflow"``.
-    sparsity : float or None, default=0.8
-        How much to prune: the fraction of the structure's elements (weights, units ...) that is
-        removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer, or
-        to a structure that fixes it, such as ``"2:4"``.
+    sparsity : float, Target or None, default=0.8
+        How much to prune: the fraction of `budget` that is removed, in [0, 1), or a
+        :class:`~skprune.Target`, such as ``Target(at_most=100_000, budget="macs")``. None leaves
+        it to an allocation that names a sparsity for each layer, to a structure that fixes it, such
+        as ``"2:4"``, or to a regularizer.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What `sparsity` counts. ``"elements"`` are what the structure removes (weights, units ...),
+        of the layers that are pruned. The others are quantities of the whole network as
+        ``report_`` has them, of which at most ``1 - sparsity`` is left, and no element less than
+        that takes: ``"weights"``, ``"parameters"`` (with biases and norms), ``"macs"``
+        (multiply-accumulates per row of input), ``"bytes"`` (as they are stored, masked weights
+        included, so that it needs ``structure="unit"``). Not for ``sparsity=None``.
     structure : str or Structure, default="weight"
         What is removed together: ``"weight"``, ``"unit"`` (neurons and channels, with all that is
         coupled to them), ``"feature"`` (of the input), ``"block"`` (of a weight matrix), or
@@ -59,9 +68,11 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         Number of epochs that what is left is trained for, all steps together. If None, half of
         the net's ``max_epochs``, or what the strategy's recovery has instead (a lottery ticket is
         trained anew at each step).
-    protect : list of str, default=None
-        Names of layers that keep their weights and units; a layer loses inputs where units before
-        it go. The output layer always keeps its units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: their names; patterns such as
+        ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as
+        ``torch.nn.LayerNorm``. A layer loses inputs where units before it go. The output layer
+        always keeps its units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
     memory : str, os.PathLike or joblib.Memory, default=None
@@ -86,7 +97,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         What the strategy kept of each weight, by the parameter's name, in the original shape.
         ``module_`` and ``report_`` have less where units have died of what it removed.
     sparsity_ : float
-        The fraction of the structure's elements that is gone.
+        The fraction of the structure's elements that is gone, whatever the budget counts.
     report_ : PruningReport
         Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
     removals_ : Removals
@@ -142,10 +153,11 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         estimator: NeuralNet | None = None,
         *,
         strategy: str | Strategy = "magnitude",
-        sparsity: float | None = 0.8,
+        sparsity: float | Target | None = 0.8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
         fine_tune_epochs: int | None = None,
-        protect: list[str] | None = None,
+        protect: list[str | type] | None = None,
         class_weight: dict | list | str | None = None,
         memory: str | PathLike | Memory | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -154,6 +166,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self.estimator = estimator
         self.strategy = strategy
         self.sparsity = sparsity
+        self.budget = budget
         self.structure = structure
         self.fine_tune_epochs = fine_tune_epochs
         self.protect = protect
@@ -162,7 +175,7 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Target:
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> TaskTarget:
         return learn_classes(y, net, type(self).__name__)
 
     def partial_fit(

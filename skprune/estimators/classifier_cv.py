@@ -38,6 +38,8 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         The sparsities to choose from, in any order. A number stands for so many whose densities
         fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
         element; of each strategy, whose allocation may have less to remove.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What the sparsities are fractions of: see :class:`~skprune.PrunedClassifier`.
     structure : str or Structure, default="weight"
         What is removed together; see :class:`~skprune.PrunedClassifier`.
     path : {"restart", "chained"}, default="restart"
@@ -60,8 +62,11 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, at each sparsity; half of the net's
         ``max_epochs`` if None, unless the strategy has its own way.
-    protect : list of str, default=None
-        Names of layers that keep their weights and units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: their names; patterns such as
+        ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as
+        ``torch.nn.LayerNorm``. A layer loses inputs where units before it go. The output layer
+        always keeps its units.
     class_weight : dict, list of dict or "balanced", default=None
         Weights of the classes in the loss, as in scikit-learn.
     memory : str, os.PathLike or joblib.Memory, default=None
@@ -158,13 +163,14 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         *,
         strategies: str | Strategy | Sequence[str | Strategy] = "magnitude",
         sparsities: int | Sequence[float] = 8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
         path: str = "restart",
         cv: Any = None,
         scoring: Any = None,
         selection: str | Callable[[dict[str, Any]], int] = "one_std_err",
         fine_tune_epochs: int | None = None,
-        protect: list[str] | None = None,
+        protect: list[str | type] | None = None,
         class_weight: dict | list | str | None = None,
         memory: str | PathLike | Memory | None = None,
         n_jobs: int | None = None,
@@ -174,6 +180,7 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         self.estimator = estimator
         self.strategies = strategies
         self.sparsities = sparsities
+        self.budget = budget
         self.structure = structure
         self.path = path
         self.cv = cv

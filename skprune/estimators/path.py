@@ -16,9 +16,11 @@ from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
 from skprune.estimators.run import Dense, NetRun, found_again
 from skprune.pruning.checks import check_epochs
+from skprune.pruning.target import Goal
 from skprune.seeding import given_back
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
+from skprune.strategies.target import Target
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.nets import copy_net, is_fitted_net
 from skprune.training.progress import progress_bar
@@ -91,7 +93,8 @@ def pruning_path(
     Parameters
     ----------
     estimator : PrunedClassifier or PrunedRegressor
-        What is fitted; its own `sparsity` does not count. It stays as it is. A net in it that has
+        What is fitted; its own `sparsity` does not count, its `budget` says what the sparsities
+        are fractions of. It stays as it is. A net in it that has
         weights of its own is not trained before it is pruned, as in a fit.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
         Inputs.
@@ -136,6 +139,11 @@ def pruning_path(
     [0.0, 0.5, 0.9]
     """
     check_path(path)
+    if isinstance(estimator.sparsity, Target) and estimator.sparsity.budget != estimator.budget:
+        raise InvalidParameterError(
+            f"The estimator's own sparsity={estimator.sparsity!r} does not count on a path, and "
+            f"its budget would be lost. Set budget={estimator.sparsity.budget!r} on the estimator."
+        )
     X, y = with_targets(estimator, X, y)
     chosen = [estimator.strategy] if strategies is None else strategies
     with given_back(), interruptible():
@@ -212,9 +220,9 @@ def branches_of(
         elif elements.fixed_sparsity is not None:
             mine = [elements.fixed_sparsity]
         else:
-            mine = _spread(int(sparsities), len(elements.sizes) / elements.n_elements)
+            mine = _spread(int(sparsities), run.least_density(estimator.budget))
         for sparsity in (mine[0], mine[-1]):
-            run.target(sparsity)
+            run.target(Target(sparsity, budget=estimator.budget))
         branches.append(StrategyPath(name, mine))
     return branches
 
@@ -256,17 +264,22 @@ def iter_path(
     at_init = _any_at_init(resolved)
     dense, target = first._prepare(X, y, sample_weight, at_init=at_init)
 
+    def goal_of(run: NetRun, sparsity: float) -> Goal:
+        goal = run.target(Target(sparsity, budget=first.budget))
+        assert goal is not None
+        return goal
+
     def epochs_of(run: NetRun, number: int, sparsity: float) -> int:
         epochs = run.epochs(first.fine_tune_epochs)
         if path == "chained" and not run.strategy.recovery.starts_over:
-            return _chained(run, epochs, sparsity, first=number == 0)
+            return _chained(run, epochs, goal_of(run, sparsity), first=number == 0)
         return epochs
 
     # What cannot be pruned is found before anything is trained.
     for branch, strategy in zip(branches, resolved, strict=True):
         run = _run(first, dense, strategy)
         for number, sparsity in enumerate(branch.sparsities):
-            check_epochs(strategy, sparsity, epochs_of(run, number, sparsity))
+            check_epochs(strategy, goal_of(run, sparsity), epochs_of(run, number, sparsity))
     untrained = dense.copy() if at_init else dense
     dense.train(found_again(first.memory, first.random_state))
 
@@ -284,7 +297,7 @@ def iter_path(
             if path == "restart" and number > 0:
                 run = _run(first, start.copy(), strategy)
             epochs = epochs_of(run, number, sparsity)
-            run.prune(run.target(sparsity), epochs)
+            run.prune(goal_of(run, sparsity), epochs)
             point = run if path == "restart" else run.copy()
             yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
 
@@ -310,7 +323,7 @@ def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> Net
     return NetRun(dense, strategy, structure, estimator.protect or (), only_named=False)
 
 
-def _chained(run: NetRun, epochs: int, sparsity: float, *, first: bool) -> int:
+def _chained(run: NetRun, epochs: int, goal: Goal, *, first: bool) -> int:
     """Say how many of the epochs of a restart a link of a chain trains for.
 
     Of those of the fine-tuning, the share that it removes of what is left: the network has been
@@ -319,7 +332,8 @@ def _chained(run: NetRun, epochs: int, sparsity: float, *, first: bool) -> int:
     """
     training = run.dense.trainer.net.max_epochs if run.strategy.start == "init" else 0
     epochs -= training
-    share = (sparsity - run.elements.sparsity) / (1 - run.elements.sparsity)
+    gone = goal.gone(run.elements)
+    share = (goal.sparsity - gone) / (1 - gone)
     return min(max(1, round(epochs * share)), epochs) + (training if first else 0)
 
 

@@ -11,8 +11,9 @@ from skorch import NeuralNet
 
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
-from skprune.estimators.targets import Target, Values
+from skprune.estimators.targets import TaskTarget, Values
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import Target
 from skprune.structures import Structure
 from skprune.training.nets import REGRESSOR_NETS, default_regressor_net
 
@@ -37,10 +38,18 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         ``"hessian"``, ``"layer_obs"``; ``"dynamic"``, ``"splicing"``, ``"set"``, ``"rigl"``;
         ``"distillation"``; ``"lottery_ticket"``; and, before training, ``"random_at_init"``,
         ``"snip"``, ``"grasp"``, ``"synflow"``.
-    sparsity : float or None, default=0.8
-        How much to prune: the fraction of the structure's elements (weights, units ...) that is
-        removed, in [0, 1). None leaves it to an allocation that names a sparsity for each layer, or
-        to a structure that fixes it, such as ``"2:4"``.
+    sparsity : float, Target or None, default=0.8
+        How much to prune: the fraction of `budget` that is removed, in [0, 1), or a
+        :class:`~skprune.Target`, such as ``Target(at_most=100_000, budget="macs")``. None leaves
+        it to an allocation that names a sparsity for each layer, to a structure that fixes it, such
+        as ``"2:4"``, or to a regularizer.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What `sparsity` counts. ``"elements"`` are what the structure removes (weights, units ...),
+        of the layers that are pruned. The others are quantities of the whole network as
+        ``report_`` has them, of which at most ``1 - sparsity`` is left, and no element less than
+        that takes: ``"weights"``, ``"parameters"`` (with biases and norms), ``"macs"``
+        (multiply-accumulates per row of input), ``"bytes"`` (as they are stored, masked weights
+        included, so that it needs ``structure="unit"``). Not for ``sparsity=None``.
     structure : str or Structure, default="weight"
         What is removed together: ``"weight"``, ``"unit"`` (neurons and channels, with all that is
         coupled to them), ``"feature"`` (of the input), ``"block"`` (of a weight matrix), or
@@ -49,9 +58,11 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         Number of epochs that what is left is trained for, all steps together. If None, half of
         the net's ``max_epochs``, or what the strategy's recovery has instead (a lottery ticket is
         trained anew at each step).
-    protect : list of str, default=None
-        Names of layers that keep their weights and units; a layer loses inputs where units before
-        it go. The output layer always keeps its units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: their names; patterns such as
+        ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as
+        ``torch.nn.LayerNorm``. A layer loses inputs where units before it go. The output layer
+        always keeps its units.
     memory : str, os.PathLike or joblib.Memory, default=None
         Where trained dense networks are kept, so that a search over strategies and sparsities
         trains one for each fold. What it keeps is found again for an equal net, its code included,
@@ -74,7 +85,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         What the strategy kept of each weight, by the parameter's name, in the original shape.
         ``module_`` and ``report_`` have less where units have died of what it removed.
     sparsity_ : float
-        The fraction of the structure's elements that is gone.
+        The fraction of the structure's elements that is gone, whatever the budget counts.
     report_ : PruningReport
         Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
     removals_ : Removals
@@ -121,10 +132,11 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         estimator: NeuralNet | None = None,
         *,
         strategy: str | Strategy = "magnitude",
-        sparsity: float | None = 0.8,
+        sparsity: float | Target | None = 0.8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
         fine_tune_epochs: int | None = None,
-        protect: list[str] | None = None,
+        protect: list[str | type] | None = None,
         memory: str | PathLike | Memory | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
@@ -132,6 +144,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         self.estimator = estimator
         self.strategy = strategy
         self.sparsity = sparsity
+        self.budget = budget
         self.structure = structure
         self.fine_tune_epochs = fine_tune_epochs
         self.protect = protect
@@ -139,7 +152,7 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         self.random_state = random_state
         self.verbose = verbose
 
-    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> Target:
+    def _learn_target(self, y: np.ndarray, net: NeuralNet | None) -> TaskTarget:
         return Values(y.shape[1:])
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:

@@ -37,6 +37,8 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
         The sparsities to choose from, in any order. A number stands for so many whose densities
         fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
         element; of each strategy, whose allocation may have less to remove.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What the sparsities are fractions of: see :class:`~skprune.PrunedRegressor`.
     structure : str or Structure, default="weight"
         What is removed together; see :class:`~skprune.PrunedRegressor`.
     path : {"restart", "chained"}, default="restart"
@@ -59,8 +61,11 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, at each sparsity; half of the net's
         ``max_epochs`` if None, unless the strategy has its own way.
-    protect : list of str, default=None
-        Names of layers that keep their weights and units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: their names; patterns such as
+        ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as
+        ``torch.nn.LayerNorm``. A layer loses inputs where units before it go. The output layer
+        always keeps its units.
     memory : str, os.PathLike or joblib.Memory, default=None
         Where trained dense networks are kept; see :class:`~skprune.PrunedRegressor`.
     n_jobs : int, default=None
@@ -144,13 +149,14 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
         *,
         strategies: str | Strategy | Sequence[str | Strategy] = "magnitude",
         sparsities: int | Sequence[float] = 8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
         path: str = "restart",
         cv: Any = None,
         scoring: Any = None,
         selection: str | Callable[[dict[str, Any]], int] = "one_std_err",
         fine_tune_epochs: int | None = None,
-        protect: list[str] | None = None,
+        protect: list[str | type] | None = None,
         memory: str | PathLike | Memory | None = None,
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
@@ -159,6 +165,7 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
         self.estimator = estimator
         self.strategies = strategies
         self.sparsities = sparsities
+        self.budget = budget
         self.structure = structure
         self.path = path
         self.cv = cv

@@ -14,9 +14,11 @@ from skprune.exceptions import UncachedWarning
 from skprune.metrics.report import LayerSize, PruningReport
 from skprune.network.network import Network
 from skprune.pruning.run import N_CHECK_ROWS, PruningRun
+from skprune.pruning.target import Goal
 from skprune.seeding import GeneratorStates, preserve_rng, seeded
 from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
+from skprune.strategies.target import Target
 from skprune.structures import Elements, Structure
 from skprune.training.dense_cache import train_once
 from skprune.training.masked_net import with_masks
@@ -187,20 +189,24 @@ class NetRun:
         """What can be removed, and what is left of it."""
         return self._run.elements
 
-    def target(self, sparsity: float | None) -> float | None:
+    def target(self, target: Target | None) -> Goal | None:
         """Settle how much is to be pruned; see :class:`~skprune.pruning.run.PruningRun`."""
-        return self._run.target(sparsity)
+        return self._run.target(target)
+
+    def least_density(self, budget: str) -> float:
+        """Say what is left at the least; see :class:`~skprune.pruning.run.PruningRun`."""
+        return self._run.least_density(budget)
 
     def epochs(self, epochs: int | None) -> int:
         """Count the epochs that there are once pruning begins; None for the recovery's own."""
         return self._run.epochs(epochs, self.dense.trainer.net.max_epochs)
 
-    def prune(self, target: float | None, epochs: int) -> None:
+    def prune(self, target: Goal | None, epochs: int) -> None:
         """Prune the network, and train what is left.
 
         Parameters
         ----------
-        target : float or None
+        target : Goal or None
             How much; see :meth:`target`.
         epochs : int
             For how long the network is trained in all; see :meth:`epochs`.

@@ -30,10 +30,10 @@ from skprune.training.nets import (
     wants_probabilities,
 )
 
-__all__ = ["Classes", "Labels", "Target", "Values", "check_seen", "learn_classes"]
+__all__ = ["Classes", "Labels", "TaskTarget", "Values", "check_seen", "learn_classes"]
 
 
-class Target(ABC):
+class TaskTarget(ABC):
     """What is known of the targets of a task.
 
     Attributes
@@ -190,7 +190,7 @@ def learn_classes(y: Any, net: NeuralNet | None, name: str) -> "Classes | Labels
     return Classes(classes)
 
 
-class _OfClassifier(Target):
+class _OfClassifier(TaskTarget):
     """Targets that have classes with weights."""
 
     classes: np.ndarray
@@ -230,7 +230,7 @@ class Classes(_OfClassifier):
     def arguments(
         self, net: NeuralNet, y: np.ndarray, sample_weight: np.ndarray | None
     ) -> dict[str, Any]:
-        """Give the number of outputs and the loss of classes; see :class:`Target`."""
+        """Give the number of outputs and the loss of classes; see :class:`TaskTarget`."""
         return {
             "n_outputs": 1 if is_binary(net) else len(self.classes),
             "criterion": nn.CrossEntropyLoss,
@@ -238,11 +238,11 @@ class Classes(_OfClassifier):
         }
 
     def check(self, y: np.ndarray, name: str) -> None:
-        """Raise an error if there is a new class; see :class:`Target`."""
+        """Raise an error if there is a new class; see :class:`TaskTarget`."""
         check_seen(y, self.classes)
 
     def encode(self, y: np.ndarray, net: NeuralNet, outputs: Tensor) -> np.ndarray:
-        """Give the numbers of the classes; see :class:`Target`."""
+        """Give the numbers of the classes; see :class:`TaskTarget`."""
         codes = np.searchsorted(self.classes, column_or_1d(y, warn=True))
         if is_binary(net):
             if len(self.classes) != 2:
@@ -262,7 +262,7 @@ class Classes(_OfClassifier):
         return codes.astype(np.int64)
 
     def encode_validation(self, y: np.ndarray, net: NeuralNet, outputs: Tensor) -> np.ndarray:
-        """Encode targets without a new class among them; see :class:`Target`."""
+        """Encode targets without a new class among them; see :class:`TaskTarget`."""
         check_seen(y, self.classes, "The y of predefined_split")
         return self.encode(y, net, outputs)
 
@@ -274,7 +274,7 @@ class Classes(_OfClassifier):
         return {c: weight for c, weight in class_weight.items() if c not in absent}
 
     def outputs(self, net: NeuralNet) -> Outputs:
-        """Decide by the largest output, or by a threshold; see :class:`Target`."""
+        """Decide by the largest output, or by a threshold; see :class:`TaskTarget`."""
         if is_binary(net):
             return BinaryOutputs(self.classes, nonlinearity_of(net), net.threshold)
         return ClassOutputs(self.classes, nonlinearity_of(net))
@@ -298,7 +298,7 @@ class Labels(_OfClassifier):
     def arguments(
         self, net: NeuralNet, y: np.ndarray, sample_weight: np.ndarray | None
     ) -> dict[str, Any]:
-        """Give the number of outputs and the loss of labels; see :class:`Target`."""
+        """Give the number of outputs and the loss of labels; see :class:`TaskTarget`."""
         return {
             "n_outputs": 1 if is_binary(net) else len(self.classes),
             "criterion": nn.BCEWithLogitsLoss,
@@ -306,7 +306,7 @@ class Labels(_OfClassifier):
         }
 
     def check(self, y: np.ndarray, name: str) -> None:
-        """Raise an error if there are more or fewer labels; see :class:`Target`."""
+        """Raise an error if there are more or fewer labels; see :class:`TaskTarget`."""
         if y.ndim != 2 or y.shape[1] != len(self.classes):
             raise ValueError(
                 f"y has shape {y.shape}, but {name} was fitted with {len(self.classes)} labels a "
@@ -314,7 +314,7 @@ class Labels(_OfClassifier):
             )
 
     def encode(self, y: np.ndarray, net: NeuralNet, outputs: Tensor) -> np.ndarray:
-        """Give zeros and ones as the network's numbers; see :class:`Target`."""
+        """Give zeros and ones as the network's numbers; see :class:`TaskTarget`."""
         if not takes_labels(net):
             raise ValueError(
                 f"y has several labels a row, which {type(net).__name__} with "
@@ -326,11 +326,11 @@ class Labels(_OfClassifier):
         return y.astype(_float_of(net))
 
     def outputs(self, net: NeuralNet) -> Outputs:
-        """Decide on each label by its probability; see :class:`Target`."""
+        """Decide on each label by its probability; see :class:`TaskTarget`."""
         return LabelOutputs(nonlinearity_of(net), self.sparse)
 
 
-class Values(Target):
+class Values(TaskTarget):
     """Numbers.
 
     Parameters
@@ -345,7 +345,7 @@ class Values(Target):
     def arguments(
         self, net: NeuralNet, y: np.ndarray, sample_weight: np.ndarray | None
     ) -> dict[str, Any]:
-        """Give the number of outputs, and where and how wide they lie; see :class:`Target`."""
+        """Give the number of outputs, and where and how wide they lie; see :class:`TaskTarget`."""
         columns = y.reshape(len(y), -1).astype(np.float64)
         mean = np.average(columns, axis=0, weights=sample_weight)
         spread = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=sample_weight))
@@ -359,14 +359,14 @@ class Values(Target):
         }
 
     def check(self, y: np.ndarray, name: str) -> None:
-        """Raise an error if rows have another shape; see :class:`Target`."""
+        """Raise an error if rows have another shape; see :class:`TaskTarget`."""
         if y.shape[1:] != self.shape:
             raise ValueError(
                 f"y has shape {y.shape}, but {name} was fitted with rows of shape {self.shape}."
             )
 
     def encode(self, y: np.ndarray, net: NeuralNet, outputs: Tensor) -> np.ndarray:
-        """Give the values as the network's numbers, in the shape of its outputs; see `Target`."""
+        """Give the values as the network's numbers, in the shape of its outputs."""
         y = y.astype(_float_of(net))
         # One number a row each may be in a column or not.
         if np.prod(self.shape, dtype=int) == 1 == np.prod(outputs.shape[1:], dtype=int):
@@ -379,7 +379,7 @@ class Values(Target):
         return y
 
     def outputs(self, net: NeuralNet) -> Outputs:
-        """Give the values in the shape of the targets; see :class:`Target`."""
+        """Give the values in the shape of the targets; see :class:`TaskTarget`."""
         return ValueOutputs(self.shape, nonlinearity_of(net))
 
 

@@ -11,9 +11,10 @@ from joblib import Memory
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 
-from skprune._sklearn import Interval
+from skprune._sklearn import Interval, StrOptions
 from skprune.components import NamesComponents
 from skprune.estimators.showing import ShownNet
+from skprune.strategies.target import BUDGETS
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.masked_net import own_class, with_masks
 from skprune.training.nets import is_fitted_net, unwrapped
@@ -29,6 +30,7 @@ class WrapsNet(NamesComponents):
     _parameter_constraints: ClassVar[dict] = {
         "estimator": "no_validation",
         "structure": [str, Structure],
+        "budget": [StrOptions(set(BUDGETS))],
         "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
         "protect": [None, list, tuple],
         "memory": [None, str, PathLike, Memory],

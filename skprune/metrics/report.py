@@ -7,7 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from skprune.metrics.size import count_macs, count_parameters, count_units, layers, size_in_bytes
+from skprune.metrics.size import (
+    count_macs,
+    count_parameters,
+    count_units,
+    count_weights,
+    size_in_bytes,
+)
 
 __all__ = ["LayerSize", "PruningReport", "measure"]
 
@@ -68,19 +74,12 @@ def measure(
     sizes : dict of str to LayerSize
         By the layer's name.
     """
-    parameters = count_parameters(module, masks)
-    vectors = {
-        name: sum(p.numel() for p in layer.parameters(recurse=False) if p.dim() < 2)
-        for name, layer in layers(module)
-    }
-    units, macs, size = (
-        count_units(module),
-        count_macs(module, inputs, forward, masks),
-        size_in_bytes(module),
-    )
+    weights, parameters = count_weights(module, masks), count_parameters(module, masks)
+    macs = count_macs(module, inputs, forward, masks)
+    units, size = count_units(module), size_in_bytes(module)
     return {
         name: LayerSize(
-            weights=max(parameters[name] - vectors[name], 0),
+            weights=weights[name],
             units=units[name],
             parameters=parameters[name],
             macs=macs[name],

@@ -23,7 +23,11 @@ __all__ = ["remove_dead_units"]
 
 
 def remove_dead_units(
-    network: Network, protected: tuple[str, ...] = (), inputs: Any = None
+    network: Network,
+    protected: tuple[str, ...] = (),
+    inputs: Any = None,
+    *,
+    may_add_biases: bool = True,
 ) -> Network:
     """Remove the units that cannot change an output, without changing any.
 
@@ -40,6 +44,9 @@ def remove_dead_units(
         Names of layers that keep their units.
     inputs : object, default=None
         Rows that the outputs are compared on; the network's own few if None.
+    may_add_biases : bool, default=True
+        Whether a layer without a bias may be given one to fold constants into. That can be more
+        parameters than go.
 
     Returns
     -------
@@ -49,7 +56,7 @@ def remove_dead_units(
     """
     trials = trials_for(network, inputs)
     for fold in (True, False):
-        smaller = _without_dead_units(network, protected, trials, fold)
+        smaller = _without_dead_units(network, protected, trials, fold, may_add_biases)
         if smaller is not None and same_on(smaller, network, trials):
             return smaller
     return network
@@ -67,7 +74,11 @@ def _checked(network: Network, protected: tuple[str, ...]) -> Coupling:
 
 
 def _without_dead_units(
-    network: Network, protected: tuple[str, ...], trials: list[Any], fold: bool
+    network: Network,
+    protected: tuple[str, ...],
+    trials: list[Any],
+    fold: bool,
+    may_add_biases: bool,
 ) -> Network | None:
     removed = False
     try:
@@ -75,7 +86,7 @@ def _without_dead_units(
             return None  # which spares the trials
         coupling = _checked(network, protected)
         smaller = network.copy()
-        while len(dead := _dead_units(smaller, coupling, trials if fold else [])):
+        while len(dead := _dead_units(smaller, coupling, trials if fold else [], may_add_biases)):
             smaller.remove_units(coupling, dead)
             coupling = coupling.without(dead)
             removed = True
@@ -84,7 +95,9 @@ def _without_dead_units(
     return smaller if removed else None
 
 
-def _dead_units(network: Network, coupling: Coupling, trials: list[Any]) -> Tensor:
+def _dead_units(
+    network: Network, coupling: Coupling, trials: list[Any], may_add_biases: bool
+) -> Tensor:
     """Find dead units; those that put out a constant only if there are trials to see that it is."""
     dead = _purposeless(network, coupling, bool(trials))
     idle, constant = dead == _IDLE, dead == _CONSTANT
@@ -93,7 +106,7 @@ def _dead_units(network: Network, coupling: Coupling, trials: list[Any]) -> Tens
             # The one that a layer keeps goes on putting out its constant: it is not folded.
             idle[units[0]] = constant[units[0]] = False
     if constant.any():
-        constant = _fold(network, coupling, constant, trials)
+        constant = _fold(network, coupling, constant, trials, may_add_biases)
     return (idle | constant).nonzero().flatten()
 
 
@@ -122,7 +135,13 @@ def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
     return torch.where(leaves, _CONSTANT * (~enters & foldable), _IDLE) * removable
 
 
-def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[Any]) -> Tensor:
+def _fold(
+    network: Network,
+    coupling: Coupling,
+    constant: Tensor,
+    trials: list[Any],
+    may_add_biases: bool,
+) -> Tensor:
     """Fold constant units into the biases of what they enter; say which could be folded."""
     modules = dict(network.module.named_modules())
     consumers = {
@@ -141,7 +160,8 @@ def _fold(network: Network, coupling: Coupling, constant: Tensor, trials: list[A
             continue
         lowest, highest = value[0][channels], value[1][channels]
         steady = torch.isclose(lowest, highest, rtol=1e-4, atol=1e-6)
-        if not layer_for(modules[name]).passes_constants:
+        without_bias = getattr(modules[name], "bias", None) is None
+        if not layer_for(modules[name]).passes_constants or (without_bias and not may_add_biases):
             steady &= (lowest == 0) & (highest == 0)
         folded[ids[channels[~steady]]] = False
     for name, ids in consumers.items():

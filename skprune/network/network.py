@@ -12,7 +12,14 @@ from skprune.network.coupling import Coupling, Forward, trace_units
 from skprune.network.layers import layer_for, weight_parameters
 from skprune.network.removals import Removals
 
-__all__ = ["Network", "all_tensors", "apply_masks", "spread_over_weights", "sum_over_units"]
+__all__ = [
+    "Network",
+    "all_tensors",
+    "apply_masks",
+    "axes_of_units",
+    "spread_over_weights",
+    "sum_over_units",
+]
 
 
 class Network:
@@ -211,7 +218,7 @@ def sum_over_units(
     """
     some = next(iter(scores.values()))
     totals = torch.zeros(n_units, dtype=torch.float64, device=some.device)
-    for name, dim, ids in _axes_of_units(coupling, module):
+    for name, dim, ids in axes_of_units(coupling, module):
         if name in scores:
             channel = scores[name].movedim(dim, 0).flatten(1).sum(1, dtype=torch.float64)
             mine = ids.to(channel.device)
@@ -245,7 +252,7 @@ def spread_over_weights(
         for name, weight in weights.items()
     }
     padded = torch.cat([values, values.new_ones(1)])  # -1, of a channel that stays, is the last
-    for name, dim, ids in _axes_of_units(coupling, module):
+    for name, dim, ids in axes_of_units(coupling, module):
         if name in spread:
             factor = padded[ids].to(spread[name].device)
             shape = [-1 if axis == dim else 1 for axis in range(spread[name].dim())]
@@ -253,8 +260,25 @@ def spread_over_weights(
     return spread
 
 
-def _axes_of_units(coupling: Coupling, module: nn.Module) -> Iterator[tuple[str, int, Tensor]]:
-    """Go through the tensors that have units: the name, the dimension, and the units along it."""
+def axes_of_units(coupling: Coupling, module: nn.Module) -> Iterator[tuple[str, int, Tensor]]:
+    """Go through the tensors that have units.
+
+    Parameters
+    ----------
+    coupling : Coupling
+        The units.
+    module : nn.Module
+        The network.
+
+    Yields
+    ------
+    name : str
+        The tensor's name.
+    dim : int
+        One of its dimensions.
+    ids : Tensor of int
+        The unit of each channel along it; -1 where it has to stay.
+    """
     modules = dict(module.named_modules())
     for layer_side, ids in coupling.units.items():
         if layer_side.layer in coupling.parameter_dims:

@@ -3,7 +3,8 @@
 from math import ceil
 
 from skprune._sklearn import InvalidParameterError
-from skprune.strategies.allocation import Explicit, Global
+from skprune.pruning.target import Goal
+from skprune.strategies.allocation import Explicit
 from skprune.strategies.selection import share_of
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
@@ -48,7 +49,7 @@ def check_combination(elements: Elements, strategy: ResolvedStrategy, *, only_na
             "Protect the layers that are to keep their weights, and leave allocation out."
         )
     why = strategy.importance.incomparable(elements)
-    if why is not None and isinstance(strategy.allocation, Global):
+    if why is not None and strategy.allocation.compares_layers:
         raise InvalidParameterError(
             f"allocation={strategy.allocation!r} compares the scores of different layers, and "
             f"{why}. Use allocation='erk' or 'uniform', or another importance, such as 'magnitude'."
@@ -58,14 +59,14 @@ def check_combination(elements: Elements, strategy: ResolvedStrategy, *, only_na
         raise ValueError("There is nothing to prune: every layer is protected or left alone.")
 
 
-def check_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) -> None:
+def check_epochs(strategy: ResolvedStrategy, target: Goal | None, epochs: int) -> None:
     """Raise an error if what a strategy does in training would have no training to do it in.
 
     Parameters
     ----------
     strategy : ResolvedStrategy
         How the network is pruned.
-    target : float or None
+    target : Goal or None
         How much; None if the regularizer decides.
     epochs : int
         For how long the network is trained in all.
@@ -91,7 +92,7 @@ def check_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) 
         )
 
 
-def lead_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) -> int:
+def lead_epochs(strategy: ResolvedStrategy, target: Goal | None, epochs: int) -> int:
     """Count the epochs of training before the first step.
 
     Unless they are to be all, one is left for what is kept: where there is one, it is for that,
@@ -101,7 +102,7 @@ def lead_epochs(strategy: ResolvedStrategy, target: float | None, epochs: int) -
     ----------
     strategy : ResolvedStrategy
         How the network is pruned.
-    target : float or None
+    target : Goal or None
         How much; None if the regularizer decides.
     epochs : int
         For how long the network is trained in all.

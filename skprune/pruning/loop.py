@@ -1,7 +1,6 @@
 """The pruning loop: score, allocate, remove, ask for training, and again."""
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from skprune.pruning.checks import check_epochs, lead_epochs
 from skprune.pruning.choice import choose, nonzero
 from skprune.pruning.peers import Peers
+from skprune.pruning.target import Goal, goal_reached, steps_to_go
 from skprune.strategies.hooks import TrainingHook
 from skprune.strategies.importance import ScoringContext
 from skprune.strategies.learning import Learning
@@ -16,7 +16,6 @@ from skprune.strategies.regrowth import StageSpan
 from skprune.strategies.samples import Samples
 from skprune.strategies.schedule import Step
 from skprune.strategies.scoring_progress import TrackedSamples
-from skprune.strategies.selection import n_removed
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
@@ -27,7 +26,7 @@ __all__ = ["pruning_stages"]
 def pruning_stages(
     elements: Elements,
     strategy: ResolvedStrategy,
-    target: float | None,
+    target: Goal | None,
     epochs: int,
     learning: Learning,
     generator: torch.Generator,
@@ -45,7 +44,7 @@ def pruning_stages(
         What can be removed.
     strategy : ResolvedStrategy
         How.
-    target : float or None
+    target : Goal or None
         How much; None to remove what the strategy's regularizer has made zero.
     epochs : int
         For how long the network is trained in all.
@@ -84,9 +83,10 @@ def pruning_stages(
     if target is None:
         kept = nonzero(elements)
         elements.keep(kept if peers is None else peers.agree_on_kept(kept, elements.network))
-        steps = [Step(elements.sparsity, epochs)]
+        target = goal_reached(elements)
+        steps = [Step(target.sparsity, epochs)]
     else:
-        steps = _steps_to_go(elements, strategy.schedule.steps(target, epochs))
+        steps = steps_to_go(elements, strategy.schedule.steps(target.sparsity, epochs), target)
     regrow = None if strategy.regrowth is None else strategy.regrowth.begin(elements, generator)
     done = 0
     for step in steps:
@@ -94,7 +94,7 @@ def pruning_stages(
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
         samples = learning.samples if tell is None else TrackedSamples(learning.samples, tell)
-        _remove(elements, strategy, step, steps[-1].sparsity, samples, observer, generator, peers)
+        _remove(elements, strategy, step, target, samples, observer, generator, peers)
         if tell is not None:
             tell("")
         # After the last step there is nothing left to watch for.
@@ -106,25 +106,11 @@ def pruning_stages(
         done += step.epochs
 
 
-def _steps_to_go(elements: Elements, steps: list[Step]) -> list[Step]:
-    """Leave out the steps to what is gone already; the others share their epochs in proportion."""
-    n_gone = elements.n_elements - elements.n_kept
-    if n_gone == 0:
-        return steps
-    left = [s for s in steps if n_removed(s.sparsity, elements.n_elements) > n_gone] or steps[-1:]
-    epochs, weight = sum(step.epochs for step in steps), sum(step.epochs for step in left)
-    marks = [round(epochs * m / max(weight, 1)) for m in accumulate(step.epochs for step in left)]
-    return [
-        Step(step.sparsity, mark - before)
-        for step, before, mark in zip(left, [0, *marks], marks, strict=False)
-    ]
-
-
 def _remove(
     elements: Elements,
     strategy: ResolvedStrategy,
     step: Step,
-    target: float,
+    target: Goal,
     samples: Samples,
     observer: TrainingHook | None,
     generator: torch.Generator,
@@ -154,7 +140,7 @@ def _remove(
 
 
 def _projection(
-    elements: Elements, strategy: ResolvedStrategy, target: float
+    elements: Elements, strategy: ResolvedStrategy, target: Goal
 ) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
     def project(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         squares = {name: weight.detach().square() for name, weight in weights.items()}
@@ -162,7 +148,7 @@ def _projection(
             name: total.cpu().masked_fill(~elements.kept[name], -torch.inf)
             for name, total in elements.sum_by_element(squares).items()
         }
-        kept = choose(elements, strategy, scores, target, target)
+        kept = choose(elements, strategy, scores, target.sparsity, target)
         return {name: spread > 0 for name, spread in elements.expand_to_weights(kept).items()}
 
     return project

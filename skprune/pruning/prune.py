@@ -15,6 +15,7 @@ from skprune.pruning.pruner import PrunedModule, Pruner, check_parameters
 from skprune.pruning.torch_trainer import MakeOptimizer, TorchTrainer
 from skprune.seeding import seeded
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import Target
 from skprune.structures import Structure
 
 __all__ = ["prune"]
@@ -25,9 +26,10 @@ def prune(
     example_inputs: Any,
     *,
     strategy: str | Strategy = "magnitude",
-    sparsity: float | None = 0.8,
+    sparsity: float | Target | None = 0.8,
+    budget: str = "elements",
     structure: str | Structure = "weight",
-    protect: Sequence[str] | None = None,
+    protect: Sequence[str | type[nn.Module]] | None = None,
     data: Any = None,
     loss: Loss | None = None,
     train: Callable[[nn.Module, int], object] | None = None,
@@ -49,13 +51,15 @@ def prune(
         A few rows of what the module takes: its argument, several in their order, or by name.
     strategy : str or Strategy, default="magnitude"
         How to prune; see :class:`~skprune.PrunedClassifier`.
-    sparsity : float or None, default=0.8
-        The fraction of the structure's elements that is removed; see
+    sparsity : float, Target or None, default=0.8
+        The fraction of the budget that is removed, or a :class:`~skprune.Target`; see
         :class:`~skprune.PrunedClassifier`.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What the sparsity is counted in; see :class:`~skprune.Target`.
     structure : str or Structure, default="weight"
         What is removed together; see :class:`~skprune.PrunedClassifier`.
-    protect : list of str, default=None
-        Names of layers that keep their weights and units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: names, patterns of names, types of layers.
     data : DataLoader, iterable of batches, or pair of tensors, default=None
         What the module is trained on. A batch is a pair of inputs and targets; a pair of tensors
         holds those of all rows. Strategies that neither look at data nor train need none:
@@ -129,6 +133,7 @@ def prune(
     check_parameters(
         "prune",
         sparsity=sparsity,
+        budget=budget,
         protect=protect,
         train=train,
         epochs=epochs,
@@ -152,6 +157,7 @@ def prune(
         example_inputs,
         strategy=strategy,
         sparsity=sparsity,
+        budget=budget,
         structure=structure,
         protect=protect,
         data=data,

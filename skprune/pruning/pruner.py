@@ -12,7 +12,12 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from skprune._sklearn import Interval, InvalidParameterError, validate_parameter_constraints
+from skprune._sklearn import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from skprune.components import resolve
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.forward import module_device, run_module
@@ -31,6 +36,7 @@ from skprune.seeding import derive_seeds, given_back, preserve_rng
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
+from skprune.strategies.target import BUDGETS, Target, target_for
 from skprune.structures import STRUCTURES, Structure
 
 if TYPE_CHECKING:  # not every build of torch has it
@@ -42,7 +48,8 @@ __all__ = ["PrunedModule", "Pruner", "check_parameters"]
 _EPOCHS = 20
 
 _CONSTRAINTS: dict[str, Any] = {
-    "sparsity": [Interval(Real, 0, 1, closed="left"), None],
+    "sparsity": [Interval(Real, 0, 1, closed="left"), Target, None],
+    "budget": [StrOptions(set(BUDGETS))],
     "protect": [None, list, tuple],
     "epochs": [Interval(Integral, 0, None, closed="left")],
     "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
@@ -108,13 +115,15 @@ class Pruner:
         A few rows of what the module takes: its argument, several in their order, or by name.
     strategy : str or Strategy, default="magnitude"
         How to prune; see :class:`~skprune.PrunedClassifier`.
-    sparsity : float or None, default=0.8
-        The fraction of the structure's elements that is removed; see
+    sparsity : float, Target or None, default=0.8
+        The fraction of the budget that is removed, or a :class:`~skprune.Target`; see
         :class:`~skprune.PrunedClassifier`.
+    budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
+        What the sparsity is counted in; see :class:`~skprune.Target`.
     structure : str or Structure, default="weight"
         What is removed together; see :class:`~skprune.PrunedClassifier`.
-    protect : list of str, default=None
-        Names of layers that keep their weights and units.
+    protect : list of str or type, default=None
+        Layers that keep their weights and units: names, patterns of names, types of layers.
     data : DataLoader, iterable of batches, or pair of tensors, default=None
         Rows for strategies that look at some. A batch is a pair of inputs and targets; a pair of
         tensors holds those of all rows.
@@ -190,9 +199,10 @@ class Pruner:
         example_inputs: Any,
         *,
         strategy: str | Strategy = "magnitude",
-        sparsity: float | None = 0.8,
+        sparsity: float | Target | None = 0.8,
+        budget: str = "elements",
         structure: str | Structure = "weight",
-        protect: Sequence[str] | None = None,
+        protect: Sequence[str | type[nn.Module]] | None = None,
         data: Any = None,
         loss: Loss | None = None,
         epochs: int = 0,
@@ -206,6 +216,7 @@ class Pruner:
         check_parameters(
             "Pruner",
             sparsity=sparsity,
+            budget=budget,
             protect=protect,
             epochs=epochs,
             fine_tune_epochs=fine_tune_epochs,
@@ -238,7 +249,7 @@ class Pruner:
                 only_named=sparsity is None,
                 seed=self.seeds["scores"],
             )
-            self._target = self._run.target(sparsity)
+            self._target = self._run.target(target_for(sparsity, budget))
             self._dense_epochs = 0 if resolved.start == "init" else epochs
             self._epochs = self._run.epochs(fine_tune_epochs, epochs or _EPOCHS)
             if resolved.start == "init" and not epochs:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from skprune.metrics.report import LayerSize, measure
 from skprune.network.dead_units import remove_dead_units
@@ -16,11 +17,12 @@ from skprune.network.protection import protected_modules
 from skprune.pruning.checks import check_combination
 from skprune.pruning.loop import pruning_stages
 from skprune.pruning.peers import Peers
-from skprune.pruning.target import target_sparsity
+from skprune.pruning.target import Goal, least_density, resolve_target
 from skprune.seeding import preserve_rng
 from skprune.strategies.learning import Learning
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import ResolvedStrategy
+from skprune.strategies.target import Target
 from skprune.structures import Feature, Structure
 
 __all__ = ["N_CHECK_ROWS", "N_PROBE_ROWS", "SEEDS", "Pruned", "PruningRun"]
@@ -71,8 +73,8 @@ class PruningRun:
         How it is pruned.
     structure : Structure
         What of it is removed together.
-    protect : collection of str
-        Names of layers that are left as they are.
+    protect : collection of str or type
+        Names of layers that are left as they are, patterns of names, and types of layers.
     only_named : bool
         Whether layers that an allocation does not name are left alone.
     seed : int
@@ -91,7 +93,7 @@ class PruningRun:
         network: Network,
         strategy: ResolvedStrategy,
         structure: Structure,
-        protect: Collection[str],
+        protect: Collection[str | type[nn.Module]],
         *,
         only_named: bool,
         seed: int,
@@ -103,11 +105,18 @@ class PruningRun:
         with preserve_rng(module_device(network.module)):  # modules may draw when they are run
             self.elements = structure.elements(network, self._protected)
         check_combination(self.elements, strategy, only_named=only_named)
+        self._goal: Goal | None = None
         self._generator = torch.Generator().manual_seed(seed)
 
-    def target(self, sparsity: float | None) -> float | None:
-        """Settle how much is to be pruned; see :func:`target_sparsity`."""
-        return target_sparsity(self.elements, self.strategy, sparsity)
+    def target(self, target: Target | None) -> Goal | None:
+        """Settle how much is to be pruned; see :func:`~skprune.pruning.target.resolve_target`."""
+        with preserve_rng(module_device(self.network.module)):
+            return resolve_target(self.elements, self.strategy, target)
+
+    def least_density(self, budget: str) -> float:
+        """Say what is left at the least; see :func:`~skprune.pruning.target.least_density`."""
+        with preserve_rng(module_device(self.network.module)):
+            return least_density(self.elements, budget)
 
     def epochs(self, epochs: int | None, max_epochs: int) -> int:
         """Count the epochs that there are once pruning begins.
@@ -131,7 +140,7 @@ class PruningRun:
 
     def stages(
         self,
-        target: float | None,
+        target: Goal | None,
         epochs: int,
         learning: Learning,
         tell: Callable[[str], object] | None = None,
@@ -141,7 +150,7 @@ class PruningRun:
 
         Parameters
         ----------
-        target : float or None
+        target : Goal or None
             How much; see :meth:`target`.
         epochs : int
             For how long the network is trained in all; see :meth:`epochs`.
@@ -158,6 +167,7 @@ class PruningRun:
             To be trained before the next is asked for; see
             :func:`~skprune.pruning.loop.pruning_stages`.
         """
+        self._goal = target
         return pruning_stages(
             self.elements, self.strategy, target, epochs, learning, self._generator, tell, peers
         )
@@ -185,7 +195,9 @@ class PruningRun:
         masks, norms = network.original_masks(), self._feature_norms()
         with preserve_rng(module_device(network.module)):
             if network.masks and not self.elements.keeps_layout:
-                network = remove_dead_units(network, self._protected, rows)
+                # A bias that stands for a unit is a parameter more.
+                may_add = self._goal is None or self._goal.quantity != "parameters"
+                network = remove_dead_units(network, self._protected, rows, may_add_biases=may_add)
             sizes = measure(network.module, network.inputs, network.forward, network.masks)
         kept = {name: kept.numpy().copy() for name, kept in self.elements.kept.items()}
         return Pruned(network, masks, kept, self.elements.sparsity, sizes, norms)

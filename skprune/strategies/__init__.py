@@ -33,6 +33,7 @@ from skprune.strategies.regularization import (
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
+from skprune.strategies.target import Target
 
 __all__ = [
     "ADMM",
@@ -78,6 +79,7 @@ __all__ = [
     "Stage",
     "Strategy",
     "SynFlow",
+    "Target",
     "Taylor",
     "Uniform",
     "Wanda",

@@ -8,6 +8,9 @@ from torch import Tensor
 
 __all__ = ["keep_best", "n_removed", "share_of"]
 
+# So many of the best are found faster by another algorithm.
+_FEW = 64
+
 
 def share_of(number: int, fraction: float) -> Fraction:
     """Give a fraction of a whole number exactly, the fraction as it is written in decimals.
@@ -61,7 +64,10 @@ def keep_best(scores: Tensor, n_keep: int) -> Tensor:
         return torch.zeros_like(scores, dtype=torch.bool)
     if n_keep >= len(scores):
         return torch.ones_like(scores, dtype=torch.bool)
-    threshold = scores.kthvalue(len(scores) - n_keep + 1).values
+    if n_keep <= _FEW:
+        threshold = scores.topk(n_keep).values[-1]
+    else:
+        threshold = scores.kthvalue(len(scores) - n_keep + 1).values
     kept = scores > threshold
     ties = (scores == threshold).nonzero().flatten()
     kept[ties[: n_keep - int(kept.sum())]] = True

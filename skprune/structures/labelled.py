@@ -1,6 +1,7 @@
 """Elements that are groups of weights, masked together."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -55,6 +56,17 @@ class LabelledElements(Elements):
             name: value.to(labels.device)[labels]
             for layer, value in values.items()
             for name, labels in self._labels[layer].items()
+        }
+
+    @cached_property
+    def entries_of_elements(self) -> dict[str, dict[str, Tensor]]:
+        """How many entries of each parameter each element has; see :class:`Elements`."""
+        return {
+            layer: {
+                name: torch.bincount(labels.flatten().cpu(), minlength=size)
+                for name, labels in self._labels[layer].items()
+            }
+            for layer, size in self.sizes.items()
         }
 
     def _apply(self, kept: Mapping[str, Tensor]) -> None:

@@ -1,14 +1,24 @@
 """Units: neurons, channels, embedding dimensions, with all that is coupled to them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import prod
+from numbers import Integral
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from skprune._sklearn import Interval
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
-from skprune.network.network import Network, spread_over_weights, sum_over_units
+from skprune.network.network import (
+    Network,
+    all_tensors,
+    axes_of_units,
+    spread_over_weights,
+    sum_over_units,
+)
 from skprune.network.verification import check_removal, check_units
 from skprune.structures.base import Elements, Structure
 
@@ -23,6 +33,15 @@ class Unit(Structure):
     and go by the name of the first of them. Units of the output, of layers that the user protects,
     and those that enter attention or a recurrent layer stay.
 
+    Parameters
+    ----------
+    round_to : int, default=1
+        What the number of units of each layer that stay is a multiple of, as hardware likes 8 or
+        16: the allocation's number is rounded up, to all that the layer has at the most, and a
+        layer keeps as many at the least. A target is then met from below, `sparsity` included: by
+        the most units that, rounded up, are no more than it leaves. What is fixed for a layer by
+        name is rounded up too.
+
     References
     ----------
     Fang, G., Ma, X., Song, M., Mi, M. B., & Wang, X. (2023). DepGraph: towards any structural
@@ -33,7 +52,16 @@ class Unit(Structure):
     >>> from skprune import PrunedClassifier
     >>> PrunedClassifier(structure="unit").set_params(structure="weight")
     PrunedClassifier()
+    >>> PrunedClassifier(structure="unit").set_params(structure__round_to=8)
+    PrunedClassifier(structure=Unit(round_to=8))
     """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "round_to": [Interval(Integral, 1, None, closed="left")]
+    }
+
+    def __init__(self, round_to: int = 1) -> None:
+        self.round_to = round_to
 
     def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
         """Find what can be removed from a network; see :class:`Structure`."""
@@ -46,13 +74,14 @@ class Unit(Structure):
                 "(attention, recurrent). Use structure='weight'."
             )
         check_units(network, coupling)
-        return _Units(network, coupling)
+        return _Units(network, coupling, self.round_to)
 
 
 class _Units(Elements):
     removes_by = "slice"
 
-    def __init__(self, network: Network, coupling: Coupling) -> None:
+    def __init__(self, network: Network, coupling: Coupling, round_to: int) -> None:
+        self.multiple = round_to
         self._units = dict(coupling.groups)
         self._coupling = coupling
         # Parts of groups of which one unit has to stay, by their places in the group.
@@ -61,6 +90,13 @@ class _Units(Elements):
             if len(units) < len(coupling.groups[name]):
                 places = torch.isin(coupling.groups[name], units)
                 self._parts.setdefault(name, []).append(places)
+        # Where the units are in the original, to count what is left of it.
+        tensors = all_tensors(network.module)
+        self._axes: dict[str, dict[int, Tensor]] = {}
+        for name, dim, ids in axes_of_units(coupling, network.module):
+            if name in tensors:
+                self._axes.setdefault(name, {})[dim] = ids
+        self._shapes = {name: tuple(tensors[name].shape) for name in self._axes}
         shapes = {
             name: tuple(layer_for(network.module.get_submodule(name)).weight.shape)
             for name in coupling.groups
@@ -70,7 +106,9 @@ class _Units(Elements):
 
     @property
     def min_kept(self) -> dict[str, int]:
-        return {name: max(1, len(self._parts.get(name, ()))) for name in self.sizes}
+        step = self.multiple
+        parts = {name: max(1, len(self._parts.get(name, ()))) for name in self.sizes}
+        return {name: min(-(-n // step) * step, self.sizes[name]) for name, n in parts.items()}
 
     def must_keep(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
         required = {}
@@ -96,6 +134,31 @@ class _Units(Elements):
         for name, value in values.items():
             by_unit[self._units[name]] = value.to(by_unit)
         return spread_over_weights(by_unit, network.weights, self._coupling, network.module)
+
+    def entries_left(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
+        stays = torch.ones(self._n_units + 1, dtype=torch.bool)  # the last, of -1, does
+        for name, mask in kept.items():
+            stays[self._units[name]] = mask
+        return self._entries(lambda ids: int(stays[ids].sum()))
+
+    def most_entries_left(self, counts: Mapping[str, int]) -> dict[str, int]:
+        def most(ids: Tensor) -> int:
+            channels = torch.bincount(ids[ids >= 0], minlength=self._n_units)
+            n_left = len(ids)
+            for name, count in counts.items():
+                smallest = channels[self._units[name]].sort().values
+                n_left -= int(smallest[: len(smallest) - count].sum())
+            return n_left
+
+        return self._entries(most)
+
+    def _entries(self, width: Callable[[Tensor], int]) -> dict[str, int]:
+        """Count the entries of each tensor, given how many channels of a dimension are left."""
+        left = {}
+        for name, axes in self._axes.items():
+            sizes = enumerate(self._shapes[name])
+            left[name] = prod(width(axes[dim]) if dim in axes else size for dim, size in sizes)
+        return left
 
     def _apply(self, kept: Mapping[str, Tensor]) -> None:
         gone = torch.cat(

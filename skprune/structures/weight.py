@@ -97,5 +97,16 @@ class SingleWeights(Elements):
             spread[self._parameters[layer]] = value.view(weight.shape).to(weight.device)
         return spread
 
+    def entries_left(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
+        """Count the weights that are left; see :class:`Elements`."""
+        return {self._parameters[layer]: int(mask.sum()) for layer, mask in kept.items()}
+
+    def most_entries_left(self, counts: Mapping[str, int]) -> dict[str, int]:
+        """Count the weights that are left; see :class:`Elements`."""
+        return {self._parameters[layer]: count for layer, count in counts.items()}
+
+    def uneven_layer(self, quantity: str) -> None:
+        """Say that all weights of a layer cost the same; see :class:`Elements`."""
+
     def _apply(self, kept: Mapping[str, Tensor]) -> None:
         self.network.set_masks(self.expand_to_weights(kept))

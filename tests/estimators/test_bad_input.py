@@ -179,7 +179,7 @@ CASES = {
     ),
     # Values
     "sparsity of a layer": Case(
-        r"sparsity of layer 'hidden' must be None or in \[0, 1\); got 1.0",
+        r"sparsity of layer 'hidden' must be None or in \[0, 1\), or two .*; got 1.0",
         {"strategy": Strategy(allocation=Explicit({"hidden": 1.0}))},
     ),
     "exponent": Case(

@@ -54,6 +54,7 @@ def test_defaults(kind: str) -> None:
         "estimator": None,
         "strategy": "magnitude",
         "sparsity": 0.8,
+        "budget": "elements",
         "structure": "weight",
         "fine_tune_epochs": None,
         "protect": None,

@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 import torch
 
-from skprune import Strategy, UnreachableSparsityError
+from skprune import Strategy, Target, UnreachableSparsityError
 from skprune.network.network import Network
 from skprune.pruning.checks import check_epochs
 from skprune.pruning.loop import pruning_stages
-from skprune.pruning.target import target_sparsity
+from skprune.pruning.target import Goal, resolve_target
 from skprune.strategies import L1, Cubic, FineTune, Importance, Iterative, Movement
 from skprune.strategies.importance import ScoringContext
 from skprune.strategies.schedule import Step
 from skprune.strategies.stage import Stage
+from skprune.strategies.target import target_for
 from skprune.structures import STRUCTURES, Weight
 from tests.helpers import ESTIMATORS, Disturb, forward, make_data, make_net, run_loop, train_all
 from tests.networks import NETWORKS, Example, Perceptron
@@ -113,9 +114,10 @@ def test_an_epoch_is_left_for_what_is_kept(
     trainer, seen = disturb(NETWORKS["mlp"]), {False: 0, True: 0}
     network = trainer.network
     elements = Weight().elements(network, ())
-    for stage in pruning_stages(
-        elements, strategy.resolved(), sparsity, before + after, trainer, torch.Generator()
-    ):
+    resolved = strategy.resolved()
+    goal = resolve_target(elements, resolved, target_for(sparsity, "elements"))
+    generator = torch.Generator()
+    for stage in pruning_stages(elements, resolved, goal, before + after, trainer, generator):
         seen[bool(network.masks)] += stage.epochs
         if stage.epochs:
             trainer.train(stage)
@@ -144,8 +146,9 @@ def test_what_works_by_training_is_given_some(
     strategy: Strategy, sparsity: float | None, epochs: int, message: str
 ) -> None:
     example = NETWORKS["mlp"]
+    goal = None if sparsity is None else Goal("elements", 10, 5, sparsity)
     with pytest.raises(ValueError, match=message):
-        check_epochs(strategy.resolved(), sparsity, epochs)
+        check_epochs(strategy.resolved(), goal, epochs)
     with pytest.raises(ValueError, match=message):
         run_loop(example.build(), example, strategy, "weight", sparsity, epochs=epochs)
 
@@ -176,7 +179,8 @@ def go_on(
 
     def prune(strategy: Strategy, sparsity: float, epochs: int) -> list[Stage]:
         resolved, generator = strategy.resolved(), torch.Generator()
-        stages = pruning_stages(elements, resolved, sparsity, epochs, trainer, generator)
+        goal = resolve_target(elements, resolved, Target(sparsity))
+        stages = pruning_stages(elements, resolved, goal, epochs, trainer, generator)
         return train_all(stages, trainer)
 
     prune(Strategy(), 0.5, 0)
@@ -240,9 +244,9 @@ def test_the_largest_sparsity_that_an_error_names_can_be_reached() -> None:
     network = Network(module, torch.zeros(2, 64), forward)
     elements, uniform = Weight().elements(network, ()), Strategy(allocation="uniform").resolved()
     with pytest.raises(UnreachableSparsityError) as error:
-        target_sparsity(elements, uniform, 0.99999999)
+        resolve_target(elements, uniform, Target(0.99999999))
     largest = float(str(error.value).split()[-1].rstrip("."))
-    assert target_sparsity(elements, uniform, largest) == largest
+    assert resolve_target(elements, uniform, Target(largest)).sparsity == largest
 
 
 class Slow(Importance):

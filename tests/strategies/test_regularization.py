@@ -10,9 +10,10 @@ import torch
 from skorch.callbacks import LRScheduler
 from torch import Tensor, nn
 
-from skprune import PrunedClassifier, Strategy
+from skprune import PrunedClassifier, Strategy, Target
 from skprune.network.network import Network
 from skprune.pruning.loop import _projection
+from skprune.pruning.target import resolve_target
 from skprune.strategies import ADMM, L0, L1, REGULARIZERS, GroupLasso
 from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization import Projection, Regularizer
@@ -250,7 +251,8 @@ def test_as_many_stay_of_what_is_left_as_the_target_leaves(
 ) -> None:
     module, elements = half_gone(structure)
     strategy = Strategy(allocation="uniform", regularizer=regularizer).resolved()
-    hook = regularizer.hook(elements, _projection(elements, strategy, 2 / 3))
+    goal = resolve_target(elements, strategy, Target(2 / 3))
+    hook = regularizer.hook(elements, _projection(elements, strategy, goal))
     optimizer = torch.optim.SGD(module.parameters(), lr=0.05)
     train(hook, squared_error(module), optimizer, n_steps=200, masked=elements.network)
     squares = {name: w.detach().square() for name, w in elements.network.weights.items()}
@@ -263,7 +265,8 @@ def test_as_many_stay_of_what_is_left_as_the_target_leaves(
 def test_what_is_gone_is_not_chosen_again(structure: str) -> None:
     """Even where nothing that is left has any weight."""
     elements = half_gone(structure)[1]
-    project = _projection(elements, Strategy(allocation="uniform").resolved(), 2 / 3)
+    strategy = Strategy(allocation="uniform").resolved()
+    project = _projection(elements, strategy, resolve_target(elements, strategy, Target(2 / 3)))
     masks = project({n: torch.zeros_like(w) for n, w in elements.network.weights.items()})
     if structure == "weight":
         for layer, kept in elements.kept.items():

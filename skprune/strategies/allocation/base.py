@@ -47,6 +47,11 @@ class KeepBudget:
 class Allocation(Component, ABC):
     """Spreads a target over the layers."""
 
+    @property
+    def compares_layers(self) -> bool:
+        """Whether it compares the scores of elements of different layers."""
+        return False
+
     @abstractmethod
     def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps.
@@ -62,23 +67,34 @@ class Allocation(Component, ABC):
             By layer; between ``min_kept`` and what is left of it, together ``n_keep``.
         """
 
-    def check(self, sizes: Mapping[str, int], n_keep: int, min_kept: Mapping[str, int]) -> None:
-        """Raise an error, before any training, if the allocation cannot keep so many.
+    def limits(
+        self, sizes: Mapping[str, int], min_kept: Mapping[str, int]
+    ) -> dict[str, tuple[int, int]]:
+        """Say how many elements each layer may keep in the end.
 
         Parameters
         ----------
         sizes : mapping of str to int
             Number of elements of each layer.
-        n_keep : int
-            Number of elements to keep in all; enough for what each layer keeps at the least.
         min_kept : mapping of str to int
             Number of elements that each layer keeps at the least.
+
+        Returns
+        -------
+        limits : dict of str to (int, int)
+            The fewest and the most, by layer.
 
         Raises
         ------
         UnreachableSparsityError
-            The message says which layer is in the way.
+            If a layer would be emptied.
         """
+        return {name: (min_kept[name], size) for name, size in sizes.items()}
+
+    @property
+    def restricts(self) -> str:
+        """What it says of which layers, for messages; empty if it says nothing of any."""
+        return ""
 
     def left_alone(self, elements: Elements, *, only_named: bool) -> set[str]:
         """Say which layers are not pruned at all, and count for nothing.

@@ -1,31 +1,44 @@
 """A sparsity for each layer, by name."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Real
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import torch
 
 from skprune._sklearn import InvalidParameterError
-from skprune.components import near_match
+from skprune.components import near_match, resolve
 from skprune.exceptions import UnreachableSparsityError
 from skprune.strategies.allocation.apportion import apportion_layers
 from skprune.strategies.allocation.base import Allocation, KeepBudget
-from skprune.strategies.selection import n_removed
+from skprune.strategies.allocation.named import ALLOCATIONS
+from skprune.strategies.selection import keep_best, n_removed
 from skprune.structures import Elements
 
 __all__ = ["Explicit"]
 
 
 class Explicit(Allocation):
-    """The sparsity of each layer, as a mapping.
+    """The sparsity of each layer, or bounds of it, as a mapping.
 
-    Layers that are not named share what is left of the estimator's `sparsity` evenly. With
-    ``sparsity=None`` on the estimator they are left alone, and the mapping decides.
+    What the mapping leaves open of the estimator's `sparsity` is shared by another allocation:
+    among layers that are not named, and within the bounds of those that have bounds. With
+    ``sparsity=None`` on the estimator, layers that are not named are left alone, and the mapping
+    decides.
 
     Parameters
     ----------
-    layers : mapping of str to float or None
-        Sparsity in [0, 1) by the layer's name; None leaves the layer alone: it is not pruned and
-        does not count.
+    layers : mapping of str to float, (float, float) or None
+        By the layer's name:
+
+        - a number in [0, 1): its sparsity.
+        - two numbers: its sparsity lies between them. ``(0.2, 0.6)`` is a floor and a ceiling,
+          ``(0.5, 1)`` a floor alone, ``(0, 0.5)`` a ceiling alone. An element stays in any case.
+        - None: it is not pruned, and its elements do not count.
+    rest : {"uniform", "global", "erk"} or Allocation, default="uniform"
+        How what is left open is shared: ``"uniform"`` evenly, ``"global"`` by the scores of all
+        those elements, ``"erk"`` by the sizes of the layers.
 
     Examples
     --------
@@ -35,16 +48,44 @@ class Explicit(Allocation):
     ... )
     PrunedClassifier(sparsity=None,
                      strategy=Strategy(allocation={'hidden0': 0.9, 'output': None}))
+
+    No layer loses more than nine in ten of its weights, wherever the smallest are:
+
+    >>> from skprune.strategies import Explicit
+    >>> Strategy(allocation=Explicit({"hidden0": (0, 0.9), "output": (0, 0.9)}, rest="global"))
+    Strategy(allocation=Explicit(layers={'hidden0': (0, 0.9), 'output': (0, 0.9)},
+                                 rest='global'))
     """
 
-    _parameter_constraints: ClassVar[dict] = {"layers": [Mapping]}
+    axes: ClassVar[dict[str, Mapping[Any, Any]]] = {"rest": ALLOCATIONS}
 
-    def __init__(self, layers: Mapping[str, float | None]) -> None:
+    _parameter_constraints: ClassVar[dict] = {"layers": [Mapping], "rest": [str, Allocation]}
+
+    def __init__(
+        self,
+        layers: Mapping[str, float | tuple[float, float] | None],
+        rest: str | Allocation = "uniform",
+    ) -> None:
         self.layers = layers
+        self.rest = rest
+
+    @property
+    def compares_layers(self) -> bool:
+        """Whether it compares the scores of different layers: if what shares the rest does."""
+        return self._rule.compares_layers
+
+    @property
+    def _rule(self) -> Allocation:
+        return resolve(self.rest, ALLOCATIONS, "rest", Allocation).validated()
 
     def left_alone(self, elements: Elements, *, only_named: bool) -> set[str]:
         """Say which layers are not pruned at all; see :class:`Allocation`."""
         known = elements.sizes
+        if isinstance(self._rule, Explicit):
+            raise InvalidParameterError(
+                "rest of an allocation by names is one without names, such as 'uniform'; got "
+                f"{self.rest!r}."
+            )
         for name, sparsity in self.layers.items():
             if name not in known:
                 other = elements.coupled_to.get(name)
@@ -57,26 +98,40 @@ class Explicit(Allocation):
                     f"The allocation names an unknown layer {name!r}.{why} "
                     f"Layers that can be pruned: {', '.join(map(repr, known))}."
                 )
-            if sparsity is not None and not (isinstance(sparsity, Real) and 0 <= sparsity < 1):
-                raise InvalidParameterError(
-                    f"The allocation's sparsity of layer {name!r} must be None or in [0, 1); "
-                    f"got {sparsity!r}."
-                )
+            _check(name, sparsity)
         alone = {name for name, sparsity in self.layers.items() if sparsity is None}
         return alone | (set(known) - set(self.layers) if only_named else set())
 
     def own_target(self, sizes: Mapping[str, int]) -> float:
         """Say which sparsity the mapping means over all layers; see :class:`Allocation`."""
-        removed = sum(size - self._kept(name, size) for name, size in sizes.items())
+        limits = self.limits(sizes, dict.fromkeys(sizes, 1))
+        for name in sizes:
+            if _is_pair(self.layers.get(name)):
+                raise InvalidParameterError(
+                    f"With sparsity=None the allocation decides, and of layer {name!r} it has only "
+                    f"bounds, {self.layers[name]!r}. Give it a number, or set sparsity."
+                )
+        removed = sum(size - limits[name][1] for name, size in sizes.items())
         return removed / sum(sizes.values())
 
-    def check(self, sizes: Mapping[str, int], n_keep: int, min_kept: Mapping[str, int]) -> None:
-        """Raise an error if the mapping cannot keep so many; see :class:`Allocation`."""
-        self._final(sizes, n_keep, min_kept)
+    def limits(
+        self, sizes: Mapping[str, int], min_kept: Mapping[str, int]
+    ) -> dict[str, tuple[int, int]]:
+        """Say how many elements each layer may keep in the end; see :class:`Allocation`."""
+        return {name: self._limits(name, size, min_kept[name]) for name, size in sizes.items()}
+
+    @property
+    def restricts(self) -> str:
+        """What it says of which layers, for messages."""
+        named = {name: s for name, s in self.layers.items() if s is not None}
+        fixed = [repr(name) for name, sparsity in named.items() if not _is_pair(sparsity)]
+        bounded = [repr(name) for name, sparsity in named.items() if _is_pair(sparsity)]
+        parts = [f"fixes layers {', '.join(fixed)}"] if fixed else []
+        return " and ".join(parts + ([f"bounds layers {', '.join(bounded)}"] if bounded else []))
 
     def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
-        final = self._final(budget.sizes, budget.n_final, budget.min_kept)
+        final = self._final(budget)
         total = sum(budget.sizes.values())
         done = (total - budget.n_keep) / max(total - budget.n_final, 1)
         on_the_way = {
@@ -84,42 +139,78 @@ class Explicit(Allocation):
         }
         return apportion_layers(budget.n_keep, on_the_way, final, budget.alive)
 
-    def _final(
-        self, sizes: Mapping[str, int], n_keep: int, min_kept: Mapping[str, int]
-    ) -> dict[str, int]:
+    def _final(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps at the end."""
-        fixed = {
-            name: self._kept(name, size, min_kept[name])
-            for name, size in sizes.items()
-            if name in self.layers
-        }
-        rest = {name: size for name, size in sizes.items() if name not in fixed}
-        left, most = n_keep - sum(fixed.values()), sum(rest.values())
-        bounds = {name: min_kept[name] for name in rest}
-        if not sum(bounds.values()) <= left <= most:
-            total = sum(sizes.values())
-            smallest = 1 - (sum(fixed.values()) + most) / total
-            largest = 1 - (sum(fixed.values()) + sum(bounds.values())) / total
-            raise UnreachableSparsityError(
-                f"The allocation fixes layers {', '.join(map(repr, fixed))}, so that the sparsity "
-                f"over all can only be between {smallest:.12g} and {largest:.12g}, not "
-                f"{1 - n_keep / total:.6g}. Set sparsity=None to let the mapping decide."
-            )
-        return fixed | (apportion_layers(left, rest, bounds, rest) if rest else {})
+        lower, upper = {}, {}
+        for name, (least, most) in self.limits(budget.sizes, budget.min_kept).items():
+            lower[name] = min(least, budget.alive[name])
+            upper[name] = min(most, budget.alive[name])
+        fixed = {name: least for name, least in lower.items() if least == upper[name]}
+        names = [name for name in budget.sizes if name not in fixed]
+        if not names:
+            return fixed
+        n_keep = budget.n_final - sum(fixed.values())
+        rest = replace(
+            budget,
+            n_keep=n_keep,
+            n_final=n_keep,
+            sizes={name: budget.sizes[name] for name in names},
+            # What is beyond the most that a layer may keep is out of the running.
+            scores={
+                name: score.masked_fill(~keep_best(score, upper[name]), -torch.inf)
+                for name, score in budget.scores.items()
+                if name in names
+            },
+            alive=upper,
+            min_kept=lower,
+        )
+        return fixed | self._rule.counts(rest)
 
-    def _kept(self, name: str, size: int, min_kept: int = 1) -> int:
+    def _limits(self, name: str, size: int, min_kept: int) -> tuple[int, int]:
         sparsity = self.layers.get(name)
         if sparsity is None:
-            return size
-        kept = size - n_removed(sparsity, size)
-        if kept < min_kept:
-            why = (
-                "removes them all"
-                if kept == 0
-                else f"leaves {kept}, which are too few for it and the layers coupled to it"
+            return min_kept, size
+        if isinstance(sparsity, (tuple, list)):
+            least, most = sparsity
+            kept = _kept(name, size, least, min_kept)
+            return max(min_kept, size - n_removed(most, size)), kept
+        kept = _kept(name, size, sparsity, min_kept)
+        return kept, kept
+
+
+def _is_pair(sparsity: Any) -> bool:
+    return isinstance(sparsity, (tuple, list))
+
+
+def _check(name: str, sparsity: Any) -> None:
+    if _is_pair(sparsity):
+        if (
+            len(sparsity) != 2
+            or not all(isinstance(value, Real) and 0 <= float(value) <= 1 for value in sparsity)
+            or not sparsity[0] <= sparsity[1]
+            or sparsity[0] == 1
+        ):
+            raise InvalidParameterError(
+                f"The allocation's bounds of the sparsity of layer {name!r} must be two numbers in "
+                f"[0, 1], the smaller first and below 1; got {sparsity!r}."
             )
-            raise UnreachableSparsityError(
-                f"Layer {name!r} would be emptied: it has {size} elements, and sparsity {sparsity} "
-                f"{why}. Its largest reachable sparsity is {1 - min_kept / size:.12g}."
-            )
-        return kept
+    elif sparsity is not None and not (isinstance(sparsity, Real) and 0 <= float(sparsity) < 1):
+        raise InvalidParameterError(
+            f"The allocation's sparsity of layer {name!r} must be None or in [0, 1), or two such "
+            f"numbers, between which it lies; got {sparsity!r}."
+        )
+
+
+def _kept(name: str, size: int, sparsity: float, min_kept: int) -> int:
+    kept = size - n_removed(sparsity, size)
+    if kept < min_kept:
+        why = (
+            "removes them all"
+            if kept == 0
+            else f"leaves {kept}, which are too few for it and the layers coupled to it"
+        )
+        raise UnreachableSparsityError(
+            f"Layer {name!r} would be emptied: it has {size} elements, and sparsity {sparsity} "
+            f"{why}. Its largest reachable sparsity is {1 - min_kept / size:.12g}."
+        )
+    return kept

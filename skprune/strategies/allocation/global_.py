@@ -20,6 +20,11 @@ class Global(Allocation):
     PrunedClassifier(strategy=Strategy(allocation='global', importance='lamp'))
     """
 
+    @property
+    def compares_layers(self) -> bool:
+        """Whether it compares the scores of elements of different layers: it does."""
+        return True
+
     def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""
         names = list(budget.sizes)
