@@ -1,6 +1,8 @@
 """Modules are pruned without a net as they are with one, whatever form the data come in."""
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
@@ -498,3 +500,74 @@ def test_a_training_that_diverges_is_told() -> None:
 def test_an_initial_state_of_another_module_is_refused(state: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         prune(build(), X[:8], strategy="lottery_ticket", initial_state=state, train=print)
+
+
+# What it shares with estimators, and what it does without.
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+@pytest.mark.parametrize("budget", ["weights", "parameters", "macs"])
+def test_budgets_are_those_of_an_estimator(budget: str, structure: str) -> None:
+    params = {"sparsity": 0.6, "budget": budget}
+    estimator = fitted("gradual_magnitude", structure, **params)
+    pruned = prune(
+        build(),
+        X[:8],
+        strategy="gradual_magnitude",
+        structure=structure,
+        data=loader(),
+        **{**TRAINING, **params},
+    )
+    assert same_state(snapshot(pruned.module), snapshot(estimator.module_))
+    before, after = pruned.report.total_before, pruned.report.total_after
+    assert getattr(after, budget) <= 0.4 * getattr(before, budget)
+
+
+def test_layers_are_protected_by_pattern_and_type() -> None:
+    pruned = prune(build(), X[:8], protect=["[0-3]"], sparsity=0.5)
+    assert pruned.masks["0.weight"].all()
+    assert pruned.masks["3.weight"].all()
+    assert pruned.masks["5.weight"].sum() == 24
+    with pytest.raises(ValueError, match="nothing to prune"):
+        prune(build(), X[:8], protect=[nn.Linear])
+
+
+WITHOUT_SKORCH = """
+import sys
+
+
+class Refuses:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "skorch":
+            raise ImportError("skorch is not to be imported")
+
+
+sys.meta_path.insert(0, Refuses())
+
+import torch
+from torch import nn
+
+from skprune import prune
+from skprune.strategies import STRATEGIES
+
+X, y = torch.randn(60, 6), torch.randint(3, (60,))
+for strategy in STRATEGIES:
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+    pruned = prune(
+        module,
+        X[:8],
+        strategy=strategy,
+        sparsity=0.5,
+        data=(X, y),
+        loss=nn.CrossEntropyLoss(),
+        epochs=1,
+        fine_tune_epochs=2,
+    )
+    assert pruned.sparsity == 0.5
+    pruned.predictor.predict_proba(X.numpy())
+assert not any(name.partition(".")[0] == "skorch" for name in sys.modules)
+"""
+
+
+def test_the_engine_runs_where_skorch_cannot_be_imported() -> None:
+    subprocess.run([sys.executable, "-Werror", "-c", WITHOUT_SKORCH], check=True)
