@@ -24,6 +24,9 @@ __all__ = [
     "with_targets",
 ]
 
+# An export tells by two rows that there can be any number; each pickle holds them.
+_N_EXAMPLE_ROWS = 2
+
 
 def validate_inputs(
     estimator: Any, X: Any, y: Any, *, reset: bool, plain: bool
@@ -215,22 +218,22 @@ def as_dense(y: Any) -> Any:
 
 
 def example_of(inputs: Any) -> Any:
-    """Take a few rows of input off the device that they are on.
+    """Keep a few of the rows that a network is given.
 
     Parameters
     ----------
     inputs : Tensor, dict of str to Tensor, or another nest of tensors
-        What the network is given.
+        The rows, on any device.
 
     Returns
     -------
     example : Tensor, dict of str to Tensor, or None
-        None where it is neither a tensor nor a mapping of these.
+        Two rows, on the CPU; None where the input is neither a tensor nor a mapping of these.
     """
     if isinstance(inputs, Tensor):
-        return inputs.detach().cpu()
+        return inputs[:_N_EXAMPLE_ROWS].detach().cpu().clone()  # not a view of all rows
     if isinstance(inputs, Mapping) and all(isinstance(part, Tensor) for part in inputs.values()):
-        return {key: part.detach().cpu() for key, part in inputs.items()}
+        return {key: example_of(part) for key, part in inputs.items()}
     return None
 
 
