@@ -265,9 +265,7 @@ def test_numbers_that_are_not_finite(value: float, dtype: type) -> None:
 
 def test_numbers_too_large() -> None:
     predictor = Predictor(Same(), example=torch.zeros(2, 3))
-    with pytest.raises(
-        ValueError, match=r"too large for dtype.'float32'., the type of the network"
-    ):
+    with pytest.raises(ValueError, match=r"a value too large for dtype\('float32'\)"):
         predictor.predict(SCORES * 1e300)
     # Their squares are beyond float32, they are not.
     np.testing.assert_array_equal(predictor.predict(ROWS * 1e30), ROWS * np.float32(1e30))
