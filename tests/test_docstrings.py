@@ -16,6 +16,7 @@ import skprune.inspection
 import skprune.metrics
 import skprune.model_selection
 import skprune.network
+import skprune.pruning
 import skprune.strategies
 import skprune.structures
 from skprune.components import Component
@@ -27,6 +28,7 @@ PUBLIC = [
     skprune.strategies,
     skprune.structures,
     skprune.network,
+    skprune.pruning,
     skprune.metrics,
     skprune.model_selection,
     skprune.inspection,

@@ -26,6 +26,7 @@ from skprune._sklearn import (
 )
 from skprune.components import NamesComponents, resolve
 from skprune.estimators.inputs import (
+    arguments_of_inputs,
     as_dense,
     as_rows,
     example_of,
@@ -49,7 +50,7 @@ from skprune.strategies.named import STRATEGIES
 from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.inference import net_outputs, own_prediction, own_way_to_predict
-from skprune.training.masked_net import own_class, with_masks, without_masks
+from skprune.training.masked_net import with_masks, without_masks
 from skprune.training.nets import (
     ModuleForward,
     check_net,
@@ -61,6 +62,7 @@ from skprune.training.nets import (
     unwrapped,
     working_copy,
 )
+from skprune.training.pickling import PlainNet
 from skprune.training.progress import epoch_bar
 from skprune.training.rows import Rows
 from skprune.training.stage import Interrupted, StageTrainer, rebuild_optimizer
@@ -206,7 +208,7 @@ class BasePruned(NamesComponents, ABC):
         given = FitData(X if frame is None else frame, target.classes)
         with seeded(seeds["dense"], net.device):
             if not fitted:
-                fill_in(net, {**target.arguments(net, y, weights), **self._arguments_of_inputs(X)})
+                fill_in(net, {**target.arguments(net, y, weights), **arguments_of_inputs(self, X)})
                 initialize(net, X, y)
             randomness = GeneratorStates(net.device)
             X = _in_dtype(X, net.module_)
@@ -244,21 +246,6 @@ class BasePruned(NamesComponents, ABC):
     def _class_weight(self) -> Any:
         """The weights of the classes, where there are classes."""
         return getattr(self, "class_weight", None)
-
-    def _arguments_of_inputs(self, X: Any) -> dict[str, Any]:
-        """Say what the inputs determine of a module, by the name of its argument."""
-        if isinstance(X, Rows):
-            dtype, n_features = getattr(X.first, "dtype", None), vars(self).get("n_features_in_")
-        elif isinstance(X, Mapping):
-            dtype = n_features = None
-        else:
-            dtype, n_features = X.dtype, X.shape[1] if X.ndim == 2 else None
-        arguments: dict[str, Any] = {
-            "dtype": torch.float32 if dtype == np.float32 else torch.float64
-        }
-        if n_features is not None:
-            arguments["n_features"] = n_features
-        return arguments
 
     def _continue(self, X: Any, y: Any, sample_weight: Any) -> None:
         X, y = with_targets(self, X, y, reset=False)
@@ -404,7 +391,7 @@ class BasePruned(NamesComponents, ABC):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         plain = {
-            name: _PlainNet(state[name])
+            name: PlainNet(state[name])
             for name in ("net_", "estimator")
             if is_fitted_net(state.get(name))
             and torch.device(state[name].device or "cpu").type == "cpu"
@@ -421,27 +408,6 @@ class BasePruned(NamesComponents, ABC):
         result = object.__new__(type(self))
         result.__dict__.update(vars(self))
         return result
-
-
-class _PlainNet:
-    """Pickles a net with the pickler at hand.
-
-    skorch pickles modules apart, by reference, to move them between devices as they are loaded.
-    That fails for a module that was defined in ``__main__`` and comes back from a worker process.
-    """
-
-    def __init__(self, net: NeuralNet) -> None:
-        self.net = net
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        attributes = {name: v for name, v in vars(self.net).items() if name != "masking__"}
-        return _restore_net, (own_class(self.net), attributes)
-
-
-def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
-    net: NeuralNet = object.__new__(cls)
-    vars(net).update(attributes)
-    return with_masks(net, attributes.get("masks_", {}))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.utils import check_array
@@ -16,6 +17,7 @@ from skprune.training.nets import is_net, unwrapped
 from skprune.training.rows import Rows, is_dataset, read_targets
 
 __all__ = [
+    "arguments_of_inputs",
     "as_dense",
     "as_rows",
     "example_of",
@@ -215,6 +217,33 @@ def _checked_targets(estimator: Any, y: Any, *inputs: Any) -> Any:
 def as_dense(y: Any) -> Any:
     """Make targets or predictions dense where they are sparse."""
     return y.toarray() if issparse(y) else y
+
+
+def arguments_of_inputs(estimator: Any, X: Any) -> dict[str, Any]:
+    """Say what inputs determine of a module, by the name of its argument.
+
+    Parameters
+    ----------
+    estimator : object
+        The estimator, which has checked the inputs.
+    X : ndarray, CSR matrix, dict of these, or Rows
+        The inputs.
+
+    Returns
+    -------
+    arguments : dict of str to object
+        The ``dtype``; ``n_features`` where rows have one dimension.
+    """
+    if isinstance(X, Rows):
+        dtype, n_features = getattr(X.first, "dtype", None), vars(estimator).get("n_features_in_")
+    elif isinstance(X, Mapping):
+        dtype = n_features = None
+    else:
+        dtype, n_features = X.dtype, X.shape[1] if X.ndim == 2 else None
+    arguments: dict[str, Any] = {"dtype": torch.float32 if dtype == np.float32 else torch.float64}
+    if n_features is not None:
+        arguments["n_features"] = n_features
+    return arguments
 
 
 def example_of(inputs: Any) -> Any:
