@@ -44,6 +44,7 @@ from skprune.network.network import Network
 from skprune.network.removals import Removals
 from skprune.pruning.checks import check_epochs
 from skprune.pruning.inputs import InputSpec
+from skprune.pruning.outputs import unchanged
 from skprune.pruning.predictor import Predictor
 from skprune.seeding import GeneratorStates, derive_seeds, given_back, seeded
 from skprune.strategies.named import STRATEGIES
@@ -375,6 +376,8 @@ class BasePruned(NamesComponents, ABC):
         codes = own_prediction(net, X) if method == "predict" else None
         if codes is not None:
             return outputs.decoded(codes)
+        if method == "decision_function":
+            return outputs.scores(net_outputs(net, X, unchanged))
         activated = net_outputs(net, X, outputs.activated)
         made = outputs.predictions if method == "predict" else outputs.probabilities
         return made(activated)

@@ -382,9 +382,10 @@ def test_a_dataset_of_arrays_is_as_good_as_its_arrays() -> None:
     estimator = classifier(classifier_net(module__n_features=4, module__n_outputs=3))
     estimator.fit(Dataset(X32, Y))
     assert_alike(estimator.predictor_, estimator, X32)
-    np.testing.assert_array_equal(
-        estimator.predictor_.predict(X32), estimator.predict(Dataset(X32, Y))
-    )
+    for method in ("predict", "predict_proba", "decision_function"):
+        expected = getattr(estimator.predictor_, method)(X32)
+        found = getattr(estimator, method)(Dataset(X32, Y))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_before_a_fit() -> None:
