@@ -23,6 +23,7 @@ from skprune._sklearn import (
 )
 from skprune.components import resolve
 from skprune.estimators.inputs import (
+    arguments_of_inputs,
     as_dense,
     as_rows,
     example_of,
@@ -40,6 +41,7 @@ from skprune.network.network import Network
 from skprune.network.removals import Removals
 from skprune.pruning.checks import check_epochs
 from skprune.pruning.inputs import InputSpec
+from skprune.pruning.outputs import unchanged
 from skprune.pruning.predictor import Predictor
 from skprune.pruning.run import N_PROBE_ROWS, SEEDS
 from skprune.seeding import GeneratorStates, derive_seeds, given_back, seeded
@@ -189,7 +191,7 @@ class BasePruned(WrapsNet, ABC):
         data = FitData(X if frame is None else frame, target.classes)
         with seeded(seeds["dense"], net.device):
             if not fitted:
-                fill_in(net, {**target.arguments(net, y, weights), **self._arguments_of_inputs(X)})
+                fill_in(net, {**target.arguments(net, y, weights), **arguments_of_inputs(self, X)})
                 initialize(net, X, y)
             randomness = GeneratorStates(net.device)
             X = _in_dtype(X, net.module_)
@@ -227,21 +229,6 @@ class BasePruned(WrapsNet, ABC):
     def _class_weight(self) -> Any:
         """The weights of the classes, where there are classes."""
         return getattr(self, "class_weight", None)
-
-    def _arguments_of_inputs(self, X: Any) -> dict[str, Any]:
-        """Say what the inputs determine of a module, by the name of its argument."""
-        if isinstance(X, Rows):
-            dtype, n_features = getattr(X.first, "dtype", None), vars(self).get("n_features_in_")
-        elif isinstance(X, Mapping):
-            dtype = n_features = None
-        else:
-            dtype, n_features = X.dtype, X.shape[1] if X.ndim == 2 else None
-        arguments: dict[str, Any] = {
-            "dtype": torch.float32 if dtype == np.float32 else torch.float64
-        }
-        if n_features is not None:
-            arguments["n_features"] = n_features
-        return arguments
 
     def _continue(self, X: Any, y: Any, sample_weight: Any) -> None:
         X, y = with_targets(self, X, y, reset=False)
@@ -371,6 +358,8 @@ class BasePruned(WrapsNet, ABC):
         codes = own_prediction(net, X) if method == "predict" else None
         if codes is not None:
             return outputs.decoded(codes)
+        if method == "decision_function":
+            return outputs.scores(net_outputs(net, X, unchanged))
         activated = net_outputs(net, X, outputs.activated)
         made = outputs.predictions if method == "predict" else outputs.probabilities
         return made(activated)

@@ -96,6 +96,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     masks_ : dict of str to ndarray of bool
         What the strategy kept of each weight, by the parameter's name, in the original shape.
         ``module_`` and ``report_`` have less where units have died of what it removed.
+    kept_ : dict of str to ndarray of bool of shape (n_elements,)
+        Which elements of the structure (weights, units ...) stayed, by layer, in the order of the
+        original. Layers that lose their elements together go by the name of the first.
     sparsity_ : float
         The fraction of the structure's elements that is gone, whatever the budget counts.
     report_ : PruningReport
@@ -103,6 +106,9 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
     removals_ : Removals
         The units that were removed. ``removals_.replay(module)`` cuts an equal network, dense and
         untrained, to the shape of ``module_``, so that its ``state_dict`` can be loaded into it.
+    predictor_ : Predictor
+        The network with all that it takes to predict, without skorch; it can be pickled by itself.
+        There is none where the net's class predicts in a way of its own, or rows need its loader.
     history_ : History
         skorch's history over all stages; each epoch says to which ``stage`` it belongs.
     classes_ : ndarray of shape (n_classes,)

@@ -119,8 +119,10 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         folds' networks disagree;
         ``"recall_change"`` of shape (n_sparsities, n_classes), what pruning adds to the recall of
         each class.
-    net_, module_, masks_, report_, removals_, history_, classes_, n_features_in_, feature_names_in_
+    net_, module_, masks_, kept_, report_, removals_, predictor_, history_
         As in :class:`~skprune.PrunedClassifier`: those of ``best_estimator_``.
+    classes_, n_features_in_, feature_names_in_
+        Likewise.
 
     See Also
     --------

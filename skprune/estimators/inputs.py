@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.sparse import issparse
 from sklearn.base import is_regressor
 from sklearn.utils import check_array
@@ -16,6 +17,7 @@ from skprune.training.nets import is_net, unwrapped
 from skprune.training.rows import Rows, is_dataset, read_targets
 
 __all__ = [
+    "arguments_of_inputs",
     "as_dense",
     "as_rows",
     "example_of",
@@ -23,6 +25,9 @@ __all__ = [
     "validate_inputs",
     "with_targets",
 ]
+
+# An export tells by two rows that there can be any number; each pickle holds them.
+_N_EXAMPLE_ROWS = 2
 
 
 def validate_inputs(
@@ -214,23 +219,50 @@ def as_dense(y: Any) -> Any:
     return y.toarray() if issparse(y) else y
 
 
+def arguments_of_inputs(estimator: Any, X: Any) -> dict[str, Any]:
+    """Say what inputs determine of a module, by the name of its argument.
+
+    Parameters
+    ----------
+    estimator : object
+        The estimator, which has checked the inputs.
+    X : ndarray, CSR matrix, dict of these, or Rows
+        The inputs.
+
+    Returns
+    -------
+    arguments : dict of str to object
+        The ``dtype``; ``n_features`` where rows have one dimension.
+    """
+    if isinstance(X, Rows):
+        dtype, n_features = getattr(X.first, "dtype", None), vars(estimator).get("n_features_in_")
+    elif isinstance(X, Mapping):
+        dtype = n_features = None
+    else:
+        dtype, n_features = X.dtype, X.shape[1] if X.ndim == 2 else None
+    arguments: dict[str, Any] = {"dtype": torch.float32 if dtype == np.float32 else torch.float64}
+    if n_features is not None:
+        arguments["n_features"] = n_features
+    return arguments
+
+
 def example_of(inputs: Any) -> Any:
-    """Take a few rows of input off the device that they are on.
+    """Keep a few of the rows that a network is given.
 
     Parameters
     ----------
     inputs : Tensor, dict of str to Tensor, or another nest of tensors
-        What the network is given.
+        The rows, on any device.
 
     Returns
     -------
     example : Tensor, dict of str to Tensor, or None
-        None where it is neither a tensor nor a mapping of these.
+        Two rows, on the CPU; None where the input is neither a tensor nor a mapping of these.
     """
     if isinstance(inputs, Tensor):
-        return inputs.detach().cpu()
+        return inputs[:_N_EXAMPLE_ROWS].detach().cpu().clone()  # not a view of all rows
     if isinstance(inputs, Mapping) and all(isinstance(part, Tensor) for part in inputs.values()):
-        return {key: part.detach().cpu() for key, part in inputs.items()}
+        return {key: example_of(part) for key, part in inputs.items()}
     return None
 
 

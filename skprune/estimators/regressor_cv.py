@@ -112,8 +112,10 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
         By strategy (those that look the same are numbered): ``"sparsity"``, its sparsities; for
         each of them ``"mask"``, the stability of the masks over the folds, with ``"mask_lower"``
         and ``"mask_upper"``, its confidence interval.
-    net_, module_, masks_, report_, removals_, history_, n_features_in_, feature_names_in_
+    net_, module_, masks_, kept_, report_, removals_, predictor_, history_
         As in :class:`~skprune.PrunedRegressor`: those of ``best_estimator_``.
+    n_features_in_, feature_names_in_
+        Likewise.
 
     See Also
     --------

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from typing import Any
-from warnings import warn
 
 import numpy as np
 import torch
@@ -23,9 +22,9 @@ from skprune.pruning.outputs import (
 )
 from skprune.training.inference import nonlinearity_of
 from skprune.training.nets import (
+    check_probabilities,
     is_binary,
     takes_labels,
-    takes_logarithms,
     takes_only_labels,
     wants_probabilities,
 )
@@ -258,7 +257,7 @@ class Classes(_OfClassifier):
                 "zeros and ones."
             )
         _check_width(outputs, len(self.classes), "classes")
-        _check_probabilities(net, outputs)
+        check_probabilities(net, outputs)
         return codes.astype(np.int64)
 
     def encode_validation(self, y: np.ndarray, net: NeuralNet, outputs: Tensor) -> np.ndarray:
@@ -433,28 +432,6 @@ def _check_class_weight(class_weight: Any) -> None:
                     f"class_weight[{label!r}] is {weight!r}; the weight of a class must be 0 or "
                     "more."
                 )
-
-
-def _check_probabilities(net: NeuralNet, outputs: Tensor) -> None:
-    """Raise an error where the loss would take the logarithm of a negative number."""
-    if not takes_logarithms(net):
-        return
-    if (outputs < 0).any():
-        raise ValueError(
-            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the logarithm "
-            f"of the network's outputs, which must be probabilities; they go down to "
-            f"{float(outputs.min()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
-            "that ends in plain scores, or let it end in a softmax (not a log_softmax)."
-        )
-    if ((outputs.sum(1) - 1).abs() > 1e-2).any():
-        warn(
-            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the network's "
-            "outputs for probabilities, and those of a row add up to "
-            f"{float(outputs[0].sum()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
-            "that ends in plain scores, or let it end in a softmax.",
-            UserWarning,
-            stacklevel=2,
-        )
 
 
 def _check_width(outputs: Tensor, n_expected: int, what: str) -> None:

@@ -16,8 +16,8 @@ from skprune.components import NamesComponents
 from skprune.estimators.showing import ShownNet
 from skprune.strategies.target import BUDGETS
 from skprune.structures import STRUCTURES, Structure
-from skprune.training.masked_net import own_class, with_masks
 from skprune.training.nets import is_fitted_net, unwrapped
+from skprune.training.pickling import PlainNet
 
 __all__ = ["WrapsNet"]
 
@@ -55,7 +55,7 @@ class WrapsNet(NamesComponents):
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
         plain = {
-            name: _PlainNet(state[name])
+            name: PlainNet(state[name])
             for name in ("net_", "estimator")
             if is_fitted_net(state.get(name))
             and torch.device(state[name].device or "cpu").type == "cpu"
@@ -66,24 +66,3 @@ class WrapsNet(NamesComponents):
         result = object.__new__(type(self))
         result.__dict__.update(vars(self))
         return result
-
-
-class _PlainNet:
-    """Pickles a net with the pickler at hand.
-
-    skorch pickles modules apart, by reference, to move them between devices as they are loaded.
-    That fails for a module that was defined in ``__main__`` and comes back from a worker process.
-    """
-
-    def __init__(self, net: NeuralNet) -> None:
-        self.net = net
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        attributes = {name: v for name, v in vars(self.net).items() if name != "masking__"}
-        return _restore_net, (own_class(self.net), attributes)
-
-
-def _restore_net(cls: type, attributes: dict[str, Any]) -> NeuralNet:
-    net: NeuralNet = object.__new__(cls)
-    vars(net).update(attributes)
-    return with_masks(net, attributes.get("masks_", {}))

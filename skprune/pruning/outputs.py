@@ -168,10 +168,12 @@ class _OfClassifier(Outputs):
         probabilities : ndarray of shape (n_samples, n_columns)
             In double precision; rows that added up to one but for rounding do so.
         """
-        rounding = np.finfo(np.result_type(activated, np.float16)).eps * activated.shape[1]
+        exact = activated.dtype if activated.dtype.kind == "f" else np.dtype(np.float64)
+        rounding = np.finfo(exact).eps * activated.shape[1]
         probabilities = activated.astype(np.float64)
         totals = probabilities.sum(axis=1, keepdims=True)
-        return np.where(abs(totals - 1) <= rounding, probabilities / totals, probabilities)
+        totals[~(abs(totals - 1) <= rounding)] = 1.0  # what is more than rounding stays
+        return probabilities / totals
 
     def decoded(self, codes: np.ndarray) -> Any:
         codes = codes.astype(int)

@@ -108,7 +108,8 @@ def own_way_to_predict(net: NeuralNet) -> str | None:
     cls: Any = type(net)
     name = _own_method(cls, (*_PROBABILITIES, "predict", "infer"))
     if name is not None:
-        return f"{cls.__name__} has a {name} of its own"
+        article = "an" if name[0] in "aeiou" else "a"
+        return f"{cls.__name__} has {article} {name} of its own"
     if not takes_rows_as_they_are(net):
         return f"{cls.__name__} has a dataset, a loader or a collation of its own"
     return None

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from inspect import isclass, signature
 from typing import Any
+from warnings import warn
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ __all__ = [
     "REGRESSOR_NETS",
     "ModuleForward",
     "check_net",
+    "check_probabilities",
     "copy_net",
     "default_classifier_net",
     "default_regressor_net",
@@ -305,6 +307,41 @@ def takes_logarithms(net: NeuralNet) -> bool:
     """Whether a net's loss is of the logarithms of its outputs, as skorch does it for NLLLoss."""
     own = type(net).get_loss is NeuralNetClassifier.get_loss
     return own and wants_probabilities(net)
+
+
+def check_probabilities(net: NeuralNet, outputs: Tensor) -> None:
+    """Raise an error where a net's loss would take the logarithm of a negative number.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        The net.
+    outputs : Tensor of shape (n_rows, n_classes)
+        What its module puts out for a few rows.
+
+    Raises
+    ------
+    ValueError
+        If the loss is of logarithms, and an output is negative.
+    """
+    if not takes_logarithms(net):
+        return
+    if (outputs < 0).any():
+        raise ValueError(
+            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the logarithm "
+            f"of the network's outputs, which must be probabilities; they go down to "
+            f"{float(outputs.min()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
+            "that ends in plain scores, or let it end in a softmax (not a log_softmax)."
+        )
+    if ((outputs.sum(1) - 1).abs() > 1e-2).any():
+        warn(
+            f"{type(net).__name__} with NLLLoss, skorch's default criterion, takes the network's "
+            "outputs for probabilities, and those of a row add up to "
+            f"{float(outputs[0].sum()):.3g}. Set criterion=torch.nn.CrossEntropyLoss for a network "
+            "that ends in plain scores, or let it end in a softmax.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def takes_labels(net: NeuralNet) -> bool:

@@ -63,8 +63,6 @@ class DoublePerceptron(Perceptron):
 
 
 NOT_APPLICABLE = {
-    # Of a method that the classifier does not have.
-    "check_classifiers_multilabel_output_format_decision_function",
     # Needs an environment variable that is read as SciPy is imported; see its own test.
     "check_array_api_input",
 }
