@@ -27,7 +27,7 @@ from skprune.strategies.samples import Batch
 from skprune.strategies.schedule import Step
 from skprune.strategies.stage import Stage
 from skprune.strategies.target import target_for
-from skprune.structures import STRUCTURES, Elements
+from skprune.structures import STRUCTURES, Elements, Structure
 from tests.networks import N_OUTPUTS, Example
 
 # The cross-validated estimators hold one of these, bit for bit (tests/estimators/test_cv.py).
@@ -222,7 +222,7 @@ def run_loop(
     module: nn.Module,
     example: Example,
     strategy: str | Strategy,
-    structure: str,
+    structure: str | Structure,
     sparsity: float | Target | None,
     *,
     seed: int = 0,

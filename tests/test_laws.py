@@ -10,6 +10,8 @@ from collections.abc import Collection
 from copy import copy as shallow
 from copy import deepcopy
 from dataclasses import replace
+from fractions import Fraction
+from functools import cache
 from itertools import combinations, product
 from math import ceil, floor, prod
 from typing import Any
@@ -25,9 +27,20 @@ from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch import nn
 
-from skprune import PrunedClassifier, Strategy, UnreachableSparsityError, pruning_path
+from skprune import (
+    PrunedClassifier,
+    Strategy,
+    Target,
+    UnreachableSparsityError,
+    pruning_path,
+)
 from skprune.estimators.base import BasePruned
+from skprune.metrics.report import measure
 from skprune.network.layers import weight_parameters
+from skprune.network.network import Network
+from skprune.pruning import loop
+from skprune.pruning.choice import choose
+from skprune.pruning.target import Goal, resolve_target
 from skprune.strategies import (
     ALLOCATIONS,
     IMPORTANCES,
@@ -39,7 +52,7 @@ from skprune.strategies import (
     Explicit,
 )
 from skprune.strategies.allocation import KeepBudget
-from skprune.structures import STRUCTURES
+from skprune.structures import STRUCTURES, Unit
 from tests.helpers import (
     ESTIMATORS,
     fit_untrained,
@@ -278,6 +291,161 @@ def test_an_allocation_divides_exactly(allocation: str, budget: tuple[KeepBudget
     assert counts.keys() == given.sizes.keys()
     assert sum(counts.values()) == n_keep
     assert all(given.min_kept[name] <= counts[name] <= given.alive[name] for name in counts)
+
+
+# Law 1 in other quantities: what is left costs at most the target, and one element more would cost
+# more. The costs are those of networks from which the elements were really removed.
+
+BUDGETS = ["weights", "parameters", "macs", "bytes"]
+# Zeros are stored, so that masks save no bytes; N:M and what regrows unlike elements take none.
+BUDGET_CASES = [
+    (strategy, structure, budget)
+    for (strategy, structure), budget in product(CASES, ["parameters", "macs"])
+    if structure != "2:4" and (STRATEGIES[strategy]().regrowth is None or structure != "block")
+]
+every_budget_case = pytest.mark.parametrize(("strategy", "structure", "budget"), BUDGET_CASES)
+
+
+def left_of(network: Network, budget: str) -> int:
+    """How much a network has of a quantity."""
+    sizes = measure(network.module, network.inputs, network.forward, network.masks)
+    return sum(getattr(size, budget) for size in sizes.values())
+
+
+@cache
+def halfway(structure: str, network: str, budget: str) -> Target:
+    """A target between all that there is and what is left if each layer keeps one element."""
+    example, sizes = NETWORKS[network], elements_of(structure, network)
+    most, least = (
+        run_loop(example.build(), example, "random", structure, sparsity, epochs=0).network
+        for sparsity in (0.0, 1 - len(sizes) / sum(sizes.values()))
+    )
+    return Target(at_most=(left_of(most, budget) + left_of(least, budget)) // 2, budget=budget)
+
+
+@pytest.mark.parametrize("network", ["residual", "depthwise"])
+@every_budget_case
+def test_a_budget_is_met_from_below(
+    strategy: str, structure: str, budget: str, network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example, target = NETWORKS[network], halfway(structure, network, budget)
+    n_choices = 0
+
+    def checked(elements: Any, strategy: Any, scores: Any, sparsity: float, goal: Goal) -> Any:
+        nonlocal n_choices
+        n_choices += 1
+        kept = choose(elements, strategy, scores, sparsity, goal)
+        at_most = max(target.at_most, floor((1 - Fraction(str(sparsity))) * goal.whole + 1e-6))
+        assert elements.cost(kept, budget) <= at_most
+        n_keep = 1 + sum(int(mask.sum()) for mask in kept.values())
+        if n_keep <= sum(int((score > -torch.inf).sum()) for score in scores.values()):
+            more = Goal("elements", elements.n_elements, n_keep, sparsity)
+            assert (
+                elements.cost(choose(elements, strategy, scores, sparsity, more), budget) > at_most
+            )
+        return kept
+
+    monkeypatch.setattr(loop, "choose", checked)
+    run = run_loop(example.build(), example, strategy, structure, target, epochs=4)
+    assert left_of(run.network, budget) <= target.at_most
+    assert n_choices >= len(run.steps)
+
+
+@every_law_network
+@pytest.mark.parametrize("structure", ["weight", "unit", "feature", "block"])
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("allocation", [*ALLOCATIONS, "explicit"])
+def test_one_element_more_would_cost_more(
+    network: str, structure: str, budget: str, allocation: str
+) -> None:
+    if budget == "bytes" and structure != "unit":
+        pytest.skip("zeros are stored")
+    example, target = NETWORKS[network], halfway(structure, network, budget)
+
+    def left(change: int | None) -> tuple[int, int]:
+        """What is left, and of how many elements, if so many more are kept than the budget says."""
+        inputs = torch.from_numpy(example.inputs(8))
+        network = Network(example.build(), inputs, lambda module, inputs: module(inputs))
+        elements = STRUCTURES[structure]().elements(network, ())
+        named = {max(elements.sizes, key=elements.sizes.get): (0, 0.9)}
+        rule = Explicit(named, "global") if allocation == "explicit" else allocation
+        strategy = Strategy(allocation=rule).resolved()
+        generator = torch.Generator().manual_seed(1)
+        scores = {n: torch.rand(size, generator=generator) for n, size in elements.sizes.items()}
+        goal = resolve_target(elements, strategy, target)
+        if change is not None:
+            total, n_keep = elements.n_elements, left(None)[1] + change
+            goal = Goal("elements", total, n_keep, 1 - n_keep / total)
+        kept = choose(elements, strategy, scores, goal.sparsity, goal)
+        elements.keep(kept)
+        return left_of(network, budget), elements.n_kept
+
+    assert left(None) == left(0)
+    assert left(0)[0] <= target.at_most < left(1)[0]
+
+
+@every_budget_case
+def test_the_report_of_a_fit_is_within_the_budget(
+    strategy: str, structure: str, budget: str
+) -> None:
+    X, y = make_data("PrunedClassifier", NETWORKS["residual"])
+    target = halfway(structure, "residual", budget)
+    estimator = PrunedClassifier(
+        make_net("PrunedClassifier", Residual),
+        strategy=strategy,
+        structure=structure,
+        sparsity=target,
+        fine_tune_epochs=2,
+        random_state=0,
+    ).fit(X, y)
+    assert 0 < getattr(estimator.report_.total_after, budget) <= target.at_most
+    assert estimator.sparsity_ > 0
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("regrowth", REGROWTHS)
+def test_a_budget_that_regrowth_cannot_hold_is_refused(structure: str, regrowth: str) -> None:
+    if structure in ("weight", "feature"):
+        pytest.skip("one element of a layer costs what another does")
+    with pytest.raises(ValueError, match=r"regrowth=|contradicts it"):
+        fit_untrained(
+            "PrunedClassifier",
+            Residual(),
+            NETWORKS["residual"],
+            structure=structure,
+            strategy=Strategy(regrowth=regrowth),
+            sparsity=Target(0.3, budget="weights"),
+        )
+
+
+# Law 1 where units are rounded: at most as many as the target leaves, in whole multiples.
+
+
+@every_law_network
+@pytest.mark.parametrize("allocation", ALLOCATIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("round_to", [2, 3, 8])
+def test_units_are_kept_in_multiples(
+    network: str, allocation: str, schedule: str, round_to: int
+) -> None:
+    example, sizes = NETWORKS[network], elements_of("unit", network)
+    strategy = Strategy(allocation=allocation, schedule=schedule)
+    least = sum(min(round_to, size) for size in sizes.values())
+    total = sum(sizes.values())
+    for sparsity in (0.0, 0.25, 0.4, 1 - least / total):
+        wanted = n_kept_of(sparsity, total)
+        if wanted < least:
+            with pytest.raises(UnreachableSparsityError, match="largest reachable sparsity is"):
+                run_loop(example.build(), example, strategy, Unit(round_to=round_to), sparsity)
+            continue
+        run = run_loop(example.build(), example, strategy, Unit(round_to=round_to), sparsity)
+        for kept in run.kept:
+            for name, mask in kept.items():
+                n_kept = int(mask.sum())
+                assert n_kept == sizes[name] or (n_kept > 0 and n_kept % round_to == 0)
+        assert wanted - round_to < sum(run.counts.values()) <= wanted or wanted == total
+        for earlier, later in zip(run.kept, run.kept[1:], strict=False):
+            assert all(not (later[name] & ~earlier[name]).any() for name in later)
 
 
 # Law 2: masked weights are exactly zero.

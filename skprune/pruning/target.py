@@ -207,7 +207,7 @@ def _check_elements(
         )
     limits = allocation.limits(elements.sizes, least)
     fewest = sum(rounded_up(elements, {n: low for n, (low, _) in limits.items()}).values())
-    most = sum(high for _, high in limits.values())
+    most = sum(rounded_up(elements, {n: high for n, (_, high) in limits.items()}).values())
     if not fewest <= n_keep <= most:
         raise UnreachableSparsityError(
             f"The allocation {allocation.restricts}, so that the sparsity over all can only be "
@@ -227,7 +227,7 @@ def _goal_of_network(elements: Elements, strategy: ResolvedStrategy, target: Tar
     goal = _goal_in(target, whole)
     limits = strategy.allocation.limits(elements.sizes, elements.min_kept)
     fewest = rounded_up(elements, {name: least for name, (least, _) in limits.items()})
-    most = {name: most for name, (_, most) in limits.items()}
+    most = rounded_up(elements, {name: most for name, (_, most) in limits.items()})
     smallest = elements.largest_costs(fewest, quantity)
     largest = sum(elements.largest_costs(most, quantity).values())
     if goal.limit < sum(smallest.values()):

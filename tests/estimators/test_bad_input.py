@@ -88,6 +88,7 @@ CASES = {
     "sparsity below zero": Case(r"sparsity.*range \[0.0, 1.0\).*Got -0.1", {"sparsity": -0.1}),
     "sparsity NaN": Case(r"sparsity.*range \[0.0, 1.0\).*Got nan", {"sparsity": float("nan")}),
     "sparsity text": Case(r"sparsity.*range \[0.0, 1.0\).*Got '0.5'", {"sparsity": "0.5"}),
+    "budget": Case(r"'budget' parameter of .* Got 'flops'", {"budget": "flops"}),
     "sparsity of nothing": Case(
         r"sparsity=None needs an allocation that says how much.*ERK\(\)", {"sparsity": None}
     ),
@@ -101,6 +102,11 @@ CASES = {
     "no unit left": Case(
         "leaves 0 of 16 elements to 1 layers.*'hidden'.*largest reachable sparsity is 0.9375",
         {"sparsity": 0.98, "structure": "unit"},
+        error=UnreachableSparsityError,
+    ),
+    "budget out of reach": Case(
+        "at most . of .* macs. What has to stay takes .* layer 'hidden' .* Reachable are",
+        {"sparsity": 0.995, "budget": "macs"},
         error=UnreachableSparsityError,
     ),
     "emptied layer": Case(

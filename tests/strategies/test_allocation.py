@@ -337,3 +337,128 @@ def test_a_mapping_stands_for_explicit() -> None:
     assert resolved.allocation.layers == given
     estimator = PrunedClassifier(strategy=Strategy(allocation=given))
     assert estimator.get_params()["strategy__allocation"] is given
+
+
+# Explicit: bounds, and who shares what they leave open.
+
+
+def within(run: Any, name: str, bounds: tuple[float, float]) -> bool:
+    size, kept = LAYERS[name], run.counts[name]
+    low, high = bounds
+    return max(1, size - floor(high * size + 0.5)) <= kept <= size - floor(low * size + 0.5)
+
+
+@pytest.mark.parametrize("rest", ["uniform", "global", "erk", Global()])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("sparsity", [0.3, 0.5, 0.7])
+def test_a_layer_stays_within_its_bounds(rest: Any, schedule: str, sparsity: float) -> None:
+    bounds = {"hidden0": (0.5, 0.6), "output": (0, 0.3)}
+    run = run_explicit(Explicit(bounds, rest), sparsity, schedule)
+    assert all(within(run, name, limits) for name, limits in bounds.items())
+    assert sum(run.counts.values()) == 136 - floor(sparsity * 136 + 0.5)
+    for earlier, later in zip(run.kept, run.kept[1:], strict=False):
+        assert all(not (later[name] & ~earlier[name]).any() for name in later)
+
+
+def test_bounds_that_do_not_bind_change_nothing() -> None:
+    for rest in ALLOCATIONS:
+        bounded = run_explicit(Explicit(dict.fromkeys(LAYERS, (0, 1)), rest), 0.6)
+        plain = Strategy(allocation=rest)
+        free = run_loop(NETWORKS["mlp"].build(), NETWORKS["mlp"], plain, "weight", 0.6)
+        assert bounded.counts == free.counts
+        for name in LAYERS:
+            assert torch.equal(bounded.kept[-1][name], free.kept[-1][name])
+
+
+def test_a_bound_that_binds_moves_the_rest_to_the_others() -> None:
+    free = run_explicit(Explicit({}, "uniform"), 0.5).counts
+    assert free == {"hidden0": 24, "hidden1": 32, "output": 12}
+    run = run_explicit({"output": (0, 0.25)}, 0.5)
+    assert run.counts["output"] == 18
+    assert run.counts["hidden0"] + run.counts["hidden1"] == 68 - 18
+    assert run.counts["hidden0"] == pytest.approx(50 * 48 / 112, abs=1)
+
+
+def test_the_rest_is_shared_by_scores_within_the_bounds() -> None:
+    """As if the best were taken one after the other, those beyond a bound passed over."""
+    example = NETWORKS["mlp"]
+    module = example.build()
+    run = run_loop(
+        module,
+        example,
+        Strategy(allocation=Explicit({"hidden1": (0.7, 1), "output": 0.5}, "global")),
+        "weight",
+        0.5,
+        epochs=0,
+    )
+    weights = {name: run.weights_seen[0][f"{name}.weight"].abs().flatten() for name in LAYERS}
+    ranked = sorted((-float(w), name) for name in ("hidden0", "hidden1") for w in weights[name])
+    expected = {"hidden0": 0, "hidden1": 0, "output": 12}
+    for _, name in ranked:
+        if sum(expected.values()) < 68 and (name != "hidden1" or expected[name] < 64 - 45):
+            expected[name] += 1
+    assert run.counts == expected
+
+
+def test_bounds_and_numbers_are_named_apart() -> None:
+    layers = {"hidden0": (0.5, 0.6), "hidden1": (0.5, 0.6), "output": 0.5}
+    with pytest.raises(
+        UnreachableSparsityError,
+        match=r"fixes layers 'output' and bounds layers 'hidden0', 'hidden1', so that the "
+        r"sparsity over all can only be between 0\.5 and 0\.58\d+, not 0\.698529",
+    ):
+        run_explicit(layers, 0.7)
+    with pytest.raises(UnreachableSparsityError, match=r"not 0\.397059"):
+        run_explicit(layers, 0.4)
+
+
+def test_bounds_alone_do_not_decide() -> None:
+    with pytest.raises(ValueError, match=r"of layer 'hidden0' it has only bounds, \(0\.2, 0\.6\)"):
+        run_explicit({"hidden0": (0.2, 0.6)}, None)
+
+
+def test_a_ceiling_is_never_in_the_way_of_the_last_element() -> None:
+    assert run_explicit({"output": (0.9, 1)}, 0.5).counts["output"] == 2
+    with pytest.raises(UnreachableSparsityError, match="Layer 'output' would be emptied"):
+        run_explicit({"output": (0.99, 1)}, 0.5)
+
+
+@pytest.mark.parametrize(
+    "bounds", [(0.6, 0.2), (0.1,), (0.1, 0.2, 0.3), (-0.1, 0.5), (0.5, 1.1), (1, 1), (0, "1")]
+)
+def test_bounds_are_two_rising_numbers(bounds: Any) -> None:
+    with pytest.raises(ValueError, match=r"bounds of the sparsity of layer 'hidden0' must be two"):
+        run_explicit({"hidden0": bounds}, 0.5)
+
+
+def test_the_rest_is_shared_by_one_that_knows_no_names() -> None:
+    with pytest.raises(ValueError, match="rest of an allocation by names is one without names"):
+        run_explicit(Explicit({}, Explicit({})), 0.5)
+    with pytest.raises(ValueError, match=r"Unknown rest 'unifrom'\. Did you mean 'uniform'"):
+        run_explicit(Explicit({}, "unifrom"), 0.5)
+
+
+def test_scores_that_cannot_be_compared_share_nothing_among_layers() -> None:
+    strategy = Strategy("wanda", allocation=Explicit({"hidden0": (0, 0.5)}, "global"))
+    with pytest.raises(ValueError, match="compares the scores of different layers"):
+        run_loop(NETWORKS["mlp"].build(), NETWORKS["mlp"], strategy, "weight", 0.5)
+
+
+@pytest.mark.parametrize("budget", ["parameters", "macs"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_bounds_hold_in_any_quantity(budget: str, schedule: str) -> None:
+    estimator = fit_untrained(
+        "PrunedClassifier",
+        NETWORKS["mlp"].build(),
+        NETWORKS["mlp"],
+        strategy=Strategy(
+            allocation=Explicit({"hidden1": (0.7, 0.8), "output": 0.25}, "erk"), schedule=schedule
+        ),
+        sparsity=0.4,
+        budget=budget,
+    )
+    kept = {name: int(estimator.masks_[f"{name}.weight"].sum()) for name in LAYERS}
+    assert kept["output"] == 18
+    assert 64 - 51 <= kept["hidden1"] <= 64 - 45
+    whole, free = {"parameters": (155, 19), "macs": (136, 0)}[budget]
+    assert sum(kept.values()) + free == floor(0.6 * whole + 1e-9)

@@ -1,11 +1,14 @@
 """Units as elements."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from skprune import Strategy, UntraceableError
 from skprune.network.network import Network
+from skprune.pruning.choice import nonzero
 from skprune.structures import Elements, Unit
 from tests.helpers import forward, run_loop
 from tests.networks import NETWORKS, TRACEABLE, Example
@@ -124,3 +127,73 @@ def test_a_network_without_such_units_is_an_error_that_says_why() -> None:
         Unit().elements(linear, ())
     with pytest.raises(UntraceableError, match=r"Perceptron has no units that can be removed"):
         elements_of("mlp", ("hidden0", "hidden1"))
+
+
+# Rounded numbers of units.
+
+
+def test_units_are_rounded_up_to_what_hardware_likes() -> None:
+    run = run_loop(
+        nn.Sequential(nn.Linear(6, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 3)),
+        NETWORKS["mlp"],
+        Strategy(allocation="uniform"),
+        Unit(round_to=8),
+        0.5,
+    )
+    # 35 of 70 are 20 and 15 where they are not rounded. 24 + 16 were too many; 16 + 16 are not.
+    assert run.counts == {"0": 16, "2": 16}
+
+
+def test_all_units_of_a_layer_are_no_multiple_and_stay() -> None:
+    module = nn.Sequential(
+        nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3)
+    )
+    run = run_loop(module, NETWORKS["mlp"], "magnitude", Unit(round_to=8), 1 - 13 / 21)
+    assert run.counts == {"0": 5, "2": 8}
+
+
+@pytest.mark.parametrize(
+    ("layers", "sparsity", "expected"),
+    [
+        ({"hidden0": 0.6, "hidden1": 0.1}, None, {"hidden0": 4, "hidden1": 8}),
+        ({"hidden0": 0.6}, 0.3, {"hidden0": 4, "hidden1": 6}),
+    ],
+)
+def test_what_is_fixed_by_name_is_rounded_up(
+    layers: dict[str, float], sparsity: float | None, expected: dict[str, int]
+) -> None:
+    """Of 8 units, 0.6 leaves 3, and 0.1 leaves 7."""
+    example = NETWORKS["mlp"]
+    strategy = Strategy(allocation=layers)
+    run = run_loop(example.build(), example, strategy, Unit(round_to=2), sparsity)
+    assert run.counts == expected
+
+
+def test_what_a_regularizer_leaves_is_rounded_up() -> None:
+    example = NETWORKS["mlp"]
+    module = example.build()
+    with torch.no_grad():
+        for units, before, after in (
+            ([0, 1, 2], module.hidden0, module.hidden1),
+            ([3, 4], module.hidden1, module.output),
+        ):
+            for parameter in (before.weight, before.bias):
+                parameter[units] = 0
+            after.weight[:, units] = 0
+    elements = Unit(round_to=4).elements(
+        Network(module, torch.from_numpy(example.inputs(8)), forward), ()
+    )
+    kept = nonzero(elements)
+    # Five and six are left.
+    assert {name: int(mask.sum()) for name, mask in kept.items()} == {"hidden0": 8, "hidden1": 8}
+    elements = Unit(round_to=3).elements(elements.network, ())
+    kept = nonzero(elements)
+    assert {name: int(mask.sum()) for name, mask in kept.items()} == {"hidden0": 6, "hidden1": 6}
+    assert kept["hidden0"][3:].all()
+    assert torch.equal(kept["hidden1"], ~torch.isin(torch.arange(8), torch.tensor([3, 4])))
+
+
+@pytest.mark.parametrize("round_to", [0, 2.0, "8"])
+def test_units_are_rounded_to_whole_numbers(round_to: Any) -> None:
+    with pytest.raises(ValueError, match="'round_to' parameter of Unit must be"):
+        Unit(round_to=round_to).validated()
