@@ -414,3 +414,7 @@ NETWORKS = {
 
 # Those whose units can be removed.
 TRACEABLE = {name: example for name, example in NETWORKS.items() if example.groups}
+
+# Those that all strategies and structures are tried on: batch norm, a residual sum,
+# a concatenation, a depthwise convolution.
+LAW_NETWORKS = ["conv_batch_norm", "residual", "concatenation", "depthwise"]

@@ -20,8 +20,11 @@ import skprune.pruning
 import skprune.strategies
 import skprune.structures
 from skprune.components import Component
+from skprune.estimators.path import PATHS
 from skprune.estimators.wrapping import WrapsNet
-from skprune.strategies import IMPORTANCES
+from skprune.strategies import IMPORTANCES, STRATEGIES
+from skprune.strategies.strategy import STARTS, Strategy
+from skprune.structures import STRUCTURES
 
 PUBLIC = [
     skprune,
@@ -77,6 +80,14 @@ def names_in(section: str) -> set[str]:
     """The names that a section of parameters or attributes describes."""
     heads = re.findall(r"^(\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: : .+)?$", section, re.MULTILINE)
     return {name.strip("*` ") for head in heads for name in head.split(",")}
+
+
+def values_in(section: str, parameter: str) -> list[str]:
+    """The values of a parameter that a list explains, such as ``- ``"erk"``: denser where ...``."""
+    head = re.search(rf"^{parameter} : .+$", section, re.MULTILINE)
+    assert head
+    body = re.split(r"^\S", section[head.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+    return re.findall(r'^ +- ``"([^"]+)"``: \w', body, re.MULTILINE)
 
 
 def parameters_of(value: Any) -> set[str]:
@@ -167,6 +178,30 @@ def test_an_estimator_describes_what_fit_sets(name: str) -> None:
     assert fitted <= described
     for attribute in described - {"feature_names_in_"}:
         assert hasattr(estimator, attribute)
+
+
+LISTS = {
+    **{("skprune.Strategy", axis): list(table) for axis, table in Strategy.axes.items()},
+    ("skprune.Strategy", "start"): list(STARTS),
+    **{
+        (f"skprune.{name}", parameter): list(table)
+        for name in ("PrunedClassifier", "PrunedRegressor")
+        for parameter, table in (("strategy", STRATEGIES), ("structure", STRUCTURES))
+    },
+    ("skprune.PrunedClassifierCV", "path"): list(PATHS),
+    ("skprune.PrunedRegressorCV", "path"): list(PATHS),
+    ("skprune.pruning_path", "path"): list(PATHS),
+    ("skprune.PrunedClassifierCV", "selection"): ["best", "one_std_err"],
+    ("skprune.PrunedRegressorCV", "selection"): ["best", "one_std_err"],
+}
+
+
+@pytest.mark.parametrize(("name", "parameter"), LISTS)
+def test_each_value_of_a_parameter_is_explained_where_it_is_listed(
+    name: str, parameter: str
+) -> None:
+    found = values_in(sections(CALLABLES[name])["Parameters"], parameter)
+    assert found == LISTS[name, parameter]
 
 
 @pytest.mark.parametrize("name", [name for name in IMPORTANCES if name != "random"])

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from copy import copy as shallow
 from copy import deepcopy
 from dataclasses import replace
+from decimal import ROUND_FLOOR, Decimal
 from fractions import Fraction
 from functools import cache
 from itertools import combinations, product
@@ -64,10 +65,8 @@ from tests.helpers import (
     same_state,
     snapshot,
 )
-from tests.networks import NETWORKS, TRACEABLE, Perceptron, Residual
+from tests.networks import LAW_NETWORKS, NETWORKS, TRACEABLE, Perceptron, Residual
 
-# Batch norm, a residual sum, a concatenation, a depthwise convolution.
-LAW_NETWORKS = ["conv_batch_norm", "residual", "concatenation", "depthwise"]
 STARTS = ["trained", "init"]
 
 every_estimator = pytest.mark.parametrize("kind", ESTIMATORS)
@@ -86,7 +85,9 @@ every_law_network = pytest.mark.parametrize("network", LAW_NETWORKS)
 
 
 def n_kept_of(sparsity: float, n_elements: int) -> int:
-    return n_elements - floor(sparsity * n_elements + 0.5)
+    """Count as one does on paper: the decimals as they are written, and halves removed."""
+    removed = Decimal(str(sparsity)) * n_elements + Decimal("0.5")
+    return n_elements - int(removed.to_integral_value(ROUND_FLOOR))
 
 
 def elements_of(structure: str, network: str) -> dict[str, int]:

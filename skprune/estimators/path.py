@@ -108,10 +108,13 @@ def pruning_path(
     strategies : str, Strategy, or list of these, default=None
         Strategies that share the dense network; the estimator's own if None.
     path : {"restart", "chained"}, default="restart"
-        With ``"restart"`` each sparsity starts from the dense network, and each estimator is the
-        one that a fit of its own would give. With ``"chained"`` each starts from the one before,
-        and trains for a share of the fine-tuning epochs; see
-        :class:`~skprune.PrunedClassifierCV`.
+        How the network gets to each sparsity.
+
+        - ``"restart"``: each sparsity starts from the dense network, and each estimator is the one
+          that a fit of its own would give.
+        - ``"chained"``: each sparsity starts from the network of the one before, and trains for a
+          share of the fine-tuning epochs; see :class:`~skprune.PrunedClassifierCV`.
+
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows in the loss.
 

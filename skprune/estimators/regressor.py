@@ -32,12 +32,50 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         weights like others, which training fills again.
         None stands for a multi-layer perceptron with one hidden layer of 100 units.
     strategy : str or Strategy, default="magnitude"
-        How to prune: by name, or a :class:`~skprune.Strategy`. The names are ``"random"``,
-        ``"magnitude"``, ``"lamp"``, ``"iterative_magnitude"``, ``"gradual_magnitude"``;
-        ``"sparse_optimization"``, ``"admm"``, ``"l0"``; ``"gradient"``, ``"movement"``;
-        ``"hessian"``, ``"layer_obs"``; ``"dynamic"``, ``"splicing"``, ``"set"``, ``"rigl"``;
-        ``"distillation"``; ``"lottery_ticket"``; and, before training, ``"random_at_init"``,
-        ``"snip"``, ``"grasp"``, ``"synflow"``.
+        How to prune: by name, or a :class:`~skprune.Strategy`, which combines its parts freely.
+
+        - ``"random"``: removes weights at random; the baseline that others have to beat.
+        - ``"magnitude"``: removes the smallest weights, all at once.
+        - ``"lamp"``: removes the smallest weights in relation to the larger ones of their layer,
+          all at once, wherever in the network they are.
+        - ``"iterative_magnitude"``: removes the smallest weights in 5 steps, with training after
+          each.
+        - ``"gradual_magnitude"``: removes the smallest weights in 10 steps, many at first and few
+          at the end, with training in between.
+        - ``"sparse_optimization"``: as ``"gradual_magnitude"``, after a training under a group
+          lasso, which shrinks what is removed together to zero.
+        - ``"admm"``: as ``"gradual_magnitude"``, after a training that pulls the weights to the
+          nearest ones that have the target sparsity.
+        - ``"l0"``: as ``"gradual_magnitude"``, after a training in which weights or units have
+          gates that learn to close.
+        - ``"gradient"``: removes what changes the loss least, as estimated by gradients, in 10
+          steps.
+        - ``"movement"``: trains from scratch, and removes the weights that the first part of the
+          training moves towards zero.
+        - ``"hessian"``: removes what raises the loss least once the other weights have adapted, as
+          estimated by the curvature of the loss, in 20 steps (optimal brain surgeon).
+        - ``"layer_obs"``: removes what changes the outputs of its layer least once the other
+          weights of the layer have adapted, in 10 steps.
+        - ``"dynamic"``: as ``"gradual_magnitude"``; while it trains, the smallest weights are
+          exchanged for removed ones with large gradients.
+        - ``"splicing"``: removes the smallest weights, goes on training them unseen, and takes them
+          back when they outgrow others.
+        - ``"set"``: removes weights at random before training; while it trains, the smallest are
+          exchanged for removed ones at random.
+        - ``"rigl"``: removes weights at random before training; while it trains, the smallest are
+          exchanged for removed ones with large gradients.
+        - ``"distillation"``: as ``"gradual_magnitude"``; the training in between also learns from
+          the predictions of the dense network.
+        - ``"lottery_ticket"``: removes the smallest weights in 5 steps; after each, what is left
+          goes back to its initial weights and is trained again.
+        - ``"random_at_init"``: removes weights at random before training.
+        - ``"snip"``: removes, before training, the weights whose product with their gradient is
+          smallest.
+        - ``"grasp"``: removes, before training, the weights without which the gradients become
+          largest.
+        - ``"synflow"``: removes, before training and in 100 steps, the weights that pass on least
+          from the inputs to the outputs; it looks at no data.
+
     sparsity : float, Target or None, default=0.8
         How much to prune: the fraction of `budget` that is removed, in [0, 1), or a
         :class:`~skprune.Target`, such as ``Target(at_most=100_000, budget="macs")``. None leaves
@@ -51,9 +89,18 @@ class PrunedRegressor(RegressorMixin, BasePruned):
         (multiply-accumulates per row of input), ``"bytes"`` (as they are stored, masked weights
         included, so that it needs ``structure="unit"``). Not for ``sparsity=None``.
     structure : str or Structure, default="weight"
-        What is removed together: ``"weight"``, ``"unit"`` (neurons and channels, with all that is
-        coupled to them), ``"feature"`` (of the input), ``"block"`` (of a weight matrix), or
-        ``"2:4"`` (two of every four weights; takes ``sparsity=None``).
+        What is removed together: by name, or an object of :mod:`skprune.structures`.
+
+        - ``"weight"``: single weights, which are set to zero; units that are left without weights
+          are removed.
+        - ``"unit"``: neurons and channels, with all that is coupled to them; the network becomes
+          smaller.
+        - ``"feature"``: columns or channels of the input: all weights that read them are set to
+          zero.
+        - ``"block"``: blocks of 4 x 4 neighbouring weights of a matrix, which are set to zero.
+        - ``"2:4"``: two of every four consecutive weights, as sparse tensor cores want it; needs
+          ``sparsity=None``.
+
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, all steps together. If None, half of
         the net's ``max_epochs``, or what the strategy's recovery has instead (a lottery ticket is

@@ -32,7 +32,8 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
         trained is not trained again before it is pruned, and has seen all the rows, so that its
         scores are too good.
     strategies : str, Strategy, or list of these, default="magnitude"
-        The strategies to choose from; they share one dense network a fold.
+        The strategies to choose from: by the names that :class:`~skprune.PrunedRegressor` lists, or
+        as a :class:`~skprune.Strategy`. They share one dense network a fold.
     sparsities : int or sequence of float, default=8
         The sparsities to choose from, in any order. A number stands for so many whose densities
         fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
@@ -40,24 +41,32 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
     budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
         What the sparsities are fractions of: see :class:`~skprune.PrunedRegressor`.
     structure : str or Structure, default="weight"
-        What is removed together; see :class:`~skprune.PrunedRegressor`.
+        What is removed together: ``"weight"``, ``"unit"``, ``"feature"``, ``"block"`` or ``"2:4"``,
+        which :class:`~skprune.PrunedRegressor` explains, or an object of :mod:`skprune.structures`.
     path : {"restart", "chained"}, default="restart"
-        With ``"restart"`` each sparsity starts from the dense network: the networks are those that
-        a ``GridSearchCV`` over a :class:`~skprune.PrunedRegressor` fits, score for score. With
-        ``"chained"`` each starts from the one before, and trains for as large a share of
-        `fine_tune_epochs` as it removes of what is left: cheaper, and better where much is
-        removed, since the network has been through all the sparsities before. A strategy that
-        prunes before training trains in full at its first sparsity; one that rewinds, at each.
-        What is chosen is then fitted in the same way.
+        How the network gets to each sparsity. What is chosen is then fitted in the same way.
+
+        - ``"restart"``: each sparsity starts from the dense network. The networks are those that a
+          ``GridSearchCV`` over a :class:`~skprune.PrunedRegressor` fits, score for score.
+        - ``"chained"``: each sparsity starts from the network of the one before, and trains for as
+          large a share of `fine_tune_epochs` as it removes of what is left. This is cheaper, and
+          better where much is removed. A strategy that prunes before training trains in full at its
+          first sparsity; one that goes back to early weights, at each.
+
     cv : int, cross-validation splitter or iterable, default=None
         How the data are split: 5 folds if None.
     scoring : str, callable, list, tuple, set or dict, default=None
         What is measured; the estimator's own ``score`` if None. Of several metrics, the one that
         `selection` has as its ``scoring`` decides, or else the first (of a set, by name).
     selection : {"best", "one_std_err"} or callable, default="one_std_err"
-        How the choice is made: the best mean score; or the greatest sparsity whose mean score is
-        within one standard error of the best; or a function from ``cv_results_`` to an index, such
-        as one that :func:`~skprune.model_selection.sparsest_within` makes.
+        How the strategy and the sparsity are chosen.
+
+        - ``"best"``: those of the best mean score.
+        - ``"one_std_err"``: the greatest sparsity whose mean score is within one standard error of
+          the best.
+        - callable: takes ``cv_results_`` and returns an index, as a rule that
+          :func:`~skprune.model_selection.sparsest_within` makes.
+
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, at each sparsity; half of the net's
         ``max_epochs`` if None, unless the strategy has its own way.

@@ -205,10 +205,10 @@ def _add_to_bias(network: Network, name: str, channels: Tensor, value: Tensor) -
         return
     layer = layer_for(network.module.get_submodule(name))
     module = layer.module
-    shift, bias = layer.shift(inputs.to(module.weight)), module.bias
+    shift, bias = layer.shift(inputs.to(layer.weight)), module.bias
     if bias is None:
         network.removals.add_bias(name, shift.dtype)
     module.bias = nn.Parameter(
         shift if bias is None else bias.detach() + shift,
-        requires_grad=(module.weight if bias is None else bias).requires_grad,
+        requires_grad=(layer.weight if bias is None else bias).requires_grad,
     )

@@ -23,26 +23,91 @@ class Strategy(Component):
     Parameters
     ----------
     importance : str or Importance, default="magnitude"
-        What a weight is worth: ``"random"``, ``"magnitude"``, ``"lamp"``; by gradients
-        ``"taylor"``, ``"movement"``, ``"snip"``, ``"grasp"``, ``"synflow"``; by curvature
-        ``"fisher"``, ``"obd"``, ``"obs"``, ``"layer_obs"``; by activations ``"wanda"``, ``"apoz"``.
+        What each weight, unit or other element is worth: those of the lowest scores are removed. A
+        unit or another group of weights scores, as a rule, the sum over its weights.
+
+        - ``"random"``: a random number; the baseline that others have to beat.
+        - ``"magnitude"``: the absolute value of a weight; of a unit, the norm of its weights.
+        - ``"lamp"``: the squared weight, divided by the sum of all squared weights of the layer
+          that are no smaller; scores of different layers can be compared.
+        - ``"taylor"``: the squared change of the loss without the weight, to the first order:
+          weight times gradient.
+        - ``"movement"``: how far the training moves a weight away from zero; those that move
+          towards zero are removed.
+        - ``"snip"``: the absolute value of weight times gradient, for networks that are not trained
+          yet.
+        - ``"grasp"``: how much smaller the gradients would be without the weight, for networks that
+          are not trained yet.
+        - ``"synflow"``: what a weight passes on from the inputs to the outputs, where all weights
+          count as positive; no data are looked at. For networks that are not trained yet.
+        - ``"fisher"``: how much the loss would rise without the weight, to the second order, by the
+          mean squared gradient of single rows.
+        - ``"obd"``: the same by the diagonal of the Gauss-Newton matrix (optimal brain damage).
+        - ``"obs"``: how much the loss would rise without the weight once all others have adapted,
+          which they then do (optimal brain surgeon).
+        - ``"layer_obs"``: how much the outputs of the layer would change without the weight once
+          the others of the layer have adapted, which they then do.
+        - ``"wanda"``: the absolute value of a weight, times the norm of the input that it is
+          multiplied with.
+        - ``"apoz"``: how often a unit is active; a weight scores as the unit that it reads.
+
     allocation : str, mapping of str to float, or Allocation, default="erk"
-        How the target is spread over layers: ``"uniform"``, ``"global"``, ``"erk"``, or the
-        sparsity of each layer by name (None leaves a layer alone; see
-        :class:`~skprune.strategies.Explicit`).
+        How the sparsity is divided among the layers.
+
+        - ``"uniform"``: each layer has the same sparsity.
+        - ``"global"``: the best elements of the whole network are kept, whatever layers they are
+          in; each layer keeps one at least.
+        - ``"erk"``: small layers are kept denser than large ones: the density is proportional to
+          the sum of the sizes of a layer's weight over their product (Erdős-Rényi-Kernel).
+        - mapping: the sparsity of each layer by its name, such as ``{"hidden0": 0.9}``; None leaves
+          a layer as it is. See :class:`~skprune.strategies.Explicit`.
+
     schedule : str or Schedule, default="one_shot"
-        When to prune, and how much: ``"one_shot"``, ``"iterative"``, ``"cubic"``.
+        In how many steps the sparsity is reached, and how the epochs are shared among them.
+
+        - ``"one_shot"``: in one step, followed by all of the training.
+        - ``"iterative"``: in 5 steps, each of which removes the same fraction of what is left, with
+          training after each.
+        - ``"cubic"``: in 10 steps, which remove much at first and little at the end, with training
+          in between.
+
     recovery : str or Recovery, default="fine_tune"
-        What restores the accuracy: ``"fine_tune"``, ``"rewind"`` (lottery tickets), ``"distill"``.
+        What is trained after a step, and how.
+
+        - ``"fine_tune"``: what is left is trained on.
+        - ``"rewind"``: what is left goes back to the weights that it had at the beginning, and is
+          trained again (lottery tickets).
+        - ``"distill"``: what is left is trained on, and learns from the predictions of the dense
+          network as well as from the targets; :class:`~skprune.strategies.Distill` takes other
+          teachers.
+
     start : {"trained", "init"}, default="trained"
-        From which weights. With ``"init"`` the network is pruned before it is trained, and all
-        the training, dense and fine-tuning epochs together, goes to what is left.
+        Which weights are pruned.
+
+        - ``"trained"``: those of the trained network.
+        - ``"init"``: those that the network is initialized with. All the training, dense and
+          fine-tuning epochs together, goes to what is left.
+
     regularizer : str or Regularizer, default=None
-        How training pushes elements to zero before they are removed (sparse optimisation):
-        ``"l1"``, ``"group_lasso"``, ``"l0"``, ``"admm"``.
+        What pushes elements to zero while the network trains, before anything is removed (sparse
+        optimisation). None stands for nothing.
+
+        - ``"l1"``: makes each weight smaller by the same amount in each step of training, down to
+          zero.
+        - ``"group_lasso"``: does the same to the norm of all the weights that are removed together.
+        - ``"l0"``: multiplies each element by a random gate, and trains the gates to be closed.
+        - ``"admm"``: pulls the weights to the nearest ones that have the target sparsity, more
+          strongly the longer they resist.
+
     regrowth : str or Regrowth, default=None
-        How removed elements may come back (dynamic pruning): ``"set"``, ``"rigl"``,
-        ``"splicing"``. They cannot where they are gone from the network, as units are.
+        How removed elements come back while the network trains, in exchange for others (dynamic
+        pruning). None stands for not at all, and is needed where elements leave the network, as
+        units do.
+
+        - ``"set"``: the smallest are exchanged for removed ones at random.
+        - ``"rigl"``: the smallest are exchanged for the removed ones with the largest gradients.
+        - ``"splicing"``: removed weights are trained on unseen, and come back when they outgrow one
+          that is kept.
 
     Examples
     --------

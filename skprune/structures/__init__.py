@@ -3,9 +3,10 @@
 from skprune.structures.base import Elements, Structure
 from skprune.structures.block import Block
 from skprune.structures.feature import Feature
+from skprune.structures.labelled import LabelledElements
 from skprune.structures.nm import NM
 from skprune.structures.unit import Unit
-from skprune.structures.weight import Weight
+from skprune.structures.weight import Weight, prunable_weights
 
 __all__ = [
     "NM",
@@ -13,9 +14,11 @@ __all__ = [
     "Block",
     "Elements",
     "Feature",
+    "LabelledElements",
     "Structure",
     "Unit",
     "Weight",
+    "prunable_weights",
 ]
 
 STRUCTURES: dict[str, type[Structure]] = {

@@ -62,9 +62,11 @@ class Layer:
         Whether the graph that units are found in knows it by its weight, and not as a layer.
     has_input_rows : bool
         Whether its input can be arranged as rows that the weights of each output multiply, which
-        importances that look at inputs need: :meth:`input_rows`.
+        importances that look at inputs need: :meth:`input_rows`. The outputs have to be the first
+        dimension of the weight.
     multiplies_rows : bool
-        Whether the gradient of a weight is the product of an output's gradient and an input.
+        Whether the gradient of a weight is the product of an output's gradient and an input. The
+        outputs have to be the first dimension of the weight.
     reads_features : bool
         Whether it can be the layer that the features of the network's input go to, whose weights
         ``structure="feature"`` removes: :meth:`features`.
@@ -273,6 +275,10 @@ class Layer:
         matrices : Tensor of shape (n_matrices, n_outputs, n_inputs)
             A view or a copy.
         """
+        in_axes = self.in_axes or {}
+        for name in self.out_axes.keys() & in_axes.keys():
+            if getattr(self.module, name).shape == values.shape:
+                values = values.movedim((self.out_axes[name], in_axes[name]), (-2, -1))
         return values.reshape(-1, *values.shape[-2:])
 
     def n_applications(self, inputs: Any, output: Any) -> int:
@@ -379,7 +385,10 @@ class Layer:
 
     @property
     def passes_constants(self) -> bool:
-        """Whether a constant input channel changes its output by the same amount everywhere."""
+        """Whether a constant input channel changes its output by the same amount everywhere.
+
+        The module then has to have a ``bias``, which may be None, and the class a :meth:`shift`.
+        """
         return False
 
     def channel_values(self, inputs: Tensor) -> Tensor:
@@ -454,7 +463,8 @@ def register_layer(*types: type[nn.Module]) -> Callable[[_Maker], _Maker]:
     Raises
     ------
     TypeError
-        If something is no type of module.
+        If something is no type of module, or if a class has input rows and a weight whose first
+        dimension is not that of the outputs.
 
     Examples
     --------
@@ -487,10 +497,23 @@ def register_layer(*types: type[nn.Module]) -> Callable[[_Maker], _Maker]:
             raise TypeError(f"register_layer takes types of torch.nn.Module; got {kind!r}.")
 
     def register(maker: _Maker) -> _Maker:
+        if isinstance(maker, type) and issubclass(maker, Layer):
+            _check_rows(maker)
         _REGISTERED.update(dict.fromkeys(types, maker))
         return maker
 
     return register
+
+
+def _check_rows(kind: type[Layer]) -> None:
+    """Raise an error if a layer has rows of inputs, and a weight without rows of outputs."""
+    for name in kind.out_axes.keys() & (kind.in_axes or {}).keys():
+        if (kind.has_input_rows or kind.multiplies_rows) and kind.out_axes[name] != 0:
+            raise TypeError(
+                f"{kind.__name__} sets has_input_rows or multiplies_rows, for which the outputs "
+                f"have to be dimension 0 of {name!r}; out_axes says {kind.out_axes[name]}. Leave "
+                "these out, or turn the parameter round."
+            )
 
 
 def layer_for(module: Any) -> Layer:

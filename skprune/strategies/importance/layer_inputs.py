@@ -157,7 +157,7 @@ class InputRows:
             self.layers[name] = [
                 layer
                 for layer in module.modules()
-                if layer_for(layer).has_input_rows and layer.weight is parameters[name]
+                if layer_for(layer).has_input_rows and layer_for(layer).weight is parameters[name]
             ]
             if not self.layers[name]:
                 self._refuse(name, "is not the weight of a linear layer or a convolution")

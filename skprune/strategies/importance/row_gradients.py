@@ -235,9 +235,9 @@ def linear_factors(
 
     names = {id(weight): name for name, weight in weights.items()}
     handles = [
-        layer.register_forward_hook(partial(note, names[id(layer.weight)]))
+        layer.register_forward_hook(partial(note, names[id(layer_for(layer).weight)]))
         for layer in module.modules()
-        if layer_for(layer).multiplies_rows and id(layer.weight) in names
+        if layer_for(layer).multiplies_rows and id(layer_for(layer).weight) in names
     ]
     try:
         loss = samples.losses(module, batch).sum()
