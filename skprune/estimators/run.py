@@ -266,7 +266,7 @@ class PruningRun:
         return {
             "net_": with_masks(net, network.masks),
             "masks_": masks,
-            "kept_": {name: kept.cpu().numpy().copy() for name, kept in self.elements.kept.items()},
+            "kept_": {name: kept.numpy().copy() for name, kept in self.elements.kept.items()},
             "sparsity_": self.elements.sparsity,
             "report_": PruningReport(dense.sizes, after),
             "removals_": network.removals,
