@@ -326,11 +326,10 @@ class BasePruned(WrapsNet, ABC):
         return self._predictor()
 
     def _predictor(self) -> Predictor:
-        net = self.net_
         return Predictor(
-            net.module_,
-            self._target.outputs(net),
-            masks=vars(net).get("masks_"),
+            self.net_.module_,
+            self._target.outputs(self.net_),
+            masks=vars(self.net_).get("masks_"),
             removals=self.removals_,
             example=self._example,
             inputs=self._inputs,

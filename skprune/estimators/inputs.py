@@ -285,10 +285,11 @@ def spec_of_inputs(estimator: Any, example: Any) -> InputSpec | None:
     keys = known.get("_keys")
     if example is None or "_by_rows" in known or isinstance(example, Mapping) != (keys is not None):
         return None
+    names = known.get("feature_names_in_")
     return InputSpec.of_example(
         example,
         n_features=known.get("n_features_in_"),
-        feature_names=known.get("feature_names_in_"),
+        feature_names=None if names is None else tuple(names),
         tabular=estimator.estimator is None,
     )
 

@@ -30,7 +30,7 @@ class InputSpec:
         Keys of a mapping; None where the input is one array.
     n_features : int or None
         Number of columns of an array; None if it is not known or does not matter.
-    feature_names : ndarray of str of shape (n_features,) or None
+    feature_names : tuple of str or None
         Names of the columns, where there are any.
     tabular : bool
         Whether an array can only be a table of real numbers. Otherwise it may have more
@@ -41,7 +41,7 @@ class InputSpec:
     dtype: Any = None
     keys: tuple[str, ...] | None = None
     n_features: int | None = None
-    feature_names: np.ndarray | None = None
+    feature_names: tuple[str, ...] | None = None
     tabular: bool = False
 
     @classmethod
@@ -144,9 +144,12 @@ class InputSpec:
                 f"{type(X).__name__}."
             )
         X = _as_array(X)
-        known = {"feature_names_in_": self.feature_names, "n_features_in_": self.n_features}
         # scikit-learn's checks read attributes, and name the class that has them.
-        fitted = type(name, (), {key: v for key, v in known.items() if v is not None})()
+        fitted = type(name, (), {})()
+        if self.n_features is not None:
+            fitted.n_features_in_ = self.n_features
+        if self.feature_names is not None:
+            fitted.feature_names_in_ = np.array(self.feature_names, dtype=object)
         check_feature_names(fitted, X, reset=False)
         options: dict[str, Any] = (
             {"dtype": [np.float64, np.float32]}

@@ -147,8 +147,7 @@ def test_what_it_knows_of_its_inputs(task: str) -> None:
     assert predictor.inputs.keys is None
     assert predictor.example.shape == (2, 4)
     np.testing.assert_allclose(predictor.example[0], np.asarray(dense(rows))[0], rtol=1e-6)
-    names = predictor.inputs.feature_names
-    assert (None if names is None else list(names)) == (list("abcd") if task == "frame" else None)
+    assert predictor.inputs.feature_names == (tuple("abcd") if task == "frame" else None)
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")

@@ -272,10 +272,10 @@ def test_numbers_too_large() -> None:
 
 
 def test_names_of_columns() -> None:
-    names = np.array(["a", "b", "c"], dtype=object)
+    names = ("a", "b", "c")
     inputs = InputSpec((3,), torch.float32, n_features=3, feature_names=names)
     predictor = Predictor(Same(), inputs=inputs, name="Model")
-    frame = pd.DataFrame(SCORES, columns=names)
+    frame = pd.DataFrame(SCORES, columns=list(names))
     np.testing.assert_array_equal(predictor.predict(frame), SCORES)
     with pytest.raises(ValueError, match="feature names should match those that were passed"):
         predictor.predict(frame[["b", "a", "c"]])
