@@ -26,9 +26,9 @@ class Strategy(Component):
         What a weight is worth: ``"random"``, ``"magnitude"``, ``"lamp"``; by gradients
         ``"taylor"``, ``"movement"``, ``"snip"``, ``"grasp"``, ``"synflow"``; by curvature
         ``"fisher"``, ``"obd"``, ``"obs"``, ``"layer_obs"``; by activations ``"wanda"``, ``"apoz"``.
-    allocation : str, mapping of str to float, or Allocation, default="erk"
+    allocation : str, mapping of str to float or pair, or Allocation, default="erk"
         How the target is spread over layers: ``"uniform"``, ``"global"``, ``"erk"``, or the
-        sparsity of each layer by name (None leaves a layer alone; see
+        sparsity of each layer by name (two numbers are bounds of it, None leaves a layer alone; see
         :class:`~skprune.strategies.Explicit`).
     schedule : str or Schedule, default="one_shot"
         When to prune, and how much: ``"one_shot"``, ``"iterative"``, ``"cubic"``.
@@ -65,7 +65,7 @@ class Strategy(Component):
     def __init__(
         self,
         importance: str | Importance = "magnitude",
-        allocation: str | Mapping[str, float | None] | Allocation = "erk",
+        allocation: str | Mapping[str, float | tuple[float, float] | None] | Allocation = "erk",
         schedule: str | Schedule = "one_shot",
         recovery: str | Recovery = "fine_tune",
         start: str = "trained",
