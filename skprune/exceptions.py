@@ -11,7 +11,7 @@ __all__ = [
 
 
 class UnreachableSparsityError(ValueError):
-    """The requested sparsity cannot be met without emptying a layer."""
+    """A target cannot be met: a layer would be emptied, or what has to stay costs more."""
 
 
 class UntraceableError(ValueError):

@@ -123,7 +123,8 @@ class BasePruned(WrapsNet, ABC):
         Raises
         ------
         UnreachableSparsityError
-            If the target would empty a layer.
+            If the target would empty a layer, or what has to stay costs more than it leaves; before
+            any training.
         UntraceableError
             If units are asked for and the network's graph cannot be followed.
         DivergedError

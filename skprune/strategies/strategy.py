@@ -51,7 +51,7 @@ class Strategy(Component):
           multiplied with.
         - ``"apoz"``: how often a unit is active; a weight scores as the unit that it reads.
 
-    allocation : str, mapping of str to float, or Allocation, default="erk"
+    allocation : str, mapping of str to float or pair, or Allocation, default="erk"
         How the sparsity is divided among the layers.
 
         - ``"uniform"``: each layer has the same sparsity.
@@ -59,8 +59,9 @@ class Strategy(Component):
           in; each layer keeps one at least.
         - ``"erk"``: small layers are kept denser than large ones: the density is proportional to
           the sum of the sizes of a layer's weight over their product (Erdős-Rényi-Kernel).
-        - mapping: the sparsity of each layer by its name, such as ``{"hidden0": 0.9}``; None leaves
-          a layer as it is. See :class:`~skprune.strategies.Explicit`.
+        - mapping: the sparsity of each layer by its name, such as ``{"hidden0": 0.9}``; two numbers
+          are bounds of it, None leaves a layer as it is. See
+          :class:`~skprune.strategies.Explicit`.
 
     schedule : str or Schedule, default="one_shot"
         In how many steps the sparsity is reached, and how the epochs are shared among them.
@@ -130,7 +131,7 @@ class Strategy(Component):
     def __init__(
         self,
         importance: str | Importance = "magnitude",
-        allocation: str | Mapping[str, float | None] | Allocation = "erk",
+        allocation: str | Mapping[str, float | tuple[float, float] | None] | Allocation = "erk",
         schedule: str | Schedule = "one_shot",
         recovery: str | Recovery = "fine_tune",
         start: str = "trained",

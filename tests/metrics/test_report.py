@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from skprune import Strategy
 from skprune.metrics import PruningReport
@@ -117,3 +118,21 @@ def test_tensors_of_the_network_itself_have_a_row() -> None:
 
 def test_sizes_add_up() -> None:
     assert LayerSize(1, 2, 3, 4, 5) + LayerSize(10, 20, 30, 40, 50) == LayerSize(11, 22, 33, 44, 55)
+
+
+def test_biases_inside_attention_are_no_weights() -> None:
+    module = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = torch.randn(3, 5, 8)
+    sizes = measure(module, x, lambda module, x: module(x, x, x)[0])
+    assert sizes[""].weights == 4 * 64
+    assert sizes[""].parameters == 4 * 64 + 4 * 8
+
+
+def test_a_shared_weight_that_is_masked_is_multiplied_by_no_layer() -> None:
+    example = NETWORKS["tied_weights"]
+    mask = torch.zeros(8, 8, dtype=torch.bool)
+    mask[0, :3] = True
+    inputs = torch.from_numpy(example.inputs(4))
+    sizes = measure(example.build(), inputs, forward, {"one.weight": mask})
+    assert (sizes["one"].macs, sizes["two"].macs) == (3, 3)
+    assert (sizes["one"].weights, sizes["two"].weights) == (3, 0)
