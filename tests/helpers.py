@@ -30,7 +30,7 @@ from tests.networks import N_OUTPUTS, Example
 # The cross-validated estimators end as one of these, bit for bit (tests/estimators/test_cv.py).
 ESTIMATORS: dict[str, type[BasePruned]] = {
     name: value
-    for name, value in ((name, getattr(skprune, name)) for name in skprune.__all__)
+    for name, value in vars(skprune).items()
     if isinstance(value, type)
     and issubclass(value, BasePruned)
     and not issubclass(value, BasePrunedCV)

@@ -43,7 +43,7 @@ def law_abiding(chosen: str) -> int:
 @pytest.mark.parametrize(
     ("name", "others", "n_tests"),
     [
-        ("own_importance", "feature", 40),
+        ("own_importance", "feature", 25),
         ("own_structure", "gradual_magnitude or rigl", 80),
         ("own_layer", "gradual_magnitude", 30),
     ],
