@@ -22,7 +22,7 @@ def predict_latency(
     repeats : int, default=11
         How many times to measure.
     warm_up : int, default=3
-        How many predictions go before, unmeasured.
+        How many predictions are made before, without being measured.
 
     Returns
     -------

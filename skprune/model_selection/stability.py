@@ -1,4 +1,4 @@
-"""Is pruning stable? Masks over refits, predictions against the dense network's, and who pays."""
+"""Is pruning stable? Masks over refits, predictions and recall against the dense network's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

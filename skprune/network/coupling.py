@@ -370,7 +370,7 @@ def _dependency_graph(
 
 
 class _Making(torch_pruning.BasePruningFunc):
-    """Tells the graph how many channels a layer has that it does not know, but skprune does."""
+    """Tells the graph the number of channels of a layer whose type skprune alone knows."""
 
     def get_out_channels(self, layer: nn.Module) -> int | None:
         return layer_for(layer).n_channels("out")
@@ -411,7 +411,7 @@ def _tensors(outputs: Any) -> list[Tensor]:
 
 
 def _map_flattened_channels(graph: Any) -> None:
-    """Teach the graph to flatten channels beside layers that see sequences, where it does not."""
+    """Set how channels are flattened next to layers of sequences, which the graph leaves out."""
     for node in graph.module2node.values():
         sizes = getattr(node.grad_fn, "_saved_self_sym_sizes", None)
         if node.type != graph.ops.OPTYPE.RESHAPE or sizes is None or len(sizes) not in (3, 4, 5):
@@ -445,7 +445,7 @@ def _channels_are_last(node: Any) -> bool:
 
 
 class _Repeat:
-    """Where channels stand after flattening when each position has all of them in a row."""
+    """The places of channels after flattening, where each position has all channels in a row."""
 
     def __init__(self, width: int, count: int, reverse: bool) -> None:
         self.width, self.count, self.reverse = width, count, reverse
@@ -461,7 +461,7 @@ class _Repeat:
 
 
 class _Concatenations(TorchFunctionMode):
-    """Notes how wide the parts of each concatenation are; the graph does not see the inputs'."""
+    """Records the width of each part of each concatenation, which the graph lacks for inputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -503,7 +503,7 @@ def _is_node(graph: Any, function: Any) -> bool:
 
 
 def _set_mapping(start: Any, end: Any, place: int, mapping: Any, number: int | None = None) -> None:
-    """Set how indices change on the way between two nodes: on one of several ways, or on all."""
+    """Set how indices change from one node to the next: on one of their connections, or on all."""
     ways = [dependency for dependency in start.dependencies if dependency.target is end]
     for dependency in ways if number is None else ways[number : number + 1]:
         dependency.index_mapping[place] = mapping

@@ -1,4 +1,4 @@
-"""Check by trial that removing units does to the outputs what it should."""
+"""Check by trial that removing units changes the outputs only as setting their weights to zero."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,8 +26,8 @@ __all__ = [
 def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
     """Names of the groups whose units pass through a norm that mixes channels.
 
-    Layer norm and group norm compute statistics over the channels that are there: without a unit
-    they are other numbers, even where the unit was constant.
+    Layer norm and group norm compute statistics over the channels that are there, which differ
+    without a unit, even where the unit was constant.
     """
     mixed = {
         unit
@@ -64,7 +64,7 @@ def check_units(network: Network, coupling: Coupling) -> None:
 
 
 def misread_groups(network: Network, coupling: Coupling) -> list[str]:
-    """Name the groups of which a trial shows that the network's graph does not tell all.
+    """Name the groups whose units are used in ways that the network's graph does not show.
 
     Parameters
     ----------
@@ -181,12 +181,12 @@ def _computes_as_masked(
 
 
 def _some(units: Tensor) -> Tensor:
-    """Both ends and the middle: what mixes neighbours (a sum, a shift) may spare some of them."""
+    """Take both ends and the middle: a sum or shift of neighbours may show in some of them only."""
     return units[[0, len(units) // 2, -1]] if len(units) > 3 else units[::2]
 
 
 def _half(units: Tensor) -> Tensor:
-    """Half of them at random, but the same each time: no order of channels spares them."""
+    """Take half of them at random, the same each time: the order of channels does not matter."""
     generator = torch.Generator().manual_seed(len(units))
     return units[torch.randperm(len(units), generator=generator)[: len(units) // 2]]
 
@@ -215,7 +215,7 @@ def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
     """Whether a network runs on inputs, and computes there what another does."""
     try:
         return all(same_outputs(outputs_of(ours, t), outputs_of(theirs, t)) for t in trials)
-    except Exception:  # whatever a module raises that has lost what it counts on
+    except Exception:  # whatever a module raises that relies on channels which are gone
         return False
 
 

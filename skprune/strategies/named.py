@@ -21,7 +21,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "l0": lambda: Strategy(schedule="cubic", regularizer="l0"),
     # Gradients.
     "gradient": lambda: Strategy("taylor", schedule="cubic"),
-    # A network that is trained to the end hardly moves.
+    # The weights of a network that is trained already hardly move any more.
     "movement": lambda: Strategy("movement", start="init"),
     # The Hessian.
     "hessian": lambda: Strategy("obs", "global", Iterative(20)),

@@ -22,9 +22,9 @@ class Block(Structure):
 
     A linear layer is cut like its matrix of outputs and inputs, a convolution like one such matrix
     for each position of its kernel, whose inputs are the channels that an output reads. Other
-    weights are cut along their last two dimensions. What is left at the edges are smaller blocks,
-    so that a layer smaller than a block is one; each counts as one element. Units that are left
-    without a weight are not removed, since the others would no longer lie in blocks.
+    weights are cut along their last two dimensions. Blocks at the edges may be smaller, and
+    each counts as one element. Units that are left without a weight are not removed, since the
+    weights of the others would no longer lie in blocks.
 
     Parameters
     ----------

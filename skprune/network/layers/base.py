@@ -22,11 +22,11 @@ class ChannelAxis(NamedTuple):
 
 
 class Layer:
-    """What skprune knows of a layer; of a type that is not registered, that it knows nothing.
+    """What skprune knows of a layer; this class itself stands for types that are not registered.
 
     A subclass says of one type of layer what differs. Its class attributes and the two mappings
-    of axes are enough for units to be removed; each further method that it has makes the layer
-    known to one more thing, named in the method's docstring.
+    of axes are enough for units to be removed. Each further method that it overrides supports one
+    more feature, which the method's docstring names.
 
     Parameters
     ----------
@@ -50,14 +50,14 @@ class Layer:
     mixes_units : bool
         Whether what it computes for one unit depends on the others that are there.
     reads_codes : bool
-        Whether its input are whole numbers to look up.
+        Whether its inputs are integers to look up, as those of an embedding.
     is_recurrent : bool
         Whether it goes along a sequence, and keeps a state.
     is_one_part : bool
         Whether the modules inside it are counted as part of it, and not as layers of their own.
     channels_last : bool or None
-        Whether channels are the last dimension of its outputs, or the second; None if that is the
-        business of the layer before.
+        Whether channels are the last dimension of its outputs, or the second; None if that depends
+        on the layer before.
     traced_by_weight : bool
         Whether the graph that units are found in knows it by its weight, and not as a layer.
     has_input_rows : bool
@@ -93,12 +93,12 @@ class Layer:
 
     @property
     def passes_on(self) -> bool:
-        """Whether the channels that it puts out are those that it is given."""
+        """Whether its output channels are its input channels, as those of a norm."""
         return bool(self.out_axes) and self.in_axes is None
 
     @property
     def makes_units(self) -> bool:
-        """Whether the channels that it puts out are its own, and can be removed with it."""
+        """Whether its output channels are its own, and units can be removed from them."""
         return self.has_weights and not self.passes_on
 
     @property
@@ -129,7 +129,7 @@ class Layer:
         Returns
         -------
         n_channels : int or None
-            None for a layer that has none to speak of.
+            None for a layer whose channels are not known.
         """
         widths = self._of_side(side, self.out_widths, self.in_widths)
         if not widths:
@@ -302,7 +302,7 @@ class Layer:
     # What its weights are multiplied with: for importances that look at inputs.
 
     def batched(self, inputs: Tensor) -> Tensor:
-        """Give inputs with a dimension of rows, where the layer takes them without.
+        """Add a dimension of rows to inputs, where the layer also takes them without.
 
         Parameters
         ----------

@@ -107,7 +107,7 @@ class TransposedConvolution(_AnyConvolution):
 
     @property
     def passes_constants(self) -> bool:
-        """Say no: outputs are met by more and by fewer places of the kernel."""
+        """Say no: how many places of the kernel reach an output depends on where it is."""
         return False
 
     def n_applications(self, inputs: Any, output: Any) -> int:
@@ -127,7 +127,7 @@ class TransposedConvolution(_AnyConvolution):
 
 
 class _Depthwise(_AnyConvolution):
-    """What gives each channel a kernel of its own, and passes it on."""
+    """A convolution with a kernel for each channel, whose outputs are its inputs' channels."""
 
     out_axes: ClassVar[Axes] = {"weight": 0, "bias": 0}
     out_widths: ClassVar[Widths] = ("out_channels", "in_channels", "groups")

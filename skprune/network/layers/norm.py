@@ -85,7 +85,7 @@ class LayerNorm(_Norm):
 
 
 class _NormOfPositions(LayerNorm):
-    """A layer norm over several dimensions: it has no channels to speak of."""
+    """A layer norm over several dimensions, which has no channels that could be removed."""
 
     out_axes: ClassVar[Axes] = {}
     out_widths: ClassVar[Widths] = ()

@@ -10,7 +10,7 @@ __all__ = ["ERK"]
 class ERK(Allocation):
     """Each layer's density is proportional to the sum over the product of its weight's sizes.
 
-    Layers that would be more than dense stay dense, and the rest is divided anew.
+    A layer whose density would exceed one stays dense, and the rest is divided among the others.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Average percentage of zeros: what is seldom active is worth little."""
+"""Average percentage of zeros: units that are seldom active go first."""
 
 from numbers import Integral
 from typing import ClassVar
@@ -23,12 +23,12 @@ __all__ = ["APoZ"]
 class APoZ(Importance):
     """Scores units by how often they are active: one minus the average percentage of zeros.
 
-    The zeros are counted where a unit is read, after the activation function and what else comes
-    between, on some rows and at all places of a feature map, its padding left out; it tells units
-    apart where activations can be zero, as those of a rectifier. A single weight scores as often as
-    the unit that it reads is not zero, and other groups of weights score the mean: weights that
-    read the same unit are equal, and the allocation ``"global"`` is an error where anything but
-    units goes. A unit that is read by neither a linear layer nor a convolution is an error that
+    Zeros are counted in the input of the layers that read a unit (after the activation function,
+    pooling and the like), on some rows and at all positions of a feature map, without its padding.
+    Units differ only where activations can be exactly zero, as after a ReLU. A single weight scores
+    how often its input is not zero, and other groups of weights score the mean. Weights with the
+    same input then have equal scores, so that the allocation ``"global"`` is an error for anything
+    but units. A unit that is read by neither a linear layer nor a convolution is an error that
     names the layer.
 
     Parameters

@@ -50,8 +50,8 @@ class Scores:
         For each layer, a score of each of its elements. Those that are gone are passed over,
         whatever their score.
     compensate : callable or None
-        Changes what stays so that it makes up for what goes, in place. It is given what is kept,
-        by layer, before the rest is removed.
+        Changes the weights that stay, in place, to compensate for those that are removed. It is
+        given what is kept, by layer, before the rest is removed.
     """
 
     scores: dict[str, Tensor]
@@ -65,12 +65,12 @@ class Importance(Component, ABC):
     lead_fraction: float = 0.0
 
     def observer(self) -> TrainingHook | None:
-        """Make what watches the training up to the next step.
+        """Make a hook that watches the training up to the next step.
 
         Returns
         -------
         observer : TrainingHook or None
-            A new one; None if nothing has to be watched.
+            A new hook; None if nothing has to be watched.
         """
         return None
 
@@ -90,7 +90,7 @@ class Importance(Component, ABC):
         return None
 
     def score(self, context: ScoringContext) -> Scores:
-        """Score the elements, and say how the others make up for those that go.
+        """Score the elements, and say how to compensate for those that are removed.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""A block-diagonal matrix of curvature, and what its inverse says."""
+"""A block-diagonal matrix of curvature, and quantities of its inverse."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -82,7 +82,7 @@ class CurvatureSum:
         return values.unflatten(0, (-1, self._size))
 
     def _rescale(self, unit: float) -> None:
-        """Raise the unit of what is added up: squares of tiny or huge numbers have no place."""
+        """Raise the unit of the sums, so that squares of tiny or huge numbers can be stored."""
         if unit > self._unit:
             ratio, self._unit = self._unit / unit, unit
             for some in self._vectors:
@@ -115,14 +115,14 @@ class CurvatureSum:
             self._vectors = []
             trace = float(torch.linalg.vector_norm(blocks, dtype=torch.float64)) ** 2
         if not trace:
-            # Where all gradients vanish, as in a network that is cut off, weights rank by size.
+            # Where all gradients are zero, as in a network that is cut off, weights rank by size.
             return made(blocks, n_weights, damping, 1.0, layer_at)
         scale = self._unit**2 / self._total
         return made(blocks, n_weights, damping * trace / n_weights, scale, layer_at)
 
 
 def _power_of_two(number: float) -> float:
-    """Round to a power of two, whose quotients are exact and have a place in single precision."""
+    """Round to a power of two that single precision can represent, so that quotients are exact."""
     _, exponent = frexp(number)
     return ldexp(1.0, min(max(exponent, -126), 126)) if number else 0.0
 
@@ -175,7 +175,7 @@ class CurvatureBlocks(ABC):
         return diagonal.flatten()[: self._n_weights] / self._scale
 
     def response(self, gone: Tensor, free: Tensor) -> Tensor:
-        """Compute how weights move to make up for others, so that the quadratic form is least.
+        """Compute the changes of weights that compensate best for the removal of others.
 
         Parameters
         ----------

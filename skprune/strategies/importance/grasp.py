@@ -1,4 +1,4 @@
-"""Gradient signal preservation: keep what the flow of gradients lives on."""
+"""Gradient signal preservation: keep the weights without which gradients would be smaller."""
 
 from collections.abc import Iterator, Sequence
 from numbers import Integral
@@ -38,8 +38,8 @@ class GraSP(Importance):
     Notes
     -----
     The authors' code divides the logits by a temperature of 200 and draws as many rows of each
-    class. Here the loss is the net's own, on rows that are drawn from all alike; other weights are
-    kept than with that temperature.
+    class. Here the loss is the net's own, on rows that are drawn from all classes together, so that
+    other weights are kept than with that temperature.
 
     References
     ----------

@@ -21,10 +21,10 @@ _CHUNK = 2**22
 
 
 def elements_of_columns(elements: Elements) -> dict[str, Tensor]:
-    """Say which columns of the weights go together.
+    """Say which columns of the weights belong to the same element.
 
-    Columns are what a row of a weight, an output's, is multiplied with: the inputs of a linear
-    layer, and those of a convolution at each position of its kernel.
+    A row of a weight belongs to an output. Its columns are the inputs of a linear layer, and those
+    of a convolution at each position of its kernel.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def elements_of_columns(elements: Elements) -> dict[str, Tensor]:
     -------
     columns : dict of str to Tensor of int of shape (n_columns,)
         By the parameter's name; equal numbers where the weights of a row go with one element.
-        Weights whose rows alone go with elements are left out: nothing of what they are given does.
+        Weights that are tied to elements only by their rows are omitted.
     """
     codes = {name: torch.arange(2, size + 2) for name, size in elements.sizes.items()}
     columns = {}
@@ -49,7 +49,7 @@ def elements_of_columns(elements: Elements) -> dict[str, Tensor]:
 def total_of_readers(elements: Elements, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Add up scores of weights over the elements that their columns belong to.
 
-    What is lost with a unit is lost to the weights that read it, and not to those that make it.
+    For a unit, the weights that read it count, and those that compute it do not.
 
     Parameters
     ----------

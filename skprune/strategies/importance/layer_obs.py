@@ -1,4 +1,4 @@
-"""Layer by layer: keep what each layer puts out, one weight at a time."""
+"""Layer by layer: remove weights one at a time, and preserve the outputs of each layer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -28,27 +28,29 @@ _PANEL = 32
 
 
 class LayerOBS(Importance):
-    """Scores by how much the outputs of a layer change once its other weights have made up for it.
+    """Scores by how much the outputs of a layer change once its other weights are adjusted.
 
-    For each output of a linear layer or a convolution, the squared error of what it puts out on
-    some rows is a quadratic form of its weights, with the Hessian ``H = 2 * X.T @ X / n`` of what
-    the layer is given. Single weights are taken out one at a time, the cheapest first, the others
-    making up each time, until all are gone that may go; each scores what its going adds to the
-    error, and just more than the one before it if that is less. To keep the best is then to choose
-    greedily among all outputs of the layer. With N:M, a group that is down to what it keeps is
-    passed over from there on. What goes as a whole (units, features, blocks) scores the error of
-    its going alone. A unit is worth what it is to the layers that read it.
+    For each output of a linear layer or a convolution, the squared error on some rows is a
+    quadratic form of its weights, with the Hessian ``H = 2 * X.T @ X / n`` of the layer's inputs
+    `X`. Single weights are removed one at a time, the cheapest first, and the others are adjusted
+    each time. A weight scores what its removal adds to the error, or slightly more than the weight
+    that was removed before it, if that is larger: the weights of highest score are then those that
+    this greedy removal keeps. With N:M, a group that is down to what it keeps is skipped from then
+    on. What is removed as a whole (units, features, blocks) scores the error of its removal by
+    itself. For a unit, the errors of the layers that read it count.
 
-    The bias of an output makes up as a weight does whose input is always one, and is never taken
-    out. Published implementations hold the bias fixed, so that their scores and their order differ.
+    The bias of an output is adjusted as well, like a weight whose input is always one, and is never
+    removed. Published implementations hold the bias fixed, so that their scores and their order
+    differ.
 
-    Before the chosen weights go, those that stay, and the bias, are set to the exact solution of
-    least squares, layer by layer: given what the layers before it now give it, each is to put out
-    what it did. Frozen parameters are scored and removed like others, and do not move.
+    Before the chosen weights are removed, the others and the bias are set to the exact solution of
+    least squares, layer by layer: with the inputs that a layer now gets from those before it, it is
+    to give the outputs that it gave before the step. Frozen parameters are scored and removed like
+    others, and are not adjusted.
 
     Errors of different layers cannot be compared, so that the allocation ``"global"`` with this
-    importance is an error. A weight that is to go and is not one of a linear layer or a
-    convolution is an error that names its layer.
+    importance is an error. So are weights of layers other than linear layers and convolutions; the
+    message names the layer.
 
     Parameters
     ----------
@@ -57,7 +59,7 @@ class LayerOBS(Importance):
     damping : float, default=0.01
         What is added to the diagonal of `H`, as a fraction of its mean.
     chunk_size : int, default=16
-        Number of outputs that are worked on at once, each with a matrix as large as `H`.
+        Number of outputs that are computed at once, each with a matrix as large as `H`.
 
     References
     ----------

@@ -28,7 +28,7 @@ _PRODUCTS_FOR_EXACT = 10
 
 
 class OBD(Importance):
-    """Scores by how much the loss would rise without a weight, if no other mattered to it.
+    """Scores by how much the loss would rise without a weight, if weights did not interact.
 
     That is half the squared weight times its second derivative. Units and other groups of weights
     score the sum.
@@ -37,16 +37,16 @@ class OBD(Importance):
     ----------
     curvature : {"gauss_newton", "hutchinson"}, default="gauss_newton"
         How the second derivatives are found. ``"gauss_newton"`` computes the diagonal of the
-        Gauss-Newton matrix exactly, which no weight has below zero; it costs as many backward
-        passes as the network has outputs, and the loss has to be one per row. ``"hutchinson"``
-        finds the diagonal of the Hessian itself, whatever the loss, which can be below zero: it
-        estimates it by products with random signs, for `n_probes` double backward passes a batch,
-        or computes it exactly where the network is small; see the Notes.
+        Gauss-Newton matrix exactly, which is never negative; it costs as many backward passes as
+        the network has outputs, and the criterion has to give a loss for each row. ``"hutchinson"``
+        finds the diagonal of the Hessian itself, for any loss, which can be negative: it estimates
+        it from products with vectors of random signs, `n_probes` double backward passes for each
+        batch, or computes it exactly where the network is small; see the Notes.
     n_samples : int, default=1000
         Number of rows, drawn at random, at the most.
     n_probes : int, default=100
-        Number of vectors of random signs for each batch of ``"hutchinson"``. With at most ten
-        times as many weights left there are no random signs, but a product for each weight.
+        Number of vectors of random signs for each batch of ``"hutchinson"``. Where at most ten
+        times as many weights are left, the diagonal is computed exactly, by a product per weight.
     chunk_size : int, default=32
         How many rows' gradients, each as large as the network, ``"gauss_newton"`` holds at a time.
         It does not change the scores. Ordinary linear layers take no such memory.
@@ -55,9 +55,9 @@ class OBD(Importance):
     -----
     In the mean over `m` vectors of random signs (`n_probes` times the number of batches) the
     standard error of the entry ``H[i, i]`` is the root of ``sum(H[i, j] ** 2 for j != i) / m``. To
-    halve it takes four times as many. What is off the diagonal can be far larger than what is on
-    it, and then the ranking is mostly noise: look at how scores of two seeds agree, and prefer
-    ``"gauss_newton"``, which has no such error, wherever the loss is one per row.
+    halve it takes four times as many. Entries off the diagonal can be far larger than those on it,
+    and then the ranking is mostly noise. Compare the scores of two seeds, and prefer
+    ``"gauss_newton"``, which has no such error, wherever the criterion gives a loss per row.
 
     References
     ----------

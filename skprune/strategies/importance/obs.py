@@ -17,16 +17,16 @@ __all__ = ["OBS"]
 
 
 class OBS(Importance):
-    """Scores by how much the loss rises without a weight once all others have made up for it.
+    """Scores by how much the loss rises without a weight once all others have been adjusted.
 
     With `F` the curvature of the loss, weight `q` scores ``w[q]**2 / (2 * inv(F)[q, q])``; units
-    and other groups of weights score the sum. Before the chosen weights go, those that stay move
-    to where the loss is least without them, as far as `F` tells: the exact solution for all
+    and other groups of weights score the sum. Before the chosen weights are removed, the others are
+    set to where the loss without them is smallest according to `F`: the exact solution for all
     chosen weights of a block together. Since `F` holds near the trained weights only, many small
     steps are better than one (``schedule=Iterative(n_steps=20)``): each sees a new `F`.
 
-    The weights that are left, one layer after another, are cut into blocks of neighbours, and what
-    weights of different blocks have to do with each other is passed over. Weights of frozen
+    The weights that are left, one layer after another, are divided into blocks of neighbours;
+    interactions between weights of different blocks are ignored. Weights of frozen
     parameters are scored and removed like others, and do not move.
 
     Parameters
@@ -39,11 +39,11 @@ class OBS(Importance):
         Number of rows, drawn at random, at the most.
     damping : float, default=0.03
         What is added to the diagonal of `F`, as a fraction of its mean over all weights that are
-        left. It holds the weights back where the rows tell little. In a network whose gradients all
-        vanish it is added as it is.
+        left. It limits changes of weights that the rows say little about. Where all gradients of
+        the network are zero, this number itself is added.
     curvature : {"fisher", "gauss_newton"}, default="fisher"
         What is taken for `F`: the empirical Fisher matrix, the mean outer product of the rows'
-        gradients; or the Gauss-Newton matrix, which is the better one and takes as many backward
+        gradients; or the Gauss-Newton matrix, which is more accurate and takes as many backward
         passes as the network has outputs.
     chunk_size : int, default=64
         How many rows' gradients, each as large as the layers, are held at a time. It does not

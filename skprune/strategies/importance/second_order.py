@@ -42,7 +42,7 @@ class RowVectors:
             sizes.append(prod(factor.shape[1] for factor in factors))
             bounds.append(prod(float(torch.linalg.vector_norm(f, inf)) for f in factors))
         self._ends = torch.tensor(sizes).cumsum(0)
-        # No number is larger.
+        # An upper bound of all entries.
         self.largest = max(bounds)
 
     def __len__(self) -> int:
@@ -192,14 +192,14 @@ class _GaussNewton:
             found = _rowwise(second_derivatives, outputs, batch.inputs, batch.targets)
         size = outputs[0].numel()
         values, directions = torch.linalg.eigh(found.reshape(-1, size, size))
-        # A loss that is not convex in the outputs loses its directions of negative curvature. The
-        # mean over all rows is then one over those of the former, times the number of outputs.
+        # Directions of negative curvature are dropped, where a loss is not convex in the outputs.
+        # Each row becomes as many rows as there are outputs: the factor keeps means what they were.
         roots = (size * values.clamp(min=0)).sqrt()
         return (directions * roots[:, None]).movedim(2, 0)
 
 
 class _Given(nn.Module):
-    """Puts out what it was made with."""
+    """A module that returns the outputs that it was made with."""
 
     def __init__(self, outputs: Tensor) -> None:
         super().__init__()

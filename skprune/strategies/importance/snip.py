@@ -1,4 +1,4 @@
-"""Connection sensitivity: what the loss would change by, were a connection's gate to close."""
+"""Connection sensitivity: how strongly the loss reacts to a gate in front of a weight."""
 
 from numbers import Integral
 from typing import ClassVar
@@ -18,7 +18,7 @@ class SNIP(Importance):
     It is the derivative with respect to a gate in front of the weight. That of a unit, whose gate
     is in front of all the weights that go with it, sums the products before the absolute value is
     taken. It is made to prune a network before it is trained (``start="init"``). The paper divides
-    by the sum over the network, which changes no order.
+    by the sum over the network, which does not change the order.
 
     Parameters
     ----------

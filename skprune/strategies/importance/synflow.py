@@ -26,8 +26,8 @@ class SynFlow(Importance):
 
     As in the paper's networks when they begin, biases and the means that norms subtract count as
     zero. Norms that compute their own statistics only scale, saturating activations are linear,
-    and an embedding is given all its rows at once. Attention and recurrent layers compute what
-    they compute. All of it happens in double precision, on a copy of the network.
+    and an embedding is given all its rows at once. Attention and recurrent layers are left
+    as they are. The scores are computed in double precision, on a copy of the network.
 
     References
     ----------

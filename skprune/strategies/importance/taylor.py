@@ -1,4 +1,4 @@
-"""First-order Taylor expansion: what the loss would change by, were it linear in the weights."""
+"""First-order Taylor expansion: the change of the loss, estimated by its gradient."""
 
 from collections.abc import Iterator, Mapping
 from numbers import Integral, Real

@@ -1,4 +1,4 @@
-"""Wanda: weights by what they are multiplied with."""
+"""Wanda: the size of a weight times the size of its input."""
 
 from numbers import Integral
 from typing import ClassVar
@@ -20,14 +20,15 @@ __all__ = ["Wanda"]
 
 
 class Wanda(Importance):
-    """Scores by absolute value, times the norm of what the weight is multiplied with.
+    """Scores by absolute value, times the norm of the input that the weight is multiplied with.
 
-    The norm is that over some rows, over the root of their number. No gradient is needed. Units and
-    other groups of weights score the sum, units that over the weights that read them. A weight that
-    is to go and is not one of a linear layer or a convolution is an error that names its layer.
+    The norm is taken over some rows, and divided by the root of their number. No gradient is
+    needed. Units and other groups of weights score the sum; of a unit, the weights that read it
+    count.
 
     Scores of different layers are of different scales, so that the allocation ``"global"`` with
-    this importance is an error.
+    this importance is an error. So are weights of layers other than linear layers and convolutions;
+    the message names the layer.
 
     Parameters
     ----------
@@ -36,9 +37,9 @@ class Wanda(Importance):
 
     Notes
     -----
-    The paper compares the weights of each output among themselves, so that all outputs keep equally
-    many. Here the weights of a layer compete, as they do for every importance, and an output may
-    keep more than another, or none. Within an output the order is the paper's.
+    The paper compares the weights of each output with each other, so that all outputs keep equally
+    many. Here all weights of a layer are compared, as for every importance, and an output may keep
+    more than another, or none. Within an output the order is the paper's.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The rigged lottery: what comes back is what the loss asks for."""
+"""The rigged lottery: the removed weights of the largest gradients come back."""
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ class RigL(ExchangeRegrowth):
 
     At the fraction `t` of the way to the last update it drops
     ``drop_fraction / 2 * (1 + cos(pi * t))`` of what a layer keeps, rounded down. The gradient is
-    that of the batch; what was dropped may come back by it at once. Weights that were not there
-    before begin at zero, and so does what the optimizer remembers of them.
+    that of the batch; what was dropped may come back by it at once. Weights that come back
+    begin at zero, and so does the optimizer's state of them.
 
     Where the masks are updated the optimizer takes its step first, by the gradients of that batch,
     and weights are exchanged after it. In the paper an update of the masks takes the place of the

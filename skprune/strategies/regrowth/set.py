@@ -18,8 +18,8 @@ class SET(ExchangeRegrowth):
 
     At the fraction `t` of the way to the last update it drops
     ``drop_fraction / 2 * (1 + cos(pi * t))`` of what a layer keeps, rounded down. What was dropped
-    may be drawn again. Weights that were not there before begin at zero, and so does what the
-    optimizer remembers of them.
+    may be drawn again. Weights that come back begin at zero, and so does the optimizer's
+    state of them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Dynamic network surgery: weights live on beneath the mask."""
+"""Dynamic network surgery: removed weights are trained on, and may come back."""
 
 from numbers import Integral, Real
 from typing import ClassVar

@@ -24,8 +24,8 @@ class GroupLasso(Regularizer):
     or all there is of it, where `size` is its number of weights, `mean` the present mean of
     ``norm / sqrt(size)`` over the layer, `lr` the learning rate, `lr_0` the highest so far, and
     `n_steps` the number of steps of the training. What `strength` does is thus the same for any
-    learning rate and length. It ends where no more groups of a layer are left than the target
-    sparsity leaves, or than one.
+    learning rate and length. It stops in a layer where no more groups are left than the
+    target sparsity leaves there, or one without a target.
 
     A weight that goes with two units is shrunk by both. For single weights this is :class:`L1`.
     Frozen weights are left alone.

@@ -1,4 +1,4 @@
-"""Sparse optimisation by the number of what is left, through gates that are random."""
+"""Sparse optimisation by a penalty on the number of elements that are left, with random gates."""
 
 from math import log
 from numbers import Real
@@ -39,8 +39,9 @@ class L0(Regularizer):
 
     When it ends, the weights are multiplied by the gates without noise,
     ``clip(1.2 * sigmoid(log_alpha) - 0.1, 0, 1)``, and those of closed gates are exactly zero. The
-    penalty of a layer rests while no more of its gates are open than the target sparsity leaves,
-    or than one; where fewer are open at the end, those of the largest `log_alpha` are opened.
+    penalty of a layer is off while no more of its gates are open than the target sparsity leaves,
+    or one without a target; where fewer are open at the end, those of the largest `log_alpha` are
+    opened.
     Validation in the course of this training sees the network without gates. Frozen weights are
     left alone.
 

@@ -21,8 +21,8 @@ class L1(Regularizer):
     learning rate, `lr_0` the highest so far, and `n_steps` the number of steps of the training.
     What `strength` does is thus the same for any learning rate and length. For plain gradient
     descent it is the proximal gradient method, with a penalty that grows with the square of the
-    layer's sum of magnitudes. It ends where no more weights of a layer are left than the target
-    sparsity leaves, or than one.
+    layer's sum of magnitudes. It stops in a layer where no more weights are left than the target
+    sparsity leaves there, or one without a target.
 
     Weights are pushed one by one, whatever the structure; :class:`GroupLasso` pushes together
     what is removed together. Frozen weights are left alone.

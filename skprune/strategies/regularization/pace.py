@@ -10,12 +10,13 @@ __all__ = ["Pace"]
 
 
 class Pace:
-    """Goes by the learning rate: at a constant one, the steps of a stage add up to one.
+    """Share of the whole work that a step does, in proportion to its learning rate.
 
-    What a regularizer does in a stage is then the same for any learning rate, optimizer and
-    number of steps, and rates that a schedule lowers slow it down as they do the training. The
-    measure is the highest rate of the steps so far: what the net is given need not be what a
-    schedule makes of it, and one that warms up begins near zero.
+    At a constant learning rate the shares of all steps of a stage add up to one. What a regularizer
+    does in a stage is then the same for any learning rate, optimizer and number of steps, and a
+    schedule that lowers the rate slows it down like the training. Rates are divided by the highest
+    one so far: the net's own need not be the one that a schedule uses, and a schedule that warms up
+    begins near zero.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far a regularizer goes where there is a target."""
+"""How many elements and weights a regularizer leaves at the least."""
 
 import torch
 from torch import Tensor

@@ -12,7 +12,7 @@ __all__ = ["Cubic"]
 class Cubic(Schedule):
     """Sparsity ``s * (1 - (1 - t) ** 3)`` at the fraction `t` of the steps.
 
-    Much is removed while the network has much to spare, and little at the end.
+    Most is removed in the first steps, while many weights are redundant, and little at the end.
 
     Parameters
     ----------
