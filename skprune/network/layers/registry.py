@@ -30,8 +30,8 @@ def register_layer(*types: type[nn.Module]) -> Callable[[_Maker], _Maker]:
     Raises
     ------
     TypeError
-        If something is no type of module, or if a class has input rows and a weight whose first
-        dimension is not that of the outputs.
+        If something is no type of module, if what is decorated makes no layers, or if a class has
+        input rows and a weight whose first dimension is not that of the outputs.
 
     Examples
     --------
@@ -64,6 +64,11 @@ def register_layer(*types: type[nn.Module]) -> Callable[[_Maker], _Maker]:
             raise TypeError(f"register_layer takes types of torch.nn.Module; got {kind!r}.")
 
     def register(maker: _Maker) -> _Maker:
+        if not callable(maker):
+            raise TypeError(
+                "register_layer decorates a subclass of Layer, or a function that makes one of a "
+                f"module; got {maker!r}."
+            )
         if isinstance(maker, type) and issubclass(maker, Layer):
             _check_rows(maker)
         _REGISTERED.update(dict.fromkeys(types, maker))
@@ -95,8 +100,28 @@ def layer_for(module: Any) -> Layer:
     -------
     layer : Layer
         Of the class that is registered for its type, or for the nearest type above it.
+
+    Raises
+    ------
+    TypeError
+        If the module has no such tensor or attribute as the class says.
     """
     for kind in type(module).__mro__:
         if kind in _REGISTERED:
-            return _REGISTERED[kind](module)
+            layer = _REGISTERED[kind](module)
+            if kind is type(module):  # a subclass may do without
+                _check_names(layer)
+            return layer
     return Layer(module)
+
+
+def _check_names(layer: Layer) -> None:
+    """Raise an error if a class names what the module does not have."""
+    axes = (*layer.out_axes, *(layer.in_axes or ()))
+    for name in (*axes, *layer.out_widths, *layer.in_widths):
+        if not hasattr(layer.module, name):
+            place = "_axes" if name in axes else "_widths"
+            raise TypeError(
+                f"{type(layer).__name__} is registered for {type(layer.module).__name__}, which "
+                f"has no {name!r}. Let out{place} and in{place} name what it has."
+            )
