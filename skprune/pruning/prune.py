@@ -185,14 +185,19 @@ def prune(
 
 
 def _train_by(train: Callable[[nn.Module, int], object], pruner: Pruner) -> PrunedModule:
-    if pruner.strategy.recovery.changes_loss:
+    _refuse_loss_term(pruner.strategy.recovery.changes_loss)
+    for stage in pruner:
+        _refuse_loss_term(stage.loss_term is not None)  # of a recovery that does not declare it
+        train(pruner.module, stage.epochs)
+    return pruner.result
+
+
+def _refuse_loss_term(has_one: bool) -> None:
+    if has_one:
         raise InvalidParameterError(
             "The strategy has a teacher that adds to the loss, and train computes a loss of its "
             "own. Leave train out, or use a Pruner, whose stages have the loss_term."
         )
-    for stage in pruner:
-        train(pruner.module, stage.epochs)
-    return pruner.result
 
 
 def _train_alone(pruner: Pruner, optimizer: MakeOptimizer, lr: float) -> PrunedModule:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -546,6 +547,20 @@ def test_importances_look_at_what_they_say(
     with loss_missing if said == "loss" else nullcontext():
         score(data=(X, y))
     score(data=(X, y), loss=LOSS)
+
+
+class _Undeclared(FineTune):
+    """Changes the loss, and does not say so."""
+
+    def begin(self, learning: Any) -> Any:
+        fill_in = super().begin(learning)
+        return lambda stage: replace(fill_in(stage), loss_term=object())
+
+
+def test_a_loop_of_ones_own_is_never_given_a_loss_term() -> None:
+    strategy = Strategy(recovery=_Undeclared())
+    with pytest.raises(ValueError, match="has a teacher"):
+        prune(build(), X[:8], strategy=strategy, train=must_not_train, fine_tune_epochs=2)
 
 
 def test_a_distillation_has_to_know_the_loss() -> None:
