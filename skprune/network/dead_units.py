@@ -7,17 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skprune.network.comparison import outputs_of, same_on, trials_for
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
-from skprune.network.verification import (
-    check_units,
-    misread_groups,
-    mixing_groups,
-    outputs_of,
-    same_on,
-    trials_for,
-)
+from skprune.network.verification import check_units, misread_groups, mixing_groups
 
 __all__ = ["remove_dead_units"]
 

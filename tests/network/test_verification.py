@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from skprune import PrunedRegressor, Strategy, UntraceableError
+from skprune.network.comparison import outputs_of, same_outputs
 from skprune.network.network import Network
-from skprune.network.verification import check_units, mixing_groups, outputs_of, same_outputs
+from skprune.network.verification import check_units, mixing_groups
 from skprune.structures import Unit
 from tests.helpers import fit_untrained, forward, same_state, snapshot
 from tests.networks import TRACEABLE, Example
