@@ -51,12 +51,16 @@ class Coupling:
         The channel dimension of each bare parameter among the sides.
     group_of : dict of str to str
         The group that a layer's own units are in, by the layer's name.
+    kept_whole : dict of str to str
+        Why the units of a layer have to stay, by the layer's name: a clause that completes "keeps
+        its units, since". Layers whose units go, and those that the user protects, are not there.
     """
 
     units: dict[LayerSide, Tensor] = field(default_factory=dict)
     groups: dict[str, Tensor] = field(default_factory=dict)
     parameter_dims: dict[str, int] = field(default_factory=dict)
     group_of: dict[str, str] = field(default_factory=dict)
+    kept_whole: dict[str, str] = field(default_factory=dict)
 
     def indispensable(self) -> Iterator[tuple[str, Tensor]]:
         """Go through sets of units of which one has to stay, or a layer would be left without any.
@@ -92,6 +96,39 @@ class Coupling:
             {name: ids[~torch.isin(ids, units)] for name, ids in self.groups.items()},
             self.parameter_dims,
             self.group_of,
+            self.kept_whole,
+        )
+
+    def without_groups(self, reasons: Mapping[str, str]) -> "Coupling":
+        """Leave all units of some groups where they are.
+
+        Parameters
+        ----------
+        reasons : mapping of str to str
+            Why, by the name of the group; see ``kept_whole``.
+
+        Returns
+        -------
+        coupling : Coupling
+            The units of the other groups, numbered anew.
+        """
+        if not reasons:
+            return self
+        n_units = 1 + max(int(ids.max()) for ids in self.units.values())
+        number = torch.full((n_units + 1,), -1)  # the last, of -1, stays so
+        groups, count = {}, 0
+        for name, units in self.groups.items():
+            if name not in reasons:
+                groups[name] = number[units] = torch.arange(count, count + len(units))
+                count += len(units)
+        units = {layer_side: number[ids] for layer_side, ids in self.units.items()}
+        stays = {layer: g for layer, g in self.group_of.items() if g in reasons}
+        return Coupling(
+            {layer_side: ids for layer_side, ids in units.items() if (ids >= 0).any()},
+            groups,
+            self.parameter_dims,
+            {layer: g for layer, g in self.group_of.items() if g not in reasons},
+            {**self.kept_whole, **{layer: reasons[group] for layer, group in stays.items()}},
         )
 
 
@@ -215,6 +252,7 @@ class _Edges:
         self.right: list[np.ndarray] = []
         self.fixed: list[np.ndarray] = []
         self.covered: set[LayerSide] = set()
+        self.misread: dict[str, str] = {}
 
     def _place_of(self, layer_side: LayerSide, width: int) -> int:
         if layer_side not in self.offsets:
@@ -261,12 +299,13 @@ class _Edges:
                 return
             width = count
         if index.size and index.max() >= width:
-            raise UntraceableError(
-                f"The channels of layer {root.layer!r} were followed to layer "
-                f"{layer_side.layer!r}, which has {width} of them where at least "
-                f"{index.max() + 1} were expected. Protect it "
-                f"(protect=[{root.layer!r}]) or use structure='weight'."
+            self.fixed.append(ends)
+            self.misread.setdefault(
+                root.layer,
+                f"its channels were followed to {layer_side.layer!r}, which has {width} of them "
+                f"where at least {index.max() + 1} were expected",
             )
+            return
         if layer_side.side == "out" and layer_side.layer in self.protected:
             self.fixed.append(ends)
         self.left.append(ends)
@@ -301,7 +340,8 @@ class _Edges:
         for ends in [*self.fixed, *tied]:
             stays[component[ends]] = True
         number = np.full(stays.size, -1)
-        result = Coupling(parameter_dims=self.dims)
+        kept_whole = {name: r for name, r in self.misread.items() if name not in self.protected}
+        result = Coupling(parameter_dims=self.dims, kept_whole=kept_whole)
         count = 0
         group: dict[int, str] = {}
         for name, layer in self.modules.items():

@@ -11,7 +11,7 @@ from skprune.network.comparison import outputs_of, same_on, trials_for
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
-from skprune.network.verification import check_units, misread_groups, mixing_groups
+from skprune.network.verification import mixing_groups, removable_units
 
 __all__ = ["remove_dead_units"]
 
@@ -56,17 +56,6 @@ def remove_dead_units(
     return network
 
 
-def _checked(network: Network, protected: tuple[str, ...]) -> Coupling:
-    """Find the units of a network that a trial shows to be no more than that."""
-    if (key := ("checked", protected)) not in network.couplings:
-        coupling = network.trace(protected)
-        if wrong := misread_groups(network, coupling):
-            coupling = network.trace((*protected, *wrong))
-            check_units(network, coupling)
-        network.couplings[key] = coupling
-    return network.couplings[key]
-
-
 def _without_dead_units(
     network: Network,
     protected: tuple[str, ...],
@@ -78,7 +67,7 @@ def _without_dead_units(
     try:
         if not _purposeless(network, network.trace(protected), fold).any():
             return None  # which spares the trials
-        coupling = _checked(network, protected)
+        coupling = removable_units(network, protected)
         smaller = network.copy()
         while len(dead := _dead_units(smaller, coupling, trials if fold else [], may_add_biases)):
             smaller.remove_units(coupling, dead)

@@ -9,7 +9,7 @@ from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
 
-__all__ = ["check_removal", "check_units", "misread_groups", "mixing_groups"]
+__all__ = ["check_removal", "check_units", "mixing_groups", "removable_units"]
 
 
 def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
@@ -28,32 +28,28 @@ def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
     return {name for name, units in coupling.groups.items() if mixed & set(units.tolist())}
 
 
-def check_units(network: Network, coupling: Coupling) -> None:
-    """Remove a few units of every group from a copy and see that nothing else changes.
+def removable_units(network: Network, protected: tuple[str, ...] = ()) -> Coupling:
+    """Find the units of a network that a trial shows to be no more than that.
 
     Parameters
     ----------
     network : Network
         The network; it is left as it is.
+    protected : tuple of str
+        Names of layers that keep their units.
+
+    Returns
+    -------
     coupling : Coupling
-        Its units.
-
-    Raises
-    ------
-    UntraceableError
-        If the network no longer runs, or computes something else than with the unit's outgoing
-        weights at zero. The message names the layers.
+        The units; see :func:`check_units`. It is computed once for all copies of the network.
     """
-    if wrong := misread_groups(network, coupling):
-        raise UntraceableError(
-            f"The units of {wrong} cannot be removed: without one of them the network fails or "
-            "computes something else, since it uses them in a way its graph does not show. Protect "
-            f"these layers (protect={wrong}) or use structure='weight'."
-        )
+    if (key := ("removable", protected)) not in network.couplings:
+        network.couplings[key] = check_units(network, network.trace(protected))
+    return network.couplings[key]
 
 
-def misread_groups(network: Network, coupling: Coupling) -> list[str]:
-    """Name the groups whose units are used in ways that the network's graph does not show.
+def check_units(network: Network, coupling: Coupling) -> Coupling:
+    """Remove some units of every group from a copy and see that nothing else changes.
 
     Parameters
     ----------
@@ -64,14 +60,20 @@ def misread_groups(network: Network, coupling: Coupling) -> list[str]:
 
     Returns
     -------
-    names : list of str
-        Of the groups; all of them if they are misread only together.
+    removable : Coupling
+        Without the groups of which some units cannot go: the network then no longer runs, or
+        computes something else than with the units' weights at zero. Their layers are in
+        ``kept_whole``, with the reason.
     """
-    groups = {name: units for name, units in coupling.groups.items() if len(units) > 1}
-    if not groups or _agrees(network, coupling, groups):
-        return []
-    wrong = [name for name in groups if not _agrees(network, coupling, {name: groups[name]})]
-    return wrong or list(groups)
+    names = [name for name, units in coupling.groups.items() if len(units) > 1]
+    faults = _misread(network, coupling, names) if names else {}
+    return coupling.without_groups(
+        {
+            name: f"without some of its units the network {fault}, since it uses them in a way "
+            "that its graph does not show"
+            for name, fault in faults.items()
+        }
+    )
 
 
 def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: Network) -> None:
@@ -117,13 +119,43 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     )
 
 
-def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> bool:
+def _misread(network: Network, coupling: Coupling, names: list[str]) -> dict[str, str]:
+    """Find groups that have to stay for the others to go, and what goes wrong without them."""
+    fault = _fault(network, coupling, names)
+    if fault is None:
+        return {}
+    if len(names) == 1:
+        return {names[0]: fault}
+    first, second = names[: len(names) // 2], names[len(names) // 2 :]
+    found = _misread(network, coupling, first) | _misread(network, coupling, second)
+    passed = [name for name in first if name not in found]
+    others = [name for name in second if name not in found]
+    if not found or _fault(network, coupling, passed + others) is not None:
+        for name in others:
+            fault = _fault(network, coupling, [*passed, name])
+            if fault is None:
+                passed.append(name)
+            else:
+                found[name] = fault
+    return found
+
+
+def _fault(network: Network, coupling: Coupling, names: list[str]) -> str | None:
+    """Say what goes wrong without some units of groups; None if nothing does."""
+    if not names:
+        return None
     mixed = mixing_groups(coupling, network.module)
-    for choose in (_some, _half):
-        gone = _spared(coupling, torch.cat([choose(units) for units in groups.values()]))
-        if not (_removable if mixed & groups.keys() else _cut_agrees)(network, coupling, gone):
-            return False
-    return True
+    for choose in (_one, _half, _most):
+        gone = _spared(coupling, torch.cat([choose(coupling.groups[name]) for name in names]))
+        try:
+            cut = network.copy()
+            cut.remove_units(coupling, gone)
+            outputs_of(cut)
+        except Exception as error:  # whatever a module raises that relies on channels that are gone
+            return f"fails ({type(error).__name__}: {error})"
+        if not mixed & {*names} and not _computes_as_masked(network, coupling, gone, cut):
+            return "computes something else than with their weights at zero"
+    return None
 
 
 def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
@@ -132,17 +164,6 @@ def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
         if torch.isin(units, gone).all():
             gone = gone[gone != units[0]]
     return gone
-
-
-def _removable(network: Network, coupling: Coupling, gone: Tensor) -> bool:
-    """Whether the network runs without units."""
-    try:
-        cut = network.copy()
-        cut.remove_units(coupling, gone)
-        outputs_of(cut)
-    except Exception:
-        return False
-    return True
 
 
 def _cut_agrees(network: Network, coupling: Coupling, gone: Tensor) -> bool:
@@ -169,12 +190,21 @@ def _computes_as_masked(
     return same_on(smaller, masked, trials_for(network))
 
 
-def _some(units: Tensor) -> Tensor:
-    """Take both ends and the middle: a sum or shift of neighbours may show in some of them only."""
-    return units[[0, len(units) // 2, -1]] if len(units) > 3 else units[::2]
+def _one(units: Tensor) -> Tensor:
+    """Take a single unit: what has to stay divisible no longer is, and others move up."""
+    return units[len(units) // 3][None]
 
 
 def _half(units: Tensor) -> Tensor:
     """Take half of them at random, the same each time: the order of channels does not matter."""
-    generator = torch.Generator().manual_seed(len(units))
-    return units[torch.randperm(len(units), generator=generator)[: len(units) // 2]]
+    return _at_random(units, len(units) // 2, seed=0)
+
+
+def _most(units: Tensor) -> Tensor:
+    """Take more than half of them at random, others than :func:`_half`."""
+    return _at_random(units, len(units) // 2 + 1, seed=1)
+
+
+def _at_random(units: Tensor, count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(len(units) + seed)
+    return units[torch.randperm(len(units), generator=generator)[:count]]
