@@ -99,7 +99,7 @@ _IDLE, _CONSTANT = 1, 2
 
 def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
     """Say of each unit what makes it purposeless by its weights; zero if it is not."""
-    n_units = 1 + max((int(ids.max()) for ids in coupling.units.values() if len(ids)), default=-1)
+    n_units = coupling.n_units
     modules = dict(network.module.named_modules())
     enters = torch.zeros(n_units, dtype=torch.bool)
     leaves = torch.zeros(n_units, dtype=torch.bool)

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
 from skprune.network.comparison import outputs_of, runs_on, same_on, trials_for
-from skprune.network.coupling import Coupling
+from skprune.network.coupling import Coupling, goes
 from skprune.network.layers import layer_for
-from skprune.network.network import Network
+from skprune.network.network import Network, all_tensors
 
 __all__ = ["check_removal", "check_units", "mixing_groups", "removable_units"]
 
@@ -18,14 +18,7 @@ def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
     Layer norm and group norm compute statistics over the channels that are there, which differ
     without a unit, even where the unit was constant.
     """
-    mixed = {
-        unit
-        for layer_side, ids in coupling.units.items()
-        if layer_side.layer not in coupling.parameter_dims
-        and layer_for(module.get_submodule(layer_side.layer)).mixes_units
-        for unit in ids.tolist()
-    }
-    return {name for name, units in coupling.groups.items() if mixed & set(units.tolist())}
+    return set(coupling.mixing)
 
 
 def removable_units(network: Network, protected: tuple[str, ...] = ()) -> Coupling:
@@ -180,13 +173,17 @@ def _computes_as_masked(
     network: Network, coupling: Coupling, gone: Tensor, smaller: Network
 ) -> bool:
     masked = network.copy()
-    for layer_side, ids in coupling.units.items():
-        channels = torch.isin(ids, gone).nonzero().flatten()
-        if layer_side.layer in coupling.parameter_dims or not len(channels):
+    for (name, side), ids in coupling.units.items():
+        channels = goes(ids, gone).nonzero().flatten()
+        if not len(channels):
             continue
-        layer = layer_for(masked.module.get_submodule(layer_side.layer))
-        if not layer.normalizes:
-            layer.zero(layer_side.side, channels)
+        if isinstance(side, int):
+            tensor = all_tensors(masked.module)[name]
+            if isinstance(tensor, nn.Parameter):
+                with torch.no_grad():
+                    tensor.index_fill_(side, channels.to(tensor.device), 0.0)
+        elif not (layer := layer_for(masked.module.get_submodule(name))).normalizes:
+            layer.zero(side, channels)
     return same_on(smaller, masked, trials_for(network))
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 from skprune._sklearn import Interval
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
-from skprune.network.layers import layer_for
 from skprune.network.network import (
     Network,
     all_tensors,
@@ -104,10 +103,7 @@ class _Units(Elements):
             if name in tensors:
                 self._axes.setdefault(name, {})[dim] = ids
         self._shapes = {name: tuple(tensors[name].shape) for name in self._axes}
-        shapes = {
-            name: tuple(layer_for(network.module.get_submodule(name)).weight.shape)
-            for name in coupling.groups
-        }
+        shapes = {name: tuple(tensors[w].shape) for name, w in coupling.weight_of.items()}
         sizes = {name: len(units) for name, units in coupling.groups.items()}
         super().__init__(network, shapes, sizes, coupling.group_of)
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from skprune import PrunedClassifier, UntraceableError
-from skprune.network.coupling import Coupling, LayerSide, trace_units
+from skprune.network.coupling import Coupling, LayerSide
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
+from skprune.network.tracing import trace_units
 from tests.helpers import fit_untrained, forward, make_data, make_net, same_state, snapshot
 from tests.networks import NETWORKS, TRACEABLE, Recurrent
 
