@@ -7,17 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skprune.network.comparison import outputs_of, same_on, trials_for
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
-from skprune.network.verification import (
-    check_units,
-    misread_groups,
-    mixing_groups,
-    outputs_of,
-    same_on,
-    trials_for,
-)
+from skprune.network.verification import mixing_groups, removable_units
 
 __all__ = ["remove_dead_units"]
 
@@ -62,17 +56,6 @@ def remove_dead_units(
     return network
 
 
-def _checked(network: Network, protected: tuple[str, ...]) -> Coupling:
-    """Find the units of a network that a trial shows to be no more than that."""
-    if (key := ("checked", protected)) not in network.couplings:
-        coupling = network.trace(protected)
-        if wrong := misread_groups(network, coupling):
-            coupling = network.trace((*protected, *wrong))
-            check_units(network, coupling)
-        network.couplings[key] = coupling
-    return network.couplings[key]
-
-
 def _without_dead_units(
     network: Network,
     protected: tuple[str, ...],
@@ -84,7 +67,7 @@ def _without_dead_units(
     try:
         if not _purposeless(network, network.trace(protected), fold).any():
             return None  # which spares the trials
-        coupling = _checked(network, protected)
+        coupling = removable_units(network, protected)
         smaller = network.copy()
         while len(dead := _dead_units(smaller, coupling, trials if fold else [], may_add_biases)):
             smaller.remove_units(coupling, dead)
@@ -116,7 +99,7 @@ _IDLE, _CONSTANT = 1, 2
 
 def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
     """Say of each unit what makes it purposeless by its weights; zero if it is not."""
-    n_units = 1 + max((int(ids.max()) for ids in coupling.units.values() if len(ids)), default=-1)
+    n_units = coupling.n_units
     modules = dict(network.module.named_modules())
     enters = torch.zeros(n_units, dtype=torch.bool)
     leaves = torch.zeros(n_units, dtype=torch.bool)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skprune.network.coupling import Coupling, Forward, trace_units
+from skprune.network.coupling import Coupling, Forward, columns, goes
 from skprune.network.layers import layer_for, weight_parameters
 from skprune.network.removals import Removals
+from skprune.network.tracing import trace_units
 
 __all__ = [
     "Network",
@@ -52,7 +53,6 @@ class Network:
         self.masks: dict[str, Tensor] = {}
         self.couplings: dict[tuple[Any, ...], Coupling] = {}
         self.removals = Removals()
-        self._parameter_dims: dict[str, int] = {}
         self._shapes = {name: tuple(p.shape) for name, p in weight_parameters(module).items()}
         self._kept: dict[str, list[Tensor]] = {
             name: [torch.arange(size) for size in tensor.shape]
@@ -108,11 +108,9 @@ class Network:
     def trace(self, protected: tuple[str, ...] = ()) -> Coupling:
         """Find the units that the network has now."""
         if protected not in self.couplings:
-            coupling = trace_units(
-                self.module, self.inputs, self.forward, protected, self._parameter_dims
+            self.couplings[protected] = trace_units(
+                self.module, self.inputs, self.forward, protected
             )
-            self._parameter_dims |= coupling.parameter_dims
-            self.couplings[protected] = coupling
         return self.couplings[protected]
 
     def copy(self) -> "Network":
@@ -137,7 +135,6 @@ class Network:
         other = Network(module, self.inputs, forward)
         other.masks = dict(self.masks)
         other.removals = self.removals.copy()
-        other._parameter_dims = dict(self._parameter_dims)
         other.couplings = self.couplings
         other._shapes = dict(self._shapes)
         other._kept = {name: list(index) for name, index in self._kept.items()}
@@ -156,13 +153,15 @@ class Network:
         if not len(units):
             return
         self.couplings = {}  # a new one: copies share the other
-        for layer_side, ids in coupling.units.items():
-            keep = ~torch.isin(ids, units)
-            if keep.all():
-                continue
-            side = coupling.parameter_dims.get(layer_side.layer, layer_side.side)
-            for tensor, dim, index in self.removals.cut(self.module, layer_side.layer, side, keep):
-                self._record(tensor, dim, index)
+        for (layer, side), ids in coupling.units.items():
+            keep = ~goes(ids, units)
+            if not keep.all():
+                for tensor, dim, index in self.removals.cut(self.module, layer, side, keep):
+                    self._record(tensor, dim, index)
+        for place, attribute, ids in coupling.widths:
+            keep = ~goes(ids, units)
+            if not keep.all():
+                self.removals.set_width(self.module, place, attribute, int(keep.sum()))
 
     def _record(self, name: str, dim: int, index: Tensor) -> None:
         if name in self._kept:
@@ -214,15 +213,16 @@ def sum_over_units(
     Returns
     -------
     totals : Tensor of shape (n_units,)
-        The sum over everything that goes with the unit.
+        The sum over everything that goes with the unit, what goes with another too included.
     """
     some = next(iter(scores.values()))
     totals = torch.zeros(n_units, dtype=torch.float64, device=some.device)
     for name, dim, ids in axes_of_units(coupling, module):
         if name in scores:
             channel = scores[name].movedim(dim, 0).flatten(1).sum(1, dtype=torch.float64)
-            mine = ids.to(channel.device)
-            totals.index_add_(0, mine[mine >= 0], channel[mine >= 0])
+            for column in columns(ids):
+                mine = column.to(channel.device)
+                totals.index_add_(0, mine[mine >= 0], channel[mine >= 0])
     return totals
 
 
@@ -254,7 +254,7 @@ def spread_over_weights(
     padded = torch.cat([values, values.new_ones(1)])  # -1, of a channel that stays, is the last
     for name, dim, ids in axes_of_units(coupling, module):
         if name in spread:
-            factor = padded[ids].to(spread[name].device)
+            factor = padded[ids].reshape(len(ids), -1).prod(1).to(spread[name].device)
             shape = [-1 if axis == dim else 1 for axis in range(spread[name].dim())]
             spread[name] *= factor.view(shape)
     return spread
@@ -276,14 +276,14 @@ def axes_of_units(coupling: Coupling, module: nn.Module) -> Iterator[tuple[str, 
         The tensor's name.
     dim : int
         One of its dimensions.
-    ids : Tensor of int
-        The unit of each channel along it; -1 where it has to stay.
+    ids : Tensor of int of shape (n,) or (n, n_columns)
+        The units of each channel along it; see :class:`Coupling`.
     """
     modules = dict(module.named_modules())
-    for layer_side, ids in coupling.units.items():
-        if layer_side.layer in coupling.parameter_dims:
-            yield layer_side.layer, coupling.parameter_dims[layer_side.layer], ids
-        else:
-            for axis in layer_for(modules[layer_side.layer]).axes(layer_side.side):
-                name = f"{layer_side.layer}.{axis.tensor}" if layer_side.layer else axis.tensor
-                yield name, axis.dim, ids[: axis.period]
+    for (layer, side), ids in coupling.units.items():
+        if isinstance(side, int):
+            yield layer, side, ids
+            continue
+        for axis in layer_for(modules[layer]).axes(side):
+            name = f"{layer}.{axis.tensor}" if layer else axis.tensor
+            yield name, axis.dim, ids[: axis.period]

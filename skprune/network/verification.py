@@ -1,26 +1,15 @@
 """Check by trial that removing units changes the outputs only as setting their weights to zero."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
-from skprune.network.coupling import Coupling
+from skprune.network.comparison import outputs_of, runs_on, same_on, trials_for
+from skprune.network.coupling import Coupling, goes
 from skprune.network.layers import layer_for
-from skprune.network.network import Network
+from skprune.network.network import Network, all_tensors
 
-__all__ = [
-    "check_removal",
-    "check_units",
-    "misread_groups",
-    "mixing_groups",
-    "outputs_of",
-    "same_on",
-    "same_outputs",
-    "trials_for",
-]
+__all__ = ["check_removal", "check_units", "mixing_groups", "removable_units"]
 
 
 def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
@@ -29,42 +18,31 @@ def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
     Layer norm and group norm compute statistics over the channels that are there, which differ
     without a unit, even where the unit was constant.
     """
-    mixed = {
-        unit
-        for layer_side, ids in coupling.units.items()
-        if layer_side.layer not in coupling.parameter_dims
-        and layer_for(module.get_submodule(layer_side.layer)).mixes_units
-        for unit in ids.tolist()
-    }
-    return {name for name, units in coupling.groups.items() if mixed & set(units.tolist())}
+    return set(coupling.mixing)
 
 
-def check_units(network: Network, coupling: Coupling) -> None:
-    """Remove a few units of every group from a copy and see that nothing else changes.
+def removable_units(network: Network, protected: tuple[str, ...] = ()) -> Coupling:
+    """Find the units of a network that a trial shows to be no more than that.
 
     Parameters
     ----------
     network : Network
         The network; it is left as it is.
+    protected : tuple of str
+        Names of layers that keep their units.
+
+    Returns
+    -------
     coupling : Coupling
-        Its units.
-
-    Raises
-    ------
-    UntraceableError
-        If the network no longer runs, or computes something else than with the unit's outgoing
-        weights at zero. The message names the layers.
+        The units; see :func:`check_units`. It is computed once for all copies of the network.
     """
-    if wrong := misread_groups(network, coupling):
-        raise UntraceableError(
-            f"The units of {wrong} cannot be removed: without one of them the network fails or "
-            "computes something else, since it uses them in a way its graph does not show. Protect "
-            f"these layers (protect={wrong}) or use structure='weight'."
-        )
+    if (key := ("removable", protected)) not in network.couplings:
+        network.couplings[key] = check_units(network, network.trace(protected))
+    return network.couplings[key]
 
 
-def misread_groups(network: Network, coupling: Coupling) -> list[str]:
-    """Name the groups whose units are used in ways that the network's graph does not show.
+def check_units(network: Network, coupling: Coupling) -> Coupling:
+    """Remove some units of every group from a copy and see that nothing else changes.
 
     Parameters
     ----------
@@ -75,14 +53,20 @@ def misread_groups(network: Network, coupling: Coupling) -> list[str]:
 
     Returns
     -------
-    names : list of str
-        Of the groups; all of them if they are misread only together.
+    removable : Coupling
+        Without the groups of which some units cannot go: the network then no longer runs, or
+        computes something else than with the units' weights at zero. Their layers are in
+        ``kept_whole``, with the reason.
     """
-    groups = {name: units for name, units in coupling.groups.items() if len(units) > 1}
-    if not groups or _agrees(network, coupling, groups):
-        return []
-    wrong = [name for name in groups if not _agrees(network, coupling, {name: groups[name]})]
-    return wrong or list(groups)
+    names = [name for name, units in coupling.groups.items() if len(units) > 1]
+    faults = _misread(network, coupling, names) if names else {}
+    return coupling.without_groups(
+        {
+            name: f"without some of its units the network {fault}, since it uses them in a way "
+            "that its graph does not show"
+            for name, fault in faults.items()
+        }
+    )
 
 
 def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: Network) -> None:
@@ -117,7 +101,7 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
         return
     # The others change what a norm computes, with which nothing can be compared.
     mixes = len(plain) < len(units)
-    if mixes and _runs(smaller, network.inputs) and _cut_agrees(network, coupling, plain):
+    if mixes and runs_on(smaller, network.inputs) and _cut_agrees(network, coupling, plain):
         return
     wrong = [name for name, gone in groups.items() if not _cut_agrees(network, coupling, gone)]
     wrong = wrong or [name for name, ids in coupling.groups.items() if torch.isin(ids, units).any()]
@@ -128,13 +112,43 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     )
 
 
-def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> bool:
+def _misread(network: Network, coupling: Coupling, names: list[str]) -> dict[str, str]:
+    """Find groups that have to stay for the others to go, and what goes wrong without them."""
+    fault = _fault(network, coupling, names)
+    if fault is None:
+        return {}
+    if len(names) == 1:
+        return {names[0]: fault}
+    first, second = names[: len(names) // 2], names[len(names) // 2 :]
+    found = _misread(network, coupling, first) | _misread(network, coupling, second)
+    passed = [name for name in first if name not in found]
+    others = [name for name in second if name not in found]
+    if not found or _fault(network, coupling, passed + others) is not None:
+        for name in others:
+            fault = _fault(network, coupling, [*passed, name])
+            if fault is None:
+                passed.append(name)
+            else:
+                found[name] = fault
+    return found
+
+
+def _fault(network: Network, coupling: Coupling, names: list[str]) -> str | None:
+    """Say what goes wrong without some units of groups; None if nothing does."""
+    if not names:
+        return None
     mixed = mixing_groups(coupling, network.module)
-    for choose in (_some, _half):
-        gone = _spared(coupling, torch.cat([choose(units) for units in groups.values()]))
-        if not (_removable if mixed & groups.keys() else _cut_agrees)(network, coupling, gone):
-            return False
-    return True
+    for choose in (_one, _half, _most):
+        gone = _spared(coupling, torch.cat([choose(coupling.groups[name]) for name in names]))
+        try:
+            cut = network.copy()
+            cut.remove_units(coupling, gone)
+            outputs_of(cut)
+        except Exception as error:  # whatever a module raises that relies on channels that are gone
+            return f"fails ({type(error).__name__}: {error})"
+        if not mixed & {*names} and not _computes_as_masked(network, coupling, gone, cut):
+            return "computes something else than with their weights at zero"
+    return None
 
 
 def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
@@ -143,17 +157,6 @@ def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
         if torch.isin(units, gone).all():
             gone = gone[gone != units[0]]
     return gone
-
-
-def _removable(network: Network, coupling: Coupling, gone: Tensor) -> bool:
-    """Whether the network runs without units."""
-    try:
-        cut = network.copy()
-        cut.remove_units(coupling, gone)
-        outputs_of(cut)
-    except Exception:
-        return False
-    return True
 
 
 def _cut_agrees(network: Network, coupling: Coupling, gone: Tensor) -> bool:
@@ -170,124 +173,35 @@ def _computes_as_masked(
     network: Network, coupling: Coupling, gone: Tensor, smaller: Network
 ) -> bool:
     masked = network.copy()
-    for layer_side, ids in coupling.units.items():
-        channels = torch.isin(ids, gone).nonzero().flatten()
-        if layer_side.layer in coupling.parameter_dims or not len(channels):
+    for (name, side), ids in coupling.units.items():
+        channels = goes(ids, gone).nonzero().flatten()
+        if not len(channels):
             continue
-        layer = layer_for(masked.module.get_submodule(layer_side.layer))
-        if not layer.normalizes:
-            layer.zero(layer_side.side, channels)
+        if isinstance(side, int):
+            tensor = all_tensors(masked.module)[name]
+            if isinstance(tensor, nn.Parameter):
+                with torch.no_grad():
+                    tensor.index_fill_(side, channels.to(tensor.device), 0.0)
+        elif not (layer := layer_for(masked.module.get_submodule(name))).normalizes:
+            layer.zero(side, channels)
     return same_on(smaller, masked, trials_for(network))
 
 
-def _some(units: Tensor) -> Tensor:
-    """Take both ends and the middle: a sum or shift of neighbours may show in some of them only."""
-    return units[[0, len(units) // 2, -1]] if len(units) > 3 else units[::2]
+def _one(units: Tensor) -> Tensor:
+    """Take a single unit: what has to stay divisible no longer is, and others move up."""
+    return units[len(units) // 3][None]
 
 
 def _half(units: Tensor) -> Tensor:
     """Take half of them at random, the same each time: the order of channels does not matter."""
-    generator = torch.Generator().manual_seed(len(units))
-    return units[torch.randperm(len(units), generator=generator)[: len(units) // 2]]
+    return _at_random(units, len(units) // 2, seed=0)
 
 
-def trials_for(network: Network, inputs: Any = None) -> list[Any]:
-    """Give inputs to compare networks on.
-
-    Parameters
-    ----------
-    network : Network
-        The network, which has to run on them.
-    inputs : object, default=None
-        Rows of the data; the network's own few if None.
-
-    Returns
-    -------
-    trials : list of object
-        The rows, and, if the network takes them, others that are unlike them.
-    """
-    some = network.inputs if inputs is None else inputs
-    disturbed = _disturbed(some)
-    return [some, disturbed] if _runs(network, disturbed) else [some]
+def _most(units: Tensor) -> Tensor:
+    """Take more than half of them at random, others than :func:`_half`."""
+    return _at_random(units, len(units) // 2 + 1, seed=1)
 
 
-def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
-    """Whether a network runs on inputs, and computes there what another does."""
-    try:
-        return all(same_outputs(outputs_of(ours, t), outputs_of(theirs, t)) for t in trials)
-    except Exception:  # whatever a module raises that relies on channels which are gone
-        return False
-
-
-def _disturbed(inputs: Any) -> Any:
-    """Make inputs unlike those of the data, so that what is constant by chance is seen to vary."""
-    generator = torch.Generator().manual_seed(0)
-
-    def disturb(values: Any) -> Any:
-        if isinstance(values, Mapping):
-            return {key: disturb(value) for key, value in values.items()}
-        if not isinstance(values, Tensor):
-            return values
-        if values.is_floating_point():
-            noise = torch.randn(values.shape, generator=generator).to(values)
-            return values + 3 * (1 + values.detach().std(correction=0)) * noise
-        order = torch.rand(values.shape, generator=generator).argsort(0).to(values.device)
-        shuffled = values.gather(0, order)
-        return ~shuffled if values.dtype == torch.bool else shuffled
-
-    return disturb(inputs)
-
-
-def _runs(network: Network, inputs: Any) -> bool:
-    try:
-        outputs_of(network, inputs)
-    except Exception:  # a module may refuse inputs that no data would have
-        return False
-    return True
-
-
-def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    """Whether two networks computed the same, up to the rounding of reordered sums."""
-    return all(map(_same, ours, theirs))
-
-
-def _same(ours: Tensor, theirs: Tensor) -> bool:
-    if ours.shape != theirs.shape or not ours.is_floating_point():
-        return torch.equal(ours, theirs)
-    # Half the digits: sums over many terms and layers lose some of the others.
-    rounding = torch.finfo(ours.dtype).eps ** 0.5
-    finite = theirs[theirs.isfinite()]
-    scale = float(finite.abs().max()) if finite.numel() else 0.0
-    return torch.allclose(ours, theirs, rtol=0.0, atol=rounding * scale, equal_nan=True)
-
-
-def outputs_of(network: Network, inputs: Any = None) -> list[Tensor]:
-    """Compute the outputs of a network in evaluation mode.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    inputs : object, default=None
-        What it is given; its own few rows if None.
-
-    Returns
-    -------
-    outputs : list of Tensor
-        Every floating-point tensor that it returns.
-    """
-    training = network.module.training
-    network.module.eval()
-    try:
-        with torch.no_grad():
-            inputs = network.inputs if inputs is None else inputs
-            return _flat(network.forward(network.module, inputs))
-    finally:
-        network.module.train(training)
-
-
-def _flat(outputs: Any) -> list[Tensor]:
-    if isinstance(outputs, Tensor):
-        return [outputs]
-    values = outputs.values() if isinstance(outputs, dict) else outputs
-    return [tensor for value in values for tensor in _flat(value)]
+def _at_random(units: Tensor, count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(len(units) + seed)
+    return units[torch.randperm(len(units), generator=generator)[:count]]

@@ -11,7 +11,6 @@ from torch import Tensor
 from skprune._sklearn import Interval
 from skprune.exceptions import UntraceableError
 from skprune.network.coupling import Coupling
-from skprune.network.layers import layer_for
 from skprune.network.network import (
     Network,
     all_tensors,
@@ -19,7 +18,7 @@ from skprune.network.network import (
     spread_over_weights,
     sum_over_units,
 )
-from skprune.network.verification import check_removal, check_units
+from skprune.network.verification import check_removal, removable_units
 from skprune.structures.base import Elements, Structure
 
 __all__ = ["Unit"]
@@ -31,7 +30,8 @@ class Unit(Structure):
     They are removed from the network at once, so that what follows trains a smaller one. Layers
     that are joined by a sum, a concatenation or a depthwise convolution lose their units together
     and go by the name of the first of them. Units of the output, of layers that the user protects,
-    and those that enter attention or a recurrent layer stay.
+    and those that enter attention or a recurrent layer stay. So do those of a layer of which a
+    trial shows that the network uses them in a way that its graph does not show.
 
     Parameters
     ----------
@@ -65,15 +65,21 @@ class Unit(Structure):
 
     def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
         """Find what can be removed from a network; see :class:`Structure`."""
-        coupling = network.trace(protected)
+        coupling = removable_units(network, protected)
         if not coupling.groups:
-            raise UntraceableError(
-                f"{type(network.module).__name__} has no units that can be removed: all are "
-                "outputs, protected, of layers that share a weight, out of sight (forward leaves "
-                "torch, as for NumPy), or enter a layer whose units are coupled to its inside "
-                "(attention, recurrent). Use structure='weight'."
+            reasons = [
+                f"{layer!r} keeps its units, since {reason}"
+                for layer, reason in coupling.kept_whole.items()
+            ]
+            others = (
+                "all are outputs, protected, of layers that share a weight, out of sight (forward "
+                "leaves torch, as for NumPy), or enter a layer whose units are coupled to its "
+                "inside (attention, recurrent)"
             )
-        check_units(network, coupling)
+            raise UntraceableError(
+                f"{type(network.module).__name__} has no units that can be removed: "
+                f"{'; '.join(reasons) or others}. Use structure='weight'."
+            )
         return _Units(network, coupling, self.round_to)
 
 
@@ -97,10 +103,7 @@ class _Units(Elements):
             if name in tensors:
                 self._axes.setdefault(name, {})[dim] = ids
         self._shapes = {name: tuple(tensors[name].shape) for name in self._axes}
-        shapes = {
-            name: tuple(layer_for(network.module.get_submodule(name)).weight.shape)
-            for name in coupling.groups
-        }
+        shapes = {name: tuple(tensors[w].shape) for name, w in coupling.weight_of.items()}
         sizes = {name: len(units) for name, units in coupling.groups.items()}
         super().__init__(network, shapes, sizes, coupling.group_of)
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from skprune import PrunedClassifier, UntraceableError
-from skprune.network.coupling import Coupling, LayerSide, trace_units
+from skprune.network.coupling import Coupling, LayerSide
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.network import Network
+from skprune.network.tracing import trace_units
 from tests.helpers import fit_untrained, forward, make_data, make_net, same_state, snapshot
 from tests.networks import NETWORKS, TRACEABLE, Recurrent
 
@@ -318,7 +319,7 @@ def test_a_forward_that_fails_is_an_error_that_says_why() -> None:
         trace(Stubborn(), torch.randn(3, 6))
 
 
-def test_units_that_meet_too_few_channels_are_an_error() -> None:
+def test_units_that_meet_too_few_channels_stay() -> None:
     class Product(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -329,9 +330,10 @@ def test_units_that_meet_too_few_channels_are_an_error() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.output((self.hidden(x).relu() @ self.matrix).relu())
 
-    with pytest.raises(
-        UntraceableError,
-        match=r"'hidden' were followed to layer 'matrix', which has 3 of them where at least 8 "
-        r"were expected\. Protect it \(protect=\['hidden'\]\)",
-    ):
-        trace(Product(), torch.randn(4, 6))
+    coupling = trace(Product(), torch.randn(4, 6))
+    assert not coupling.groups
+    assert coupling.kept_whole == {
+        "hidden": "its channels were followed to 'matrix', which has 3 of them where at least 8 "
+        "were expected"
+    }
+    assert not trace(Product(), torch.randn(4, 6), ("hidden",)).kept_whole

@@ -58,8 +58,10 @@ class Layer:
     channels_last : bool or None
         Whether channels are the last dimension of its outputs, or the second; None if that depends
         on the layer before.
-    traced_by_weight : bool
-        Whether the graph that units are found in knows it by its weight, and not as a layer.
+    kind : str
+        What its units are: "neuron", "channel", "hidden unit" or "embedding dimension".
+    is_followed_as_whole : bool
+        Whether :meth:`follow` says what becomes of its channels, and not each operation in it.
     has_input_rows : bool
         Whether its input can be arranged as rows that the weights of each output multiply, which
         importances that look at inputs need: :meth:`input_rows`. The outputs have to be the first
@@ -83,7 +85,8 @@ class Layer:
     is_recurrent: ClassVar[bool] = False
     is_one_part: ClassVar[bool] = False
     channels_last: ClassVar[bool | None] = None
-    traced_by_weight: ClassVar[bool] = False
+    kind: ClassVar[Any] = "neuron"
+    is_followed_as_whole: ClassVar[bool] = False
     has_input_rows: ClassVar[bool] = False
     multiplies_rows: ClassVar[bool] = False
     reads_features: ClassVar[bool] = False

@@ -16,6 +16,7 @@ class Recurrent(Layer):
     """A recurrent layer, whose units stay."""
 
     is_recurrent = True
+    kind = "hidden unit"
     reads_features = True
 
     @property

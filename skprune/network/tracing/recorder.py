@@ -1,0 +1,270 @@
+"""Follows one run of a network, operation by operation."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from skprune.network.layers import layer_for
+from skprune.network.tracing.channels import Channels
+from skprune.network.tracing.rules import rule_for
+from skprune.network.tracing.values import Dim, Value
+
+__all__ = ["Recorder"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation.
+
+    Attributes
+    ----------
+    name : str
+        Its name among torch's own operations.
+    arguments : dict of str to object
+        By name, with a :class:`Value` for each tensor.
+    outputs : list of Tensor
+        What it gave, empty if no tensors.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    outputs: Sequence[Tensor]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give an argument, if the operation has it."""
+        return self.arguments.get(name, default)
+
+    @property
+    def values(self) -> list[Value]:
+        """All tensors among the arguments."""
+        return [value for value in tree_leaves(self.arguments) if isinstance(value, Value)]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the first output."""
+        return tuple(self.outputs[0].shape)
+
+
+class Recorder(TorchDispatchMode):
+    """Knows the channels of all tensors that a network computes, while it computes them.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network, a copy of its own.
+    channels : Channels
+        Labels that what is found is added to.
+
+    Attributes
+    ----------
+    tensors : dict of str to Value
+        The parameters and buffers.
+    used : set of str
+        Names of those that an operation has seen.
+    called : set of str
+        Names of the modules that were called.
+    widths : dict of str to (dict of int to list of Dim)
+        The channels that were seen in each module itself, and not only in those inside it, by how
+        many they are.
+    passed_on : dict of str to Dim
+        The channels that norms and the like passed on.
+    unknown : Counter
+        How often operations without a rule were given channels.
+    """
+
+    def __init__(self, module: nn.Module, channels: Channels) -> None:
+        super().__init__()
+        self.channels = channels
+        self.module = module
+        self.used: set[str] = set()
+        self.called: set[str] = set()
+        self.widths: dict[str, dict[int, list[Dim]]] = {}
+        self.passed_on: dict[str, Dim] = {}
+        self.unknown: Counter[str] = Counter()
+        self.tensors = {
+            name: _with_fresh_channels(tensor, channels)
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+        }
+        self._values: dict[int, Value] = {id(v.tensor): v for v in self.tensors.values()}
+        self._names = {id(value.tensor): name for name, value in self.tensors.items()}
+        self._by_place = {_place(v.tensor): n for n, v in self.tensors.items() if v.tensor.numel()}
+        self._modules: list[str] = []
+        self._whole = 0  # how many layers that are followed as a whole it is in
+
+    # What is run.
+
+    def run(self, forward: Callable[[nn.Module, Any], Any], inputs: Any) -> None:
+        """Run the network; what comes out of it keeps its channels."""
+        with _only_plain_operations(), self._hooks(), torch.no_grad(), self:
+            outputs = forward(self.module, inputs)
+        for tensor in _tensors(outputs):
+            self.channels.fix(self.value_of(tensor).dims, "they are outputs of the network")
+
+    def unused(self) -> set[str]:
+        """Name the parameters that no operation has seen."""
+        return {name for name, _ in self.module.named_parameters()} - self.used
+
+    def value_of(self, tensor: Tensor) -> Value:
+        """Say what is known of a tensor."""
+        if (value := self._values.get(id(tensor))) is not None:
+            if id(tensor) in self._names:
+                self.used.add(self._names[id(tensor)])
+            return value
+        name = self._by_place.get(_place(tensor)) if tensor.numel() else None
+        if name is not None:
+            self.used.add(name)
+            known = self.tensors[name]
+            return self._know(Value(tensor, known.dims, known.is_weight))
+        return self._know(Value.of(tensor, [None] * tensor.dim()))
+
+    def _know(self, value: Value) -> Value:
+        self._values[id(value.tensor)] = value
+        return value
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operation, and find out what becomes of the channels of its arguments."""
+        kwargs = kwargs or {}
+        output = func(*args, **kwargs)
+        if self._whole:
+            return output
+        names = [argument.name for argument in func._schema.arguments]
+        arguments = dict(zip(names, args, strict=False)) | kwargs
+        known = tree_map_only(Tensor, self.value_of, arguments)
+        call = Call(func.overloadpacket.__name__, known, _tensors(output))
+        self._follow(call, func)
+        return output
+
+    def _follow(self, call: Call, func: Any) -> None:
+        if not call.outputs:
+            return
+        values = call.values
+        is_weight = bool(values) and all(value.is_weight for value in values)
+        dims = self._dims_of(call, func)
+        for output, own in zip(call.outputs, dims, strict=True):
+            self._note(self._know(Value.of(output, own, is_weight)))
+        for value in values:
+            self._note(value)
+
+    def _dims_of(self, call: Call, func: Any) -> list[Sequence[Dim]]:
+        """Apply the operation's rule; give the dimensions of each output."""
+        rule = rule_for(call.name, func)
+        labelled = any(value.channels for value in call.values)
+        if rule is None:
+            if labelled:
+                self.unknown[call.name] += 1
+                for value in call.values:
+                    self.channels.fix(
+                        value.dims, f"skprune does not know what torch's {call.name!r} does to them"
+                    )
+            return [[None] * output.dim() for output in call.outputs]
+        dims = rule(self.channels, call)
+        if len(call.outputs) == 1 and (not dims or not isinstance(dims[0], (list, tuple))):
+            return [dims]
+        return dims
+
+    # Where in the network it is.
+
+    @contextmanager
+    def _hooks(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for name, part in self.module.named_modules():
+                if isinstance(part, torch.jit.ScriptModule):  # takes no hooks
+                    continue
+                for handle in (
+                    part.register_forward_pre_hook(self._enter(name)),
+                    part.register_forward_hook(self._leave(name), with_kwargs=True),
+                ):
+                    stack.callback(handle.remove)
+            yield
+
+    def _enter(self, name: str) -> Any:
+        def enter(part: nn.Module, arguments: Any) -> None:
+            self._modules.append(name)
+            self.called.add(name)
+            self._whole += layer_for(part).is_followed_as_whole
+
+        return enter
+
+    def _leave(self, name: str) -> Any:
+        def leave(part: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            self._modules.pop()
+            layer = layer_for(part)
+            if layer.is_followed_as_whole:
+                self._whole -= 1
+                if not self._whole:
+                    self._follow_whole(name, layer, args, kwargs, output)
+            if layer.passes_on and isinstance(output, Tensor):
+                axis = -1 if layer.channels_last else 1
+                dim = self.value_of(output).dims[axis]
+                self.passed_on[name] = dim
+
+        return leave
+
+    def _follow_whole(self, name: str, layer: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Follow a layer whose operations are not looked at one by one."""
+        given = tree_map_only(Tensor, self.value_of, (args, kwargs))
+        own = {
+            tensor: self.value_of(value)
+            for tensor, value in layer.module.named_parameters(recurse=False)
+        }
+        for tensor, dims in layer.follow(self.channels, given[0], given[1], own, output):
+            self._note(self._know(Value.of(tensor, dims)))
+
+    def _note(self, value: Value) -> None:
+        """Remember the channels that a module has seen."""
+        if self._modules:
+            seen = self.widths.setdefault(self._modules[-1], {})
+            for dim in value.channels:
+                own = seen.setdefault(len(dim), [])
+                if not any(dim is other for other in own):
+                    own.append(dim)
+
+
+def _with_fresh_channels(tensor: Tensor, channels: Channels) -> Value:
+    real = tensor.is_floating_point() or tensor.is_complex()
+    dims = [channels.fresh(size) if real else None for size in tensor.shape]
+    return Value.of(tensor, dims, is_weight=True)
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    try:
+        start = tensor.data_ptr()
+    except RuntimeError:  # a kind of tensor without memory of its own
+        start = id(tensor)
+    return (start, tuple(tensor.shape), tensor.stride() if tensor.layout == torch.strided else ())
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    if isinstance(values, Tensor):
+        return [values]
+    leaves = tree_leaves(values)
+    nested = [vars(leaf) for leaf in leaves if hasattr(leaf, "__dataclass_fields__")]
+    return [leaf for leaf in [*leaves, *tree_leaves(nested)] if isinstance(leaf, Tensor)]
+
+
+_LOCK = RLock()
+
+
+@contextmanager
+def _only_plain_operations() -> Iterator[None]:
+    """Keep torch from doing whole layers at once, which it does where no gradient is needed."""
+    with _LOCK:
+        before = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(before)

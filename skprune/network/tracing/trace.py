@@ -1,0 +1,69 @@
+"""Finds the units of a network by following labels through a run of it."""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+from torch import nn
+
+from skprune.exceptions import UntraceableError
+from skprune.network.coupling import Coupling, Forward
+from skprune.network.tracing.channels import Channels
+from skprune.network.tracing.recorder import Recorder
+from skprune.network.tracing.units import units_of
+from skprune.seeding import preserve_rng
+
+__all__ = ["trace_units"]
+
+
+def trace_units(
+    module: nn.Module, inputs: Any, forward: Forward, protected: Iterable[str] = ()
+) -> Coupling:
+    """Find the units of a network.
+
+    Each index of each dimension of each parameter has a label. The network is run once, and what
+    each operation does to numbers is done to their labels: what only moves them moves labels, a
+    product or a sum unites those that meet. Outputs and what the user protects keep theirs for
+    good. What is left are the units.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network; it is left as it is.
+    inputs : object
+        A few rows of input.
+    forward : callable
+        Computes the output of a module from inputs.
+    protected : iterable of str
+        Names of layers that keep their units.
+
+    Returns
+    -------
+    coupling : Coupling
+        The units, and why others are not among them.
+
+    Raises
+    ------
+    UntraceableError
+        If the network cannot be run.
+    """
+    traced = deepcopy(module)
+    channels = Channels()
+    recorder = Recorder(traced, channels)
+    with preserve_rng():
+        traced.eval()
+        try:
+            recorder.run(forward, inputs)
+        except Exception as error:  # whatever a user's module may raise
+            raise UntraceableError(
+                f"{type(module).__name__} fails on a few rows, so that its units cannot be found "
+                f"({type(error).__name__}: {error}). Use structure='weight' instead."
+            ) from error
+        if recorder.unused():
+            # Some layers may be for training only, such as a second head.
+            traced.train()
+            try:
+                recorder.run(forward, inputs)
+            except Exception:  # it may need more rows, or targets
+                pass
+    return units_of(traced, recorder, frozenset(protected))

@@ -1,0 +1,134 @@
+"""A layer whose units cannot go keeps them, with a reason; the rest of the network is pruned."""
+
+import re
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from skprune import UntraceableError, prune
+from skprune.network.dead_units import remove_dead_units
+from skprune.network.network import Network
+from skprune.network.verification import check_units
+from tests.helpers import forward
+
+
+class Product(nn.Module):
+    """A product with a bare matrix, of which the graph shows the wrong dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.hidden = nn.Linear(6, 5), nn.Linear(5, 8)
+        self.matrix = nn.Parameter(torch.randn(8, 3))
+        self.output = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.hidden(self.first(x).relu()).relu()
+        return self.output((hidden @ self.matrix).relu())
+
+
+class Heads(nn.Module):
+    """Hidden channels are seen as three heads of equal widths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.hidden = nn.Linear(6, 10), nn.Linear(10, 24)
+        self.output = nn.Linear(24, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, n, _ = x.shape
+        hidden = self.hidden(self.first(x).relu()).view(b, n, 3, -1)
+        return self.output(hidden.relu().flatten(2)).mean(1)
+
+
+class Swapped(nn.Module):
+    """Two layers that are misread only together: what one loses the other makes up for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 8), nn.Linear(6, 8)
+        self.output = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = self.first(x).relu(), self.second(x).relu()
+        if one.shape[1] < 8 and other.shape[1] < 8:
+            one = one * 2
+        return self.output(torch.cat([one, other], 1))
+
+
+def same_as_zeroed(module: nn.Module, pruned: nn.Module, masks: dict, x: Tensor) -> None:
+    """Compare with the whole network that has all that is gone at zero."""
+    whole = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    for name, mask in masks.items():
+        whole[name] *= torch.from_numpy(mask)
+        bias = name.removesuffix("weight") + "bias"
+        if bias in whole:
+            whole[bias] *= torch.from_numpy(mask.any(1))
+    expected = torch.func.functional_call(module, whole, (x,))
+    torch.testing.assert_close(pruned(x), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "kept"), [(Product, (6,), "hidden"), (Heads, (5, 6), "hidden")]
+)
+@pytest.mark.parametrize("protected", [False, True])
+def test_the_rest_of_the_network_is_pruned(
+    kind: type[nn.Module], shape: tuple[int, ...], kept: str, protected: bool
+) -> None:
+    torch.manual_seed(0)
+    module, x = kind().double(), torch.randn(7, *shape).double()
+    protect = [kept] if protected else None
+    pruned = prune(module, x, structure="unit", sparsity=0.5, protect=protect)
+    assert pruned.module.hidden.out_features == module.hidden.out_features
+    assert pruned.module.first.out_features == module.first.out_features // 2
+    more = torch.randn(9, *shape).double()
+    same_as_zeroed(module, pruned.module, pruned.masks, more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "reason"),
+    [
+        (Product, (6,), r"followed to '.*', which has 3 of them where at least 8 were expected"),
+        (Heads, (5, 6), r"fails.*RuntimeError: shape .* is invalid for input of size"),
+    ],
+)
+def test_the_reason_is_kept(kind: type[nn.Module], shape: tuple[int, ...], reason: str) -> None:
+    torch.manual_seed(0)
+    network = Network(kind().eval(), torch.randn(8, *shape), forward)
+    coupling = check_units(network, network.trace())
+    assert set(coupling.groups) == set(coupling.group_of) == {"first"}
+    assert torch.cat(list(coupling.groups.values())).tolist() == list(
+        range(len(coupling.groups["first"]))
+    )
+    assert set(coupling.kept_whole) == {"hidden"}
+    assert re.search(reason, coupling.kept_whole["hidden"])
+
+
+def test_layers_that_are_misread_only_together() -> None:
+    torch.manual_seed(0)
+    network = Network(Swapped().eval(), torch.randn(8, 6), forward)
+    coupling = check_units(network, network.trace())
+    assert set(coupling.groups) == {"first"}
+    assert set(coupling.kept_whole) == {"second"}
+
+
+def test_nothing_left_to_remove_is_an_error_with_all_reasons() -> None:
+    torch.manual_seed(0)
+    module, x = Heads(), torch.randn(7, 5, 6)
+    with pytest.raises(
+        UntraceableError,
+        match=r"Heads has no units that can be removed.*'hidden' keeps.*Use structure='weight'",
+    ):
+        prune(module, x, structure="unit", sparsity=0.5, protect=["first"])
+
+
+def test_weights_of_such_a_network_are_pruned() -> None:
+    torch.manual_seed(0)
+    module, x = Heads().double(), torch.randn(7, 5, 6).double()
+    with torch.no_grad():
+        module.hidden.bias[:7] = 0
+    network = Network(module.eval(), x, forward)
+    mask = torch.ones(24, 10, dtype=torch.bool)
+    mask[:7] = False
+    network.set_masks({"hidden.weight": mask})
+    assert remove_dead_units(network).module.hidden.out_features == 24
