@@ -31,6 +31,13 @@ def check_combination(elements: Elements, strategy: ResolvedStrategy, *, only_na
     ValueError
         If there is nothing to prune.
     """
+    weights = elements.network.weights
+    complex_weights = [name for name, weight in weights.items() if weight.is_complex()]
+    if complex_weights and not strategy.importance.takes_complex:
+        raise InvalidParameterError(
+            f"{complex_weights[0]!r} is a complex weight, which importance={strategy.importance!r} "
+            "cannot score. Use Magnitude() or RandomImportance()."
+        )
     if strategy.regrowth is not None and elements.removes_by == "slice":
         raise InvalidParameterError(
             f"regrowth={strategy.regrowth!r} lets removed elements come back, and what this "

@@ -20,7 +20,7 @@ from skprune._sklearn import (
 )
 from skprune.components import resolve
 from skprune.metrics.report import PruningReport, measure
-from skprune.network.forward import module_device, run_module
+from skprune.network.forward import first_output, module_device, run_module
 from skprune.network.masking import Masked
 from skprune.network.network import Network, all_tensors
 from skprune.network.removals import Removals
@@ -85,7 +85,8 @@ class PrunedModule:
     predictor : Predictor or None
         Predicts for arrays, as an estimator does: classes by their numbers and probabilities where
         the loss is one of torch for classes or labels, and otherwise what the module puts out. None
-        where the module takes several inputs in their order.
+        where the module takes several inputs in their order, or puts out something else than a
+        tensor, or a tuple that begins with one.
     history : list of dict
         The epochs that skprune's own loop has trained: ``epoch``, ``stage``, ``train_loss``.
     """
@@ -442,7 +443,11 @@ class Pruner:
         example = self.network.inputs
         if isinstance(example, (tuple, list)):
             return None
-        outputs = outputs_of(self._loss, network.module, example)
+        with torch.no_grad():
+            computed = first_output(run_module(network.module, example))
+        if not isinstance(computed, Tensor):
+            return None
+        outputs = outputs_of(self._loss, computed)
         return Predictor(
             network.module, outputs, masks=network.masks, removals=network.removals, example=example
         )

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDataset
 
 from skprune import DivergedError, PrunedRegressor, Strategy, UnreachableSparsityError, prune
+from skprune._sklearn import InvalidParameterError
 from skprune.network.network import all_tensors
-from skprune.strategies import STRATEGIES, Distill, FineTune, Iterative, Rewind
+from skprune.strategies import STRATEGIES, Distill, FineTune, Iterative, Magnitude, Rewind
 from tests.helpers import same_state, snapshot
 from tests.pruning.common import (
     CASES,
@@ -282,6 +283,60 @@ def test_a_module_of_several_inputs_has_no_predictor() -> None:
     inputs = {"left": X[:, :3].numpy(), "right": X[:, 3:].numpy()}
     expected = by_name.module(X[:, :3], X[:, 3:]).detach().numpy()
     np.testing.assert_allclose(by_name.predictor.predict(inputs), expected, atol=1e-6)
+
+
+class ByName(nn.Module):
+    """It puts out what it is told to make of its one output."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__()
+        self.one, self.two, self.make = nn.Linear(6, 8), nn.Linear(8, 3), make
+
+    def forward(self, x: Tensor) -> Any:
+        return self.make(self.two(self.one(x).relu()))
+
+
+@pytest.mark.parametrize("make", [lambda y: {"logits": y}, lambda y: [y, -y]], ids=["dict", "list"])
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_a_module_that_puts_out_no_tensor_has_no_predictor(make: Any, structure: str) -> None:
+    pruned = prune(ByName(make), X[:8], sparsity=0.5, structure=structure)
+    assert pruned.predictor is None
+    assert pruned.sparsity == 0.5
+    assert type(pruned.module(X)) is type(make(X))
+
+
+def test_a_module_whose_first_output_is_a_tensor_has_one() -> None:
+    pruned = prune(ByName(lambda y: (y, {"more": y})), X[:8], sparsity=0.5)
+    expected = pruned.module(X)[0].detach().numpy()
+    np.testing.assert_allclose(pruned.predictor.predict(X.numpy()), expected, atol=1e-6)
+
+
+class Waves(nn.Module):
+    """A weight of complex numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 4, dtype=torch.complex64))
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.fft.irfft(torch.fft.rfft(x) @ self.weight, n=6))
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_complex_weights_go_by_their_absolute_values(p: int) -> None:
+    module = Waves()
+    pruned = prune(module, X[:8], sparsity=0.5, strategy=Strategy(importance=Magnitude(p=p)))
+    sizes = module.weight.detach().abs()
+    median = sizes.flatten().sort().values[8]
+    np.testing.assert_array_equal(pruned.masks["weight"], (sizes >= median).numpy())
+    assert not pruned.module.weight[~torch.from_numpy(pruned.masks["weight"])].any()
+
+
+def test_other_importances_refuse_complex_weights() -> None:
+    with pytest.raises(InvalidParameterError, match=r"'weight' is a complex weight, which import"):
+        prune(Waves(), X[:8], sparsity=0.5, strategy="synflow")
+    assert prune(Waves(), X[:8], sparsity=0.5, strategy="random").sparsity == 0.5
 
 
 # What a fine-tuning brings, and what stays of a network without it.

@@ -53,6 +53,8 @@ class Magnitude(Importance):
         "norms": ["boolean"],
     }
 
+    takes_complex = True
+
     def __init__(self, p: int = 2, *, norms: bool = False) -> None:
         self.p = p
         self.norms = norms
@@ -61,9 +63,13 @@ class Magnitude(Importance):
         """Score the elements; see :class:`Importance`."""
         scales = norm_scales(context.elements.network.module) if self.norms else {}
         powers = {
-            name: weight.abs() if self.p == 1 else weight.square()
+            name: weight.abs() if self.p == 1 else _squared(weight)
             for name, weight in {**context.weights, **scales}.items()
         }
         totals = context.elements.sum_by_element(powers)
         require_some_weight(totals)
         return totals if self.p == 1 else {name: total.sqrt() for name, total in totals.items()}
+
+
+def _squared(weight: Tensor) -> Tensor:
+    return weight.abs().square() if weight.is_complex() else weight.square()

@@ -19,6 +19,8 @@ class RandomImportance(Importance):
     PrunedClassifier(strategy=Strategy(importance=RandomImportance()))
     """
 
+    takes_complex = True
+
     def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""
         return {
