@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from skprune.network.layers import Side
 
-__all__ = ["KINDS", "Coupling", "Forward", "Kind", "LayerSide", "Width", "goes"]
+__all__ = ["KINDS", "Coupling", "Forward", "Kind", "LayerSide", "Scale", "Width", "columns", "goes"]
 
 Forward = Callable[[nn.Module, Any], Any]
 Kind: TypeAlias = Literal[
@@ -37,10 +37,26 @@ class LayerSide(NamedTuple):
 
 
 class Width(NamedTuple):
-    """A whole number that a module has, and the channels that it counts."""
+    """A whole number that a module has, and the channels that it counts.
+
+    It may be guessed, since it is as large as they are many; then a trial has to show it.
+    """
 
     module: str
     attribute: str
+    units: Tensor
+    is_guessed: bool = False
+
+
+class Scale(NamedTuple):
+    """Outputs of a layer that grow with the square root of the number of units that are left.
+
+    Queries are compared with keys on a scale that torch takes from the width of a head, unless it
+    is told another. Where that width changes, the queries make up for it.
+    """
+
+    layer: str
+    rows: Tensor
     units: Tensor
 
 
@@ -65,6 +81,8 @@ class Coupling:
         The first weight of each group, by the parameter's name.
     widths : list of Width
         Attributes that no class of layers tells of, which count channels.
+    scales : list of Scale
+        Layers whose outputs have to make up for a scale that changes with the units.
     mixing : frozenset of str
         Names of groups whose units pass through a norm over all of them.
     kept_whole : dict of str to str
@@ -78,6 +96,7 @@ class Coupling:
     group_of: dict[str, str] = field(default_factory=dict)
     weight_of: dict[str, str] = field(default_factory=dict)
     widths: list[Width] = field(default_factory=list)
+    scales: list[Scale] = field(default_factory=list)
     mixing: frozenset[str] = frozenset()
     kept_whole: dict[str, str] = field(default_factory=dict)
 
@@ -123,7 +142,13 @@ class Coupling:
             units={side: ids[~goes(ids, units)] for side, ids in self.units.items()},
             groups={name: ids[~torch.isin(ids, units)] for name, ids in self.groups.items()},
             widths=[w._replace(units=w.units[~goes(w.units, units)]) for w in self.widths],
+            scales=[self._scale_without(scale, units) for scale in self.scales],
         )
+
+    def _scale_without(self, scale: Scale, units: Tensor) -> Scale:
+        kept = ~goes(self.units[LayerSide(scale.layer, "out")], units)
+        left = scale.units[~torch.isin(scale.units, units)]
+        return scale._replace(rows=scale.rows[kept], units=left)
 
     def without_groups(self, reasons: Mapping[str, str]) -> "Coupling":
         """Leave all units of some groups where they are.
@@ -158,6 +183,11 @@ class Coupling:
                 width._replace(units=ids)
                 for width in self.widths
                 if ((ids := _trimmed(number[width.units])) >= 0).any()
+            ],
+            [
+                scale._replace(units=number[scale.units])
+                for scale in self.scales
+                if (number[scale.units] >= 0).all()
             ],
             self.mixing & groups.keys(),
             {**self.kept_whole, **{layer: reasons[group] for layer, group in stays.items()}},

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skprune.network.coupling import Coupling, Forward, columns, goes
+from skprune.network.coupling import Coupling, Forward, LayerSide, columns, goes
 from skprune.network.layers import layer_for, weight_parameters
 from skprune.network.removals import Removals
 from skprune.network.tracing import trace_units
@@ -53,6 +53,9 @@ class Network:
         self.masks: dict[str, Tensor] = {}
         self.couplings: dict[tuple[Any, ...], Coupling] = {}
         self.removals = Removals()
+        # What outputs were multiplied with so that a scale stays: by the tensor's name, the
+        # dimension and a factor for each place along it.
+        self._factors: dict[str, tuple[int, Tensor]] = {}
         self._shapes = {name: tuple(p.shape) for name, p in weight_parameters(module).items()}
         self._kept: dict[str, list[Tensor]] = {
             name: [torch.arange(size) for size in tensor.shape]
@@ -102,6 +105,9 @@ class Network:
                 for dim, index in enumerate(self._kept.get(name, ())):
                     if len(index) < earlier.shape[dim]:
                         earlier = earlier.index_select(dim, index.to(earlier.device))
+                if name in self._factors:
+                    dim, factors = self._factors[name]
+                    earlier = earlier * _along(factors, dim, earlier)
                 tensor.copy_(earlier)
         apply_masks(self.weights, self.masks)
 
@@ -136,6 +142,7 @@ class Network:
         other.masks = dict(self.masks)
         other.removals = self.removals.copy()
         other.couplings = self.couplings
+        other._factors = dict(self._factors)
         other._shapes = dict(self._shapes)
         other._kept = {name: list(index) for name, index in self._kept.items()}
         return other
@@ -158,17 +165,40 @@ class Network:
             if not keep.all():
                 for tensor, dim, index in self.removals.cut(self.module, layer, side, keep):
                     self._record(tensor, dim, index)
-        for place, attribute, ids in coupling.widths:
+        for place, attribute, ids, _ in coupling.widths:
             keep = ~goes(ids, units)
             if not keep.all():
                 self.removals.set_width(self.module, place, attribute, int(keep.sum()))
+        for layer, rows, ids in coupling.scales:
+            n_left = int((~torch.isin(ids, units)).sum())
+            if n_left < len(ids):
+                kept = ~goes(coupling.units[LayerSide(layer, "out")], units)
+                self._scale(layer, rows[kept], (n_left / len(ids)) ** 0.5)
+
+    def _scale(self, layer: str, rows: Tensor, factor: float) -> None:
+        """Multiply outputs of a layer, now and whenever the network goes back to early weights."""
+        for axis in layer_for(self.module.get_submodule(layer)).axes("out"):
+            name = f"{layer}.{axis.tensor}" if layer else axis.tensor
+            tensor = all_tensors(self.module)[name]
+            factors = torch.ones(len(rows), dtype=torch.float64).masked_fill(rows, factor)
+            before = self._factors.get(name)
+            self._factors[name] = (axis.dim, factors if before is None else factors * before[1])
+            with torch.no_grad():
+                tensor.mul_(_along(factors, axis.dim, tensor))
 
     def _record(self, name: str, dim: int, index: Tensor) -> None:
         if name in self._kept:
             self._kept[name][dim] = self._kept[name][dim][index]
+        if name in self._factors and self._factors[name][0] == dim:
+            self._factors[name] = (dim, self._factors[name][1][index])
         if name in self.masks:
             mask = self.masks[name]
             self.masks[name] = mask.index_select(dim, index.to(mask.device))
+
+
+def _along(factors: Tensor, dim: int, tensor: Tensor) -> Tensor:
+    shape = [-1 if axis == dim else 1 for axis in range(tensor.dim())]
+    return factors.to(tensor).view(shape)
 
 
 def all_tensors(module: nn.Module) -> dict[str, Tensor]:

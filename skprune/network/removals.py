@@ -79,10 +79,7 @@ class Removals:
             The name of each tensor that was cut, the dimension, and the indices that it kept.
         """
         self._cuts.append(_Cut(place, side, keep.clone()))
-        if isinstance(side, int):
-            return [_cut_tensor(module, place, side, keep)]
-        slices = layer_for(module.get_submodule(place)).keep(side, keep)
-        return [(f"{place}.{name}" if place else name, dim, index) for name, dim, index in slices]
+        return _cut(module, place, side, keep)
 
     def add_bias(self, place: str, dtype: torch.dtype) -> None:
         """Remember that a layer was given a bias.
@@ -135,10 +132,7 @@ class Removals:
         smaller = deepcopy(module)
         for place, side, keep in self._cuts:
             self._check(smaller, place, side, len(keep))
-            if isinstance(side, int):
-                _cut_tensor(smaller, place, side, keep)
-            else:
-                layer_for(smaller.get_submodule(place)).keep(side, keep)
+            _cut(smaller, place, side, keep)
         for (place, attribute), width in self._widths.items():
             _set_width(smaller, place, attribute, width)
         for place, dtype in self._biases.items():
@@ -165,6 +159,20 @@ class Removals:
                 f"{'none' if found is None else found}. Give a network as the original was before "
                 "it was pruned."
             )
+
+
+def _cut(
+    module: nn.Module, place: str, side: Side | int, keep: Tensor
+) -> list[tuple[str, int, Tensor]]:
+    names = place.split(".")
+    for end in range(len(names) + 1):
+        around = ".".join(names[:end])
+        if not isinstance(side, int) or end < len(names):
+            layer_for(module.get_submodule(around)).make_flexible()
+    if isinstance(side, int):
+        return [_cut_tensor(module, place, side, keep)]
+    slices = layer_for(module.get_submodule(place)).keep(side, keep)
+    return [(f"{place}.{name}" if place else name, dim, index) for name, dim, index in slices]
 
 
 def _cut_tensor(module: nn.Module, name: str, dim: int, keep: Tensor) -> tuple[str, int, Tensor]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from skprune.exceptions import UntraceableError
 from skprune.network.comparison import outputs_of, runs_on, same_on, trials_for
 from skprune.network.coupling import Coupling, goes
+from skprune.network.guesses import settled_guesses
 from skprune.network.layers import layer_for
 from skprune.network.network import Network, all_tensors
 
@@ -58,6 +59,10 @@ def check_units(network: Network, coupling: Coupling) -> Coupling:
         computes something else than with the units' weights at zero. Their layers are in
         ``kept_whole``, with the reason.
     """
+    def fault(candidate: Coupling, names: list[str]) -> str | None:
+        return _fault(network, candidate, names)
+
+    coupling = settled_guesses(network.module, coupling, fault)
     names = [name for name, units in coupling.groups.items() if len(units) > 1]
     faults = _misread(network, coupling, names) if names else {}
     return coupling.without_groups(

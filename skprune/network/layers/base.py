@@ -6,7 +6,16 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Axes", "ChannelAxis", "Layer", "Side", "Widths", "layer_for", "register_layer"]
+__all__ = [
+    "Axes",
+    "ChannelAxis",
+    "Count",
+    "Layer",
+    "Side",
+    "Widths",
+    "layer_for",
+    "register_layer",
+]
 
 Side = Literal["out", "in"]
 Axes: TypeAlias = Mapping[str, int]
@@ -19,6 +28,15 @@ class ChannelAxis(NamedTuple):
     tensor: str
     dim: int
     period: int
+
+
+class Count(NamedTuple):
+    """An attribute that counts channels of a dimension of `tensor`, or its heads alone."""
+
+    attribute: str
+    tensor: str
+    dim: int
+    of: Literal["channel", "head", "head dimension"] = "channel"
 
 
 class Layer:
@@ -205,6 +223,51 @@ class Layer:
             new = int(keep.sum())
             setattr(self.module, width, (new,) if isinstance(old, tuple) else new)
         return slices
+
+    def make_flexible(self) -> None:
+        """Prepare it, in place, for widths that its type cannot have; called before it is cut."""
+
+    def follow(
+        self,
+        channels: Any,
+        arguments: tuple[Any, ...],
+        known: Callable[[Tensor], Any],
+        own: Mapping[str, Any],
+        output: Any,
+    ) -> Iterator[tuple[Tensor, list[Any]]]:
+        """Say what becomes of its channels, if it is followed as a whole.
+
+        Parameters
+        ----------
+        channels : Channels
+            What the labels of channels are united with; see ``skprune.network.tracing``.
+        arguments : tuple
+            What it is given.
+        known : callable
+            Gives the :class:`~skprune.network.tracing.values.Value` of a tensor.
+        own : dict of str to Value
+            Its parameters.
+        output : object
+            What it puts out.
+
+        Yields
+        ------
+        tensor : Tensor
+            A tensor that it puts out.
+        dims : list of Dim
+            The channels of each of its dimensions.
+        """
+        raise NotImplementedError
+
+    def counts(self) -> Iterator[Count]:
+        """Say what its numbers count, for a layer whose channels are those of its tensors alone.
+
+        Yields
+        ------
+        count : Count
+            One for each attribute that has to follow when a tensor of the layer is cut.
+        """
+        yield from ()
 
     def _slice(self, tensor: str, dim: int, index: Tensor) -> None:
         old = getattr(self.module, tensor)

@@ -18,6 +18,11 @@ class Channels:
 
     def __init__(self) -> None:
         self.labels = Labels()
+        self.deferred: list[tuple[Array, str]] = []
+
+    def fix_if_used(self, dims: Sequence[Dim], reason: str) -> None:
+        """Say that channels stay, if the output of the operation is used at all."""
+        self.deferred += [(dim, reason) for dim in dims if isinstance(dim, np.ndarray)]
 
     def fresh(self, size: int) -> Dim:
         """Make new channels."""
@@ -102,14 +107,16 @@ class Channels:
 
     def _merged(self, dims: Sequence[Dim], sizes: Sequence[int]) -> Dim:
         """Make one dimension of several, the last of which changes fastest."""
-        if all(dim is ANY for dim in dims):
-            return ANY
         columns = []
         for axis, dim in enumerate(dims):
             if isinstance(dim, np.ndarray):
                 places = np.arange(prod(sizes)) // prod(sizes[axis + 1 :]) % sizes[axis]
                 columns.append(dim[places])
-        return np.concatenate(columns, 1) if columns else None
+        if columns:
+            return np.concatenate(columns, 1)
+        # Part of it may become another size.
+        free = [dim is ANY for dim, size in zip(dims, sizes, strict=True) if size > 1]
+        return ANY if any(free) or not free else None
 
     def pointwise(self, values: Sequence[Value], shape: Sequence[int]) -> list[Dim]:
         """Give the dimensions of what is computed number by number of values that are broadcast."""

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HEAD", "HEAD_DIMENSION", "MIXED", "Array", "Labels"]
+__all__ = ["HEAD", "HEAD_DIMENSION", "MIXED", "SCALING", "Array", "Labels"]
 
 Array = NDArray[np.int64]
 
 # What the network does with a channel, as far as it tells its kind.
-HEAD, HEAD_DIMENSION, MIXED = 1, 2, 4
+HEAD, HEAD_DIMENSION, MIXED, SCALING = 1, 2, 4, 8
 _MOST_PARTS = 4
 
 

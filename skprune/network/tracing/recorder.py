@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from skprune.network.layers import layer_for
 from skprune.network.tracing.channels import Channels
 from skprune.network.tracing.rules import rule_for
-from skprune.network.tracing.values import Dim, Value
+from skprune.network.tracing.values import ANY, Dim, Value
 
 __all__ = ["Recorder"]
 
@@ -99,6 +99,8 @@ class Recorder(TorchDispatchMode):
         self._values: dict[int, Value] = {id(v.tensor): v for v in self.tensors.values()}
         self._names = {id(value.tensor): name for name, value in self.tensors.items()}
         self._by_place = {_place(v.tensor): n for n, v in self.tensors.items() if v.tensor.numel()}
+        self._deferred: dict[int, list[tuple[Any, str]]] = {}  # what its use would fix
+        self._parents: dict[int, Value] = {}  # what a tensor is a part of, by its id
         self._modules: list[str] = []
         self._whole = 0  # how many layers that are followed as a whole it is in
 
@@ -116,7 +118,9 @@ class Recorder(TorchDispatchMode):
         return {name for name, _ in self.module.named_parameters()} - self.used
 
     def value_of(self, tensor: Tensor) -> Value:
-        """Say what is known of a tensor."""
+        """Say what is known of a tensor that is used."""
+        for labels, reason in self._deferred.pop(id(tensor), ()):
+            self.channels.fix([labels], reason)
         if (value := self._values.get(id(tensor))) is not None:
             if id(tensor) in self._names:
                 self.used.add(self._names[id(tensor)])
@@ -155,8 +159,32 @@ class Recorder(TorchDispatchMode):
         dims = self._dims_of(call, func)
         for output, own in zip(call.outputs, dims, strict=True):
             self._note(self._know(Value.of(output, own, is_weight)))
+            if self.channels.deferred:
+                self._deferred[id(output)] = list(self.channels.deferred)
+        self.channels.deferred.clear()
         for value in values:
             self._note(value)
+        if call.name in ("slice", "select"):
+            self._parents |= {id(output): values[0] for output in call.outputs}
+        elif call.name.endswith("_"):
+            self._write_through(call.outputs[0])
+
+    def _write_through(self, part: Tensor) -> None:
+        """Tell what a tensor is a part of that it was written to."""
+        if id(part) not in self._parents:
+            return
+        own, whole = self.value_of(part), self.value_of(self._parents[id(part)].tensor)
+        dims = list(own.dims)
+        if own.ndim == whole.ndim - 1:  # one place along a dimension
+            axis = next(a for a in range(whole.ndim) if a == own.ndim or own.shape[a] != whole.shape[a])
+            dims.insert(axis, ANY)
+        for axis, dim in enumerate(dims):
+            if dim is not ANY and own.ndim == whole.ndim and own.shape[axis] != whole.shape[axis]:
+                self.channels.fix([dim], "they are written to a part of another tensor")
+                dims[axis] = None
+        met = [self.channels.meet(a, b) for a, b in zip(whole.dims, dims, strict=True)]
+        self._know(Value.of(whole.tensor, met, whole.is_weight))
+        self._write_through(whole.tensor)
 
     def _dims_of(self, call: Call, func: Any) -> list[Sequence[Dim]]:
         """Apply the operation's rule; give the dimensions of each output."""
@@ -215,12 +243,12 @@ class Recorder(TorchDispatchMode):
 
     def _follow_whole(self, name: str, layer: Any, args: Any, kwargs: Any, output: Any) -> None:
         """Follow a layer whose operations are not looked at one by one."""
-        given = tree_map_only(Tensor, self.value_of, (args, kwargs))
         own = {
             tensor: self.value_of(value)
             for tensor, value in layer.module.named_parameters(recurse=False)
         }
-        for tensor, dims in layer.follow(self.channels, given[0], given[1], own, output):
+        arguments = (*args, *kwargs.values())
+        for tensor, dims in layer.follow(self.channels, arguments, self.value_of, own, output):
             self._note(self._know(Value.of(tensor, dims)))
 
     def _note(self, value: Value) -> None:

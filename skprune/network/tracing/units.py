@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from skprune.network.coupling import Coupling, Kind, LayerSide, Width
+from skprune.network.guesses import scales_of
 from skprune.network.layers import Side, layer_for, layer_of
-from skprune.network.tracing.labels import HEAD, HEAD_DIMENSION, MIXED, Array, Labels
+from skprune.network.tracing.labels import HEAD, HEAD_DIMENSION, MIXED, SCALING, Array, Labels
 from skprune.network.tracing.recorder import Recorder
 from skprune.network.tracing.values import Dim
 
@@ -142,7 +143,8 @@ class _Found:
             return
         atoms = self.labels.atoms(dim)
         fixed = self.labels.is_fixed(atoms)
-        for column, stays in zip(atoms.T, fixed.T, strict=True):
+        # What changes fastest is named first: of groups and places in them, the places.
+        for column, stays in zip(atoms.T[::-1], fixed.T[::-1], strict=True):
             labels = np.array(list(dict.fromkeys(column[~stays].tolist())), dtype=np.int64)
             new = np.array([label for label in labels if label not in self.numbers], dtype=np.int64)
             for role, suffix in ((HEAD, ":heads"), (HEAD_DIMENSION, ":head_dims"), (0, "")):
@@ -190,21 +192,27 @@ class _Found:
         for place, dim in self.sides.items():
             if (ids := self._ids(dim)) is not None:
                 result.units[place] = ids
-        mixed = set()
-        for label, name in self.names.items():
-            if self.labels.has_role(np.array([label]), MIXED)[0]:
-                mixed.add(name)
         coupling = Coupling(
             result.units,
             result.groups,
             result.kinds,
             result.group_of,
             result.weight_of,
-            [*self._known_widths(), *self._guessed_widths()],
-            frozenset(mixed),
-            dict(self._kept_whole(protected)),
+            [*self._known_widths(), *self._counts(), *self._guessed_widths()],
+            mixing=frozenset(self._names_with(MIXED)),
+            kept_whole=dict(self._kept_whole(protected)),
         )
+        scales = [
+            next(scales_of(coupling, name), None) for name in sorted(self._names_with(SCALING))
+        ]
+        coupling.scales.extend(scale for scale in scales if scale is not None)
         return coupling
+
+    def _names_with(self, role: int) -> set[str]:
+        """Name the groups with units that are used in this way."""
+        labels = np.array(list(self.names), dtype=np.int64)
+        found = labels[self.labels.has_role(labels, role)]
+        return {self.names[label] for label in found.tolist()}
 
     def _ids(self, dim: Dim) -> Tensor | None:
         """Give the units of channels; None if all stay."""
@@ -234,20 +242,42 @@ class _Found:
                             yield from (Width(name, width, ids) for width in widths)
                         break
 
+    def _counts(self) -> Iterator[Width]:
+        """Go through attributes of layers that say themselves what they count."""
+        for name, part in self.modules.items():
+            for attribute, tensor, axis, of in layer_for(part).counts():
+                owner, _, leaf = self._name(name, tensor).rpartition(".")
+                known = self.recorder.tensors[self.first_names[owner, leaf]].dims[axis]
+                ids = self._ids(known if of == "channel" else self._of_role(known, of))
+                if ids is not None:
+                    yield Width(name, attribute, ids)
+
+    def _of_role(self, dim: Dim, role: str) -> Dim:
+        """Take each of the heads, or of the dimensions of a head, that channels have."""
+        if not isinstance(dim, np.ndarray):
+            return None
+        for column in self.labels.atoms(dim).T:
+            labels = np.array(list(dict.fromkeys(column.tolist())), dtype=np.int64)
+            if self._has_role(labels, HEAD if role == "head" else HEAD_DIMENSION).all():
+                return labels[:, None]
+        return None
+
     def _guessed_widths(self) -> Iterator[Width]:
         """Go through attributes that have the size of channels that their module has seen."""
         for name, sizes in self.recorder.widths.items():
             part = self.modules[name]
             layer = layer_for(part)
-            known = {*layer.out_widths, *layer.in_widths}
+            if layer.out_widths or layer.in_widths or any(layer.counts()):
+                continue  # known without guessing
             for attribute, value in vars(part).items():
-                size = _whole_number(value)
-                if size is None or attribute in known:
+                if (size := _whole_number(value)) is None:
                     continue
+                seen: list[Tensor] = []
                 for dim in sizes.get(size, ()):
-                    if (ids := self._ids(dim)) is not None:
-                        yield Width(name, attribute, ids)
-                        break
+                    ids = self._ids(dim)
+                    if ids is not None and not any(torch.equal(ids, other) for other in seen):
+                        seen.append(ids)
+                        yield Width(name, attribute, ids, is_guessed=True)
 
     def _kept_whole(self, protected: frozenset[str]) -> Iterator[tuple[str, str]]:
         """Say of layers with weights that lose nothing why that is."""

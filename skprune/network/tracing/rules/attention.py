@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from skprune.network.tracing.labels import HEAD, HEAD_DIMENSION
+from skprune.network.tracing.labels import HEAD, HEAD_DIMENSION, SCALING
 from skprune.network.tracing.rules.base import rule
 from skprune.network.tracing.values import Dim, Value, is_labelled
 
@@ -27,5 +27,7 @@ def attention(channels: Any, call: Any) -> list[list[Dim]]:
     for dim, role in ((lead[-1], HEAD), (compared, HEAD_DIMENSION), (value.dims[-1], HEAD_DIMENSION)):
         if is_labelled(dim):
             channels.labels.set_role(dim, role)
+    if call.get("scale") is None and is_labelled(compared):
+        channels.labels.set_role(compared, SCALING)  # by the root of how many there are
     result = [*lead, query.dims[-2], value.dims[-1]]
     return [result, *[[None] * output.dim() for output in call.outputs[1:]]]

@@ -228,3 +228,15 @@ def diagonal(channels: Any, call: Any) -> list[Dim]:
     axes = {call.get("dim1", 0) % value.ndim, call.get("dim2", 1) % value.ndim}
     channels.fix([value.dims[axis] for axis in axes], _BY_NUMBER)
     return [*(dim for a, dim in enumerate(value.dims) if a not in axes), None]
+
+
+@rule("_pack_padded_sequence")
+def packed(channels: Any, call: Any) -> list[list[Dim]]:
+    """Lay the steps of sequences one after the other."""
+    return [[None, *call["input"].dims[2:]], [None]]
+
+
+@rule("_pad_packed_sequence")
+def unpacked(channels: Any, call: Any) -> list[list[Dim]]:
+    """Give each sequence its own row again."""
+    return [[None, None, *call["data"].dims[1:]], [None]]

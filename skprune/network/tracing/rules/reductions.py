@@ -40,7 +40,8 @@ def reduced(channels: Any, call: Any) -> list[list[Dim]]:
     value = call["self"]
     if isinstance(call.get("other"), Value):  # of two tensors, number by number
         return [channels.pointwise(call.values, call.shape)]
-    channels.fix([value.dims[a] for a in _axes(call, value)], f"{call.name} runs over them")
+    axes = _axes(call, value)
+    channels.fix_if_used([value.dims[a] for a in axes], f"{call.name} runs over them")
     return _reduced(call, value)
 
 
