@@ -121,10 +121,10 @@ class Coupling:
             if name not in reasons:
                 groups[name] = number[units] = torch.arange(count, count + len(units))
                 count += len(units)
-        units = {layer_side: number[ids] for layer_side, ids in self.units.items()}
+        numbered = {layer_side: number[ids] for layer_side, ids in self.units.items()}
         stays = {layer: g for layer, g in self.group_of.items() if g in reasons}
         return Coupling(
-            {layer_side: ids for layer_side, ids in units.items() if (ids >= 0).any()},
+            {layer_side: ids for layer_side, ids in numbered.items() if (ids >= 0).any()},
             groups,
             self.parameter_dims,
             {layer: g for layer, g in self.group_of.items() if g not in reasons},

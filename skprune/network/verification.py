@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
-from skprune.network.comparison import outputs_of, runs_on, same_on, trials_for
+from skprune.network.comparison import outputs_of, same_on, trials_for
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
+from skprune.network.zeroed_units import with_units_at_zero
 
 __all__ = ["check_removal", "check_units", "mixing_groups", "removable_units"]
 
@@ -97,21 +98,15 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     UntraceableError
         If it does not run, or computes something else. The message names the layers.
     """
-    mixed = mixing_groups(coupling, network.module)
+    if _computes_as_zeroed(network, coupling, units, smaller):
+        return
     groups = {
         name: gone
         for name, ids in coupling.groups.items()
-        if name not in mixed and len(gone := ids[torch.isin(ids, units)])
+        if len(gone := ids[torch.isin(ids, units)])
     }
-    plain = torch.cat([units[:0], *groups.values()])
-    if len(plain) == len(units) and _computes_as_masked(network, coupling, plain, smaller):
-        return
-    # The others change what a norm computes, with which nothing can be compared.
-    mixes = len(plain) < len(units)
-    if mixes and runs_on(smaller, network.inputs) and _cut_agrees(network, coupling, plain):
-        return
     wrong = [name for name, gone in groups.items() if not _cut_agrees(network, coupling, gone)]
-    wrong = wrong or [name for name, ids in coupling.groups.items() if torch.isin(ids, units).any()]
+    wrong = wrong or list(groups)
     raise UntraceableError(
         f"The units of {wrong} cannot be removed: without those that were to go the network fails "
         "or computes something else, since it mixes them in a way its graph does not show. "
@@ -144,7 +139,6 @@ def _fault(network: Network, coupling: Coupling, names: list[str]) -> str | None
     """Say what goes wrong without some units of groups; None if nothing does."""
     if not names:
         return None
-    mixed = mixing_groups(coupling, network.module)
     for choose in (_one, _half, _most):
         gone = _spared(coupling, torch.cat([choose(coupling.groups[name]) for name in names]))
         try:
@@ -153,7 +147,7 @@ def _fault(network: Network, coupling: Coupling, names: list[str]) -> str | None
             outputs_of(cut)
         except Exception as error:  # whatever a module raises that relies on channels that are gone
             return f"fails ({type(error).__name__}: {error})"
-        if not mixed & {*names} and not _computes_as_masked(network, coupling, gone, cut):
+        if not _computes_as_zeroed(network, coupling, gone, cut):
             return "computes something else than with their weights at zero"
     return None
 
@@ -173,21 +167,13 @@ def _cut_agrees(network: Network, coupling: Coupling, gone: Tensor) -> bool:
         cut.remove_units(coupling, gone)
     except Exception:
         return False
-    return _computes_as_masked(network, coupling, gone, cut)
+    return _computes_as_zeroed(network, coupling, gone, cut)
 
 
-def _computes_as_masked(
+def _computes_as_zeroed(
     network: Network, coupling: Coupling, gone: Tensor, smaller: Network
 ) -> bool:
-    masked = network.copy()
-    for layer_side, ids in coupling.units.items():
-        channels = torch.isin(ids, gone).nonzero().flatten()
-        if layer_side.layer in coupling.parameter_dims or not len(channels):
-            continue
-        layer = layer_for(masked.module.get_submodule(layer_side.layer))
-        if not layer.normalizes:
-            layer.zero(layer_side.side, channels)
-    return same_on(smaller, masked, trials_for(network))
+    return same_on(smaller, with_units_at_zero(network, coupling, gone), trials_for(network))
 
 
 def _one(units: Tensor) -> Tensor:
