@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["first_output", "module_device", "run_module"]
+__all__ = ["first_output", "flattened", "module_device", "run_module"]
 
 
 def run_module(module: nn.Module, inputs: Any) -> Any:
@@ -32,6 +32,14 @@ def run_module(module: nn.Module, inputs: Any) -> Any:
 def first_output(outputs: Any) -> Tensor:
     """Take the output that is the prediction where a module has several, as skorch does."""
     return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def flattened(outputs: Any) -> list[Tensor]:
+    """List the tensors in a nest of outputs."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    values = outputs.values() if isinstance(outputs, dict) else outputs
+    return [tensor for value in values for tensor in flattened(value)]
 
 
 def module_device(module: nn.Module) -> torch.device:

@@ -1,12 +1,20 @@
 """Check by trial that removing units changes the outputs only as setting their weights to zero."""
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
-from skprune.network.comparison import outputs_of, same_on, trials_for
+from skprune.network.comparison import outputs_of, same_in_training, same_on, trials_for
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
+from skprune.network.layers_run import (
+    fed_by_units,
+    layers_run,
+    layers_with_parameters,
+    used_by_weight,
+)
 from skprune.network.network import Network
 from skprune.network.zeroed_units import with_units_at_zero
 
@@ -63,11 +71,20 @@ def check_units(network: Network, coupling: Coupling) -> Coupling:
     -------
     removable : Coupling
         Without the groups of which some units cannot go: the network then no longer runs, or
-        computes something else than with the units' weights at zero. Their layers are in
-        ``kept_whole``, with the reason.
+        computes something else than with the units' weights at zero, in evaluation or in training
+        mode. Groups that may enter a layer which neither runs are left out too. Their layers are
+        in ``kept_whole``, with the reason.
     """
+    trial = _Trial.of(network)
+    coupling = coupling.without_groups(
+        {
+            group: f"they may enter layer {layer!r}, or meet what it puts out, which the example "
+            "rows do not run; give rows that run it, or delete it"
+            for group, layer in fed_by_units(coupling, network.module, trial.not_run).items()
+        }
+    )
     names = [name for name, units in coupling.groups.items() if len(units) > 1]
-    faults = _misread(network, coupling, names) if names else {}
+    faults = _misread(trial, coupling, names) if names else {}
     return coupling.without_groups(
         {
             name: f"without some of its units the network {fault}, since it uses them in a way "
@@ -114,20 +131,38 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     )
 
 
-def _misread(network: Network, coupling: Coupling, names: list[str]) -> dict[str, str]:
+class _Trial(NamedTuple):
+    """A network, and what it is tried on."""
+
+    network: Network
+    inputs: list[Any]
+    trains: bool  # whether training mode runs layers that evaluation mode does not
+    not_run: set[str]
+
+    @classmethod
+    def of(cls, network: Network) -> "_Trial":
+        inputs = trials_for(network)
+        evaluated = set[str]().union(*(layers_run(network, rows) or () for rows in inputs))
+        trained = layers_run(network.copy(), network.inputs, training=True) or set()
+        not_run = layers_with_parameters(network.module) - evaluated - trained
+        not_run -= used_by_weight(network, not_run) if not_run else set()
+        return cls(network, inputs, not trained <= evaluated, not_run)
+
+
+def _misread(trial: _Trial, coupling: Coupling, names: list[str]) -> dict[str, str]:
     """Find groups that have to stay for the others to go, and what goes wrong without them."""
-    fault = _fault(network, coupling, names)
+    fault = _fault(trial, coupling, names)
     if fault is None:
         return {}
     if len(names) == 1:
         return {names[0]: fault}
     first, second = names[: len(names) // 2], names[len(names) // 2 :]
-    found = _misread(network, coupling, first) | _misread(network, coupling, second)
+    found = _misread(trial, coupling, first) | _misread(trial, coupling, second)
     passed = [name for name in first if name not in found]
     others = [name for name in second if name not in found]
-    if not found or _fault(network, coupling, passed + others) is not None:
+    if not found or _fault(trial, coupling, passed + others) is not None:
         for name in others:
-            fault = _fault(network, coupling, [*passed, name])
+            fault = _fault(trial, coupling, [*passed, name])
             if fault is None:
                 passed.append(name)
             else:
@@ -135,20 +170,23 @@ def _misread(network: Network, coupling: Coupling, names: list[str]) -> dict[str
     return found
 
 
-def _fault(network: Network, coupling: Coupling, names: list[str]) -> str | None:
+def _fault(trial: _Trial, coupling: Coupling, names: list[str]) -> str | None:
     """Say what goes wrong without some units of groups; None if nothing does."""
     if not names:
         return None
     for choose in (_one, _half, _most):
         gone = _spared(coupling, torch.cat([choose(coupling.groups[name]) for name in names]))
         try:
-            cut = network.copy()
+            cut = trial.network.copy()
             cut.remove_units(coupling, gone)
             outputs_of(cut)
         except Exception as error:  # whatever a module raises that relies on channels that are gone
             return f"fails ({type(error).__name__}: {error})"
-        if not _computes_as_zeroed(network, coupling, gone, cut):
+        zeroed = with_units_at_zero(trial.network, coupling, gone)
+        if not same_on(cut, zeroed, trial.inputs):
             return "computes something else than with their weights at zero"
+        if trial.trains and not same_in_training(cut, zeroed):
+            return "fails in training mode, or computes something else there"
     return None
 
 
