@@ -22,6 +22,7 @@ from torch_pruning._helpers import _HybridIndex
 from torch_pruning.dependency.index_mapping import _ConcatIndexMapping, _FlattenIndexMapping
 
 from skprune.exceptions import UntraceableError
+from skprune.network.forward import flattened
 from skprune.network.layers import Side, layer_for
 
 __all__ = ["Coupling", "LayerSide", "trace_units"]
@@ -185,8 +186,7 @@ def trace_units(
     except Exception as error:  # whatever a user's module or the tracer may raise
         raise UntraceableError(
             f"The graph of {type(module).__name__} cannot be followed, so that its units cannot be "
-            f"removed{_reason(module)} ({type(error).__name__}: {error}). "
-            "Use structure='weight' instead."
+            f"removed{_reason(module)}{_told_by(error)}. Use structure='weight' instead."
         ) from error
 
 
@@ -197,6 +197,17 @@ def _reason(module: nn.Module) -> str:
         if layer_for(layer).is_recurrent
     ]
     return f", perhaps because of the recurrent layer {', '.join(recurrent)}" if recurrent else ""
+
+
+def _told_by(error: Exception) -> str:
+    """Quote an error of the user's module; what fails inside the tracer tells users nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    if where.startswith("torch_pruning"):
+        return ": the widths of what it concatenates or reshapes are not known"
+    return f" ({type(error).__name__}: {error})"
 
 
 def _trace(
@@ -444,10 +455,7 @@ def _of_registered(module: nn.Module) -> dict[type[nn.Module], Any]:
 
 
 def _tensors(outputs: Any) -> list[Tensor]:
-    if isinstance(outputs, Tensor):
-        return [outputs] if outputs.is_floating_point() else []
-    values = outputs.values() if isinstance(outputs, dict) else outputs
-    return [tensor for value in values for tensor in _tensors(value)]
+    return [t for t in flattened(outputs) if t.is_floating_point() or t.is_complex()]
 
 
 def _map_flattened_channels(graph: Any) -> None:

@@ -1,6 +1,7 @@
 """How a module is run, and what comes out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 import torch
@@ -35,10 +36,15 @@ def first_output(outputs: Any) -> Tensor:
 
 
 def flattened(outputs: Any) -> list[Tensor]:
-    """List the tensors in a nest of outputs."""
+    """List the tensors in a nest of outputs: mappings, sequences, dataclasses."""
     if isinstance(outputs, Tensor):
         return [outputs]
-    values = outputs.values() if isinstance(outputs, dict) else outputs
+    if isinstance(outputs, Mapping):
+        values: Iterable[Any] = outputs.values()
+    elif is_dataclass(outputs):
+        values = vars(outputs).values()
+    else:
+        values = outputs if isinstance(outputs, Iterable) and not isinstance(outputs, str) else ()
     return [tensor for value in values for tensor in flattened(value)]
 
 

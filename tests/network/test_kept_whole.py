@@ -132,3 +132,56 @@ def test_weights_of_such_a_network_are_pruned() -> None:
     mask[:7] = False
     network.set_masks({"hidden.weight": mask})
     assert remove_dead_units(network).module.hidden.out_features == 24
+
+
+class BothDirections(nn.Module):
+    """The outputs of a bidirectional layer are read by one whose units may go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(6, 8, bidirectional=True, batch_first=True)
+        self.hidden, self.output = nn.Linear(16, 10), nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.hidden(self.rnn(x)[0][:, -1]).relu())
+
+
+class Decoder(nn.Module):
+    """One projection makes queries, keys and values, as in GPT-2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.qkv = nn.Embedding(20, 12), nn.Linear(12, 36)
+        self.mixed, self.output = nn.Linear(12, 12), nn.Linear(12, 20)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        x = self.table(codes)
+        q, k, v = (
+            part.view(*part.shape[:2], 3, -1).transpose(1, 2)
+            for part in self.qkv(x).split(12, dim=2)
+        )
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.output(x + self.mixed(attended.transpose(1, 2).flatten(2)))
+
+
+@pytest.mark.parametrize("kind", [BothDirections, Decoder])
+def test_recurrent_and_attention_networks_are_pruned_or_refused_in_words(
+    kind: type[nn.Module],
+) -> None:
+    torch.manual_seed(0)
+    module = kind()
+    x = torch.randn(7, 5, 6) if kind is BothDirections else torch.randint(20, (7, 5))
+    message = refusal(module, x)
+    assert not re.search("TypeError|NoneType|operand", message)
+    assert not message or "Use structure='weight'" in message
+
+
+def refusal(module: nn.Module, x: Tensor) -> str:
+    """Prune units; give the message if that is refused."""
+    before = sum(parameter.numel() for parameter in module.parameters())
+    try:
+        pruned = prune(module, x, structure="unit", sparsity=0.3).module
+    except UntraceableError as error:
+        return str(error)
+    assert sum(parameter.numel() for parameter in pruned.parameters()) < before
+    return ""
