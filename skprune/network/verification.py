@@ -146,7 +146,10 @@ class _Trial(NamedTuple):
         trained = layers_run(network.copy(), network.inputs, training=True) or set()
         not_run = layers_with_parameters(network.module) - evaluated - trained
         not_run -= used_by_weight(network, not_run) if not_run else set()
-        return cls(network, inputs, not trained <= evaluated, not_run)
+        lively = _lively(network)
+        if not all(_has_finite_outputs(lively, rows) for rows in inputs):
+            lively = network
+        return cls(lively, inputs, not trained <= evaluated, not_run)
 
 
 def _misread(trial: _Trial, coupling: Coupling, names: list[str]) -> dict[str, str]:
@@ -188,6 +191,29 @@ def _fault(trial: _Trial, coupling: Coupling, names: list[str]) -> str | None:
         if trial.trains and not same_in_training(cut, zeroed):
             return "fails in training mode, or computes something else there"
     return None
+
+
+def _lively(network: Network) -> Network:
+    """Copy a network and move its parameters, so that none is zero or next to it.
+
+    A layer that is scaled by zero has no effect before training, and by it one that is misread.
+    """
+    lively = network.copy()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in lively.module.parameters():
+            if parameter.is_floating_point() or parameter.is_complex():
+                fan_in = parameter[:1].numel() if parameter.dim() > 1 else 100
+                noise = torch.randn(parameter.shape, generator=generator).to(parameter)
+                parameter.add_(noise, alpha=0.5 / max(fan_in, 1) ** 0.5)
+    return lively
+
+
+def _has_finite_outputs(network: Network, inputs: Any) -> bool:
+    try:
+        return all(output.isfinite().all() for output in outputs_of(network, inputs))
+    except Exception:  # a module may refuse parameters that it would not have
+        return False
 
 
 def _spared(coupling: Coupling, gone: Tensor) -> Tensor:

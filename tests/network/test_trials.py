@@ -178,3 +178,36 @@ def test_norms_compute_over_what_is_left(norm: nn.Module) -> None:
     x = torch.randn(3, 8, 2, 3).double()
     expected = torch.stack([by_definition(norm, row, kept) for row in x])
     torch.testing.assert_close(zeroed.module.normed(zeroed.module.norm1, x), expected)
+
+
+class Scaled(Chain):
+    """What ``b`` makes is scaled down, as blocks of deep networks are when training begins."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__(rolled)
+        self.scale = nn.Parameter(torch.full((3,), scale))
+        self.beside = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.beside(x) + self.scale * super().forward(x)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-6])
+def test_what_has_no_effect_yet_is_seen(scale: float) -> None:
+    torch.manual_seed(0)
+    network = Network(Scaled(scale).eval(), torch.randn(8, 6), forward)
+    before = {name: p.clone() for name, p in network.module.named_parameters()}
+    assert set(check_units(network, network.trace()).groups) == {"a"}
+    assert all(torch.equal(p, before[name]) for name, p in network.module.named_parameters())
+
+
+def test_a_network_that_fails_with_other_parameters_is_tried_with_its_own() -> None:
+    class Strict(Chain):
+        def forward(self, x: Tensor) -> Tensor:
+            assert self.a.bias.abs().max() < 1e-3
+            return super().forward(x)
+
+    module = Strict(rolled)
+    nn.init.zeros_(module.a.bias)
+    network = Network(module.eval(), torch.randn(8, 6), forward)
+    assert set(check_units(network, network.trace()).groups) == {"a"}
