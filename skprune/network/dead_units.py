@@ -11,7 +11,7 @@ from skprune.network.comparison import outputs_of, same_on, trials_for
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.network import Network
-from skprune.network.verification import mixing_groups, removable_units
+from skprune.network.verification import removable_units
 
 __all__ = ["remove_dead_units"]
 
@@ -112,9 +112,8 @@ def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
             alive = enters if layer_side.side == "out" else leaves
             alive[ids[(ids >= 0) & layer.has_weight(layer_side.side)]] = True
     removable = torch.zeros(n_units, dtype=torch.bool)
-    mixed = mixing_groups(coupling, network.module)
     for name, units in coupling.groups.items():
-        removable[units] = name not in mixed
+        removable[units] = name not in coupling.mixing
     return torch.where(leaves, _CONSTANT * (~enters & foldable), _IDLE) * removable
 
 
