@@ -35,7 +35,7 @@ def test_the_units_are_those_that_were_counted_by_hand(network: str) -> None:
     numbers = torch.cat(list(coupling.groups.values()))
     assert numbers.tolist() == list(range(len(numbers)))
     for ids in coupling.units.values():
-        assert set(ids.tolist()) <= {-1, *numbers.tolist()}
+        assert set(ids.flatten().tolist()) <= {-1, *numbers.tolist()}
 
 
 @pytest.mark.parametrize(
