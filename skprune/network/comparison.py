@@ -1,14 +1,16 @@
 """Whether two networks compute the same."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from skprune.network.forward import flattened
+from skprune.network.layers_run import layers_run, layers_with_parameters
 from skprune.network.network import Network
+from skprune.network.variants import variants_of
 
-__all__ = ["outputs_of", "runs_on", "same_on", "same_outputs", "trials_for"]
+__all__ = ["outputs_of", "same_in_training", "same_on", "same_outputs", "trials_for"]
 
 
 def trials_for(network: Network, inputs: Any = None) -> list[Any]:
@@ -24,11 +26,22 @@ def trials_for(network: Network, inputs: Any = None) -> list[Any]:
     Returns
     -------
     trials : list of object
-        The rows, and, if the network takes them, others that are unlike them.
+        The rows, and, if the network takes them, others that are unlike them; larger and smaller
+        ones where these run layers that the others do not.
     """
     some = network.inputs if inputs is None else inputs
-    disturbed = _disturbed(some)
-    return [some, disturbed] if runs_on(network, disturbed) else [some]
+    trials, ran = [some], layers_run(network, some) or set()
+    disturbed, *others = variants_of(some)
+    if (more := layers_run(network, disturbed)) is not None:
+        trials.append(disturbed)
+        ran |= more
+    for scaled in others:
+        if layers_with_parameters(network.module) <= ran:
+            break
+        if more := (layers_run(network, scaled) or set()) - ran:
+            trials.append(scaled)
+            ran |= more
+    return trials
 
 
 def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
@@ -39,32 +52,18 @@ def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
         return False
 
 
-def _disturbed(inputs: Any) -> Any:
-    """Make inputs unlike those of the data, so that what is constant by chance is seen to vary."""
-    generator = torch.Generator().manual_seed(0)
+def same_in_training(ours: Network, theirs: Network) -> bool:
+    """Whether a network runs in training mode, and computes there what another does.
 
-    def disturb(values: Any) -> Any:
-        if isinstance(values, Mapping):
-            return {key: disturb(value) for key, value in values.items()}
-        if not isinstance(values, Tensor):
-            return values
-        if values.is_floating_point():
-            noise = torch.randn(values.shape, generator=generator).to(values)
-            return values + 3 * (1 + values.detach().std(correction=0)) * noise
-        order = torch.rand(values.shape, generator=generator).argsort(0).to(values.device)
-        shuffled = values.gather(0, order)
-        return ~shuffled if values.dtype == torch.bool else shuffled
-
-    return disturb(inputs)
-
-
-def runs_on(network: Network, inputs: Any) -> bool:
-    """Whether a network runs on inputs."""
+    What is drawn at random, as by dropout, is not compared. Both networks are changed by it, if
+    they keep something of the rows that they see.
+    """
     try:
-        outputs_of(network, inputs)
-    except Exception:  # a module may refuse inputs that no data would have
+        found = outputs_of(ours, training=True)
+        expected, again = (outputs_of(theirs, training=True) for _ in range(2))
+    except Exception:  # whatever a module raises that relies on channels which are gone
         return False
-    return True
+    return not same_outputs(again, expected) or same_outputs(found, expected)
 
 
 def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
@@ -73,6 +72,8 @@ def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
 
 
 def _same(ours: Tensor, theirs: Tensor) -> bool:
+    if ours.is_complex() and theirs.is_complex():
+        ours, theirs = torch.view_as_real(ours), torch.view_as_real(theirs)
     if ours.shape != theirs.shape or not ours.is_floating_point():
         return torch.equal(ours, theirs)
     # Half the digits: sums over many terms and layers lose some of the others.
@@ -82,8 +83,8 @@ def _same(ours: Tensor, theirs: Tensor) -> bool:
     return torch.allclose(ours, theirs, rtol=0.0, atol=rounding * scale, equal_nan=True)
 
 
-def outputs_of(network: Network, inputs: Any = None) -> list[Tensor]:
-    """Compute the outputs of a network in evaluation mode.
+def outputs_of(network: Network, inputs: Any = None, *, training: bool = False) -> list[Tensor]:
+    """Compute the outputs of a network.
 
     Parameters
     ----------
@@ -91,24 +92,19 @@ def outputs_of(network: Network, inputs: Any = None) -> list[Tensor]:
         The network.
     inputs : object, default=None
         What it is given; its own few rows if None.
+    training : bool, default=False
+        Whether it is run in training mode.
 
     Returns
     -------
     outputs : list of Tensor
-        Every floating-point tensor that it returns.
+        Every tensor that it returns.
     """
-    training = network.module.training
-    network.module.eval()
+    before = network.module.training
+    network.module.train(training)
     try:
         with torch.no_grad():
             inputs = network.inputs if inputs is None else inputs
-            return _flat(network.forward(network.module, inputs))
+            return flattened(network.forward(network.module, inputs))
     finally:
-        network.module.train(training)
-
-
-def _flat(outputs: Any) -> list[Tensor]:
-    if isinstance(outputs, Tensor):
-        return [outputs]
-    values = outputs.values() if isinstance(outputs, dict) else outputs
-    return [tensor for value in values for tensor in _flat(value)]
+        network.module.train(before)

@@ -88,6 +88,8 @@ class Coupling:
     kept_whole : dict of str to str
         Why the units of a layer have to stay, by the layer's name: a clause that completes "keeps
         its units, since". Layers whose units go, and those that the user protects, are not there.
+    not_run : tuple of str
+        Names of layers that were not run, whatever was tried.
     """
 
     units: dict[LayerSide, Tensor] = field(default_factory=dict)
@@ -99,6 +101,7 @@ class Coupling:
     scales: list[Scale] = field(default_factory=list)
     mixing: frozenset[str] = frozenset()
     kept_whole: dict[str, str] = field(default_factory=dict)
+    not_run: tuple[str, ...] = ()
 
     @property
     def n_units(self) -> int:
@@ -191,6 +194,7 @@ class Coupling:
             ],
             self.mixing & groups.keys(),
             {**self.kept_whole, **{layer: reasons[group] for layer, group in stays.items()}},
+            self.not_run,
         )
 
 

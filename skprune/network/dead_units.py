@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from skprune.network.comparison import outputs_of, same_on, trials_for
-from skprune.network.coupling import Coupling
+from skprune.network.coupling import Coupling, columns
 from skprune.network.layers import layer_for
-from skprune.network.network import Network
-from skprune.network.verification import mixing_groups, removable_units
+from skprune.network.network import Network, all_tensors
+from skprune.network.verification import removable_units
 
 __all__ = ["remove_dead_units"]
 
@@ -104,18 +104,39 @@ def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
     enters = torch.zeros(n_units, dtype=torch.bool)
     leaves = torch.zeros(n_units, dtype=torch.bool)
     foldable = torch.full((n_units,), fold)
-    for layer_side, ids in coupling.units.items():
-        module = modules.get(layer_side.layer)
-        if module is None:  # a bare parameter adds to the unit whatever its weights are
-            foldable[ids[ids >= 0]] = False
-        elif (layer := layer_for(module)).has_weights:
-            alive = enters if layer_side.side == "out" else leaves
-            alive[ids[(ids >= 0) & layer.has_weight(layer_side.side)]] = True
+    for (name, side), ids in coupling.units.items():
+        if isinstance(side, int):
+            alive, into = _has_numbers(network.module, name, side)
+            for column in columns(ids):
+                mine = column[(column >= 0) & alive]
+                if into is not False:
+                    enters[mine] = True
+                if into is not True:
+                    leaves[mine] = True
+                # It may add to the unit whatever its numbers are.
+                foldable[column[column >= 0]] = False
+        elif (layer := layer_for(modules[name])).has_weights:
+            alive = layer.has_weight(side)
+            for column in columns(ids):
+                (enters if side == "out" else leaves)[column[(column >= 0) & alive]] = True
     removable = torch.zeros(n_units, dtype=torch.bool)
-    mixed = mixing_groups(coupling, network.module)
     for name, units in coupling.groups.items():
-        removable[units] = name not in mixed
+        removable[units] = name not in coupling.mixing
     return torch.where(leaves, _CONSTANT * (~enters & foldable), _IDLE) * removable
+
+
+def _has_numbers(module: nn.Module, name: str, dim: int) -> tuple[Tensor, bool | None]:
+    """Say where a tensor is not zero along a dimension, and whether it enters the units there.
+
+    None if it may as well be what they leave by; a vector neither makes a unit alive nor lets it
+    have an effect.
+    """
+    tensor = all_tensors(module)[name].detach()
+    if tensor.dim() < 2:
+        return torch.zeros(tensor.shape[dim], dtype=torch.bool), None
+    found = tensor.movedim(dim, 0).flatten(1).ne(0).any(1).cpu()
+    own = layer_for(module.get_submodule(name.rpartition(".")[0])).own_dims
+    return found, None if own is None else dim in own
 
 
 def _fold(

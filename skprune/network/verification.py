@@ -1,25 +1,19 @@
 """Check by trial that removing units changes the outputs only as setting their weights to zero."""
 
+from typing import Any, NamedTuple
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skprune.exceptions import UntraceableError
-from skprune.network.comparison import outputs_of, runs_on, same_on, trials_for
-from skprune.network.coupling import Coupling, goes
+from skprune.network.comparison import outputs_of, same_in_training, same_on, trials_for
+from skprune.network.coupling import Coupling
 from skprune.network.guesses import settled_guesses
-from skprune.network.layers import layer_for
-from skprune.network.network import Network, all_tensors
+from skprune.network.layers_run import fed_by_units, layers_run
+from skprune.network.network import Network
+from skprune.network.zeroed_units import with_units_at_zero
 
-__all__ = ["check_removal", "check_units", "mixing_groups", "removable_units"]
-
-
-def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
-    """Names of the groups whose units pass through a norm that mixes channels.
-
-    Layer norm and group norm compute statistics over the channels that are there, which differ
-    without a unit, even where the unit was constant.
-    """
-    return set(coupling.mixing)
+__all__ = ["check_removal", "check_units", "removable_units"]
 
 
 def removable_units(network: Network, protected: tuple[str, ...] = ()) -> Coupling:
@@ -56,15 +50,25 @@ def check_units(network: Network, coupling: Coupling) -> Coupling:
     -------
     removable : Coupling
         Without the groups of which some units cannot go: the network then no longer runs, or
-        computes something else than with the units' weights at zero. Their layers are in
-        ``kept_whole``, with the reason.
+        computes something else than with the units' weights at zero, in evaluation or in training
+        mode. Groups that may enter a layer which neither runs are left out too. Their layers are
+        in ``kept_whole``, with the reason.
     """
+    trial = _Trial.of(network)
+    coupling = coupling.without_groups(
+        {
+            group: f"they may enter layer {layer!r}, or meet what it puts out, which the example "
+            "rows do not run; give rows that run it, or delete it"
+            for group, layer in fed_by_units(coupling, network.module).items()
+        }
+    )
+
     def fault(candidate: Coupling, names: list[str]) -> str | None:
-        return _fault(network, candidate, names)
+        return _fault(trial, candidate, names)
 
     coupling = settled_guesses(network.module, coupling, fault)
     names = [name for name, units in coupling.groups.items() if len(units) > 1]
-    faults = _misread(network, coupling, names) if names else {}
+    faults = _misread(trial, coupling, names) if names else {}
     return coupling.without_groups(
         {
             name: f"without some of its units the network {fault}, since it uses them in a way "
@@ -95,21 +99,15 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     UntraceableError
         If it does not run, or computes something else. The message names the layers.
     """
-    mixed = mixing_groups(coupling, network.module)
+    if _computes_as_zeroed(network, coupling, units, smaller):
+        return
     groups = {
         name: gone
         for name, ids in coupling.groups.items()
-        if name not in mixed and len(gone := ids[torch.isin(ids, units)])
+        if len(gone := ids[torch.isin(ids, units)])
     }
-    plain = torch.cat([units[:0], *groups.values()])
-    if len(plain) == len(units) and _computes_as_masked(network, coupling, plain, smaller):
-        return
-    # The others change what a norm computes, with which nothing can be compared.
-    mixes = len(plain) < len(units)
-    if mixes and runs_on(smaller, network.inputs) and _cut_agrees(network, coupling, plain):
-        return
     wrong = [name for name, gone in groups.items() if not _cut_agrees(network, coupling, gone)]
-    wrong = wrong or [name for name, ids in coupling.groups.items() if torch.isin(ids, units).any()]
+    wrong = wrong or list(groups)
     raise UntraceableError(
         f"The units of {wrong} cannot be removed: without those that were to go the network fails "
         "or computes something else, since it mixes them in a way its graph does not show. "
@@ -117,20 +115,38 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     )
 
 
-def _misread(network: Network, coupling: Coupling, names: list[str]) -> dict[str, str]:
+class _Trial(NamedTuple):
+    """A network, and what it is tried on."""
+
+    network: Network
+    inputs: list[Any]
+    trains: bool  # whether training mode runs layers that evaluation mode does not
+
+    @classmethod
+    def of(cls, network: Network) -> "_Trial":
+        inputs = trials_for(network)
+        evaluated = set[str]().union(*(layers_run(network, rows) or () for rows in inputs))
+        trained = layers_run(network.copy(), network.inputs, training=True) or set()
+        lively = _lively(network)
+        if not all(_has_finite_outputs(lively, rows) for rows in inputs):
+            lively = network
+        return cls(lively, inputs, not trained <= evaluated)
+
+
+def _misread(trial: _Trial, coupling: Coupling, names: list[str]) -> dict[str, str]:
     """Find groups that have to stay for the others to go, and what goes wrong without them."""
-    fault = _fault(network, coupling, names)
+    fault = _fault(trial, coupling, names)
     if fault is None:
         return {}
     if len(names) == 1:
         return {names[0]: fault}
     first, second = names[: len(names) // 2], names[len(names) // 2 :]
-    found = _misread(network, coupling, first) | _misread(network, coupling, second)
+    found = _misread(trial, coupling, first) | _misread(trial, coupling, second)
     passed = [name for name in first if name not in found]
     others = [name for name in second if name not in found]
-    if not found or _fault(network, coupling, passed + others) is not None:
+    if not found or _fault(trial, coupling, passed + others) is not None:
         for name in others:
-            fault = _fault(network, coupling, [*passed, name])
+            fault = _fault(trial, coupling, [*passed, name])
             if fault is None:
                 passed.append(name)
             else:
@@ -138,22 +154,47 @@ def _misread(network: Network, coupling: Coupling, names: list[str]) -> dict[str
     return found
 
 
-def _fault(network: Network, coupling: Coupling, names: list[str]) -> str | None:
+def _fault(trial: _Trial, coupling: Coupling, names: list[str]) -> str | None:
     """Say what goes wrong without some units of groups; None if nothing does."""
     if not names:
         return None
-    mixed = mixing_groups(coupling, network.module)
     for choose in (_one, _half, _most):
         gone = _spared(coupling, torch.cat([choose(coupling.groups[name]) for name in names]))
         try:
-            cut = network.copy()
+            cut = trial.network.copy()
             cut.remove_units(coupling, gone)
             outputs_of(cut)
         except Exception as error:  # whatever a module raises that relies on channels that are gone
             return f"fails ({type(error).__name__}: {error})"
-        if not mixed & {*names} and not _computes_as_masked(network, coupling, gone, cut):
+        zeroed = with_units_at_zero(trial.network, coupling, gone)
+        if not same_on(cut, zeroed, trial.inputs):
             return "computes something else than with their weights at zero"
+        if trial.trains and not same_in_training(cut, zeroed):
+            return "fails in training mode, or computes something else there"
     return None
+
+
+def _lively(network: Network) -> Network:
+    """Copy a network and move its parameters, so that none is zero or next to it.
+
+    A layer that is scaled by zero has no effect before training, and by it one that is misread.
+    """
+    lively = network.copy()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in lively.module.parameters():
+            if parameter.is_floating_point() or parameter.is_complex():
+                fan_in = parameter[:1].numel() if parameter.dim() > 1 else 100
+                noise = torch.randn(parameter.shape, generator=generator).to(parameter)
+                parameter.add_(noise, alpha=0.5 / max(fan_in, 1) ** 0.5)
+    return lively
+
+
+def _has_finite_outputs(network: Network, inputs: Any) -> bool:
+    try:
+        return all(output.isfinite().all() for output in outputs_of(network, inputs))
+    except Exception:  # a module may refuse parameters that it would not have
+        return False
 
 
 def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
@@ -171,25 +212,13 @@ def _cut_agrees(network: Network, coupling: Coupling, gone: Tensor) -> bool:
         cut.remove_units(coupling, gone)
     except Exception:
         return False
-    return _computes_as_masked(network, coupling, gone, cut)
+    return _computes_as_zeroed(network, coupling, gone, cut)
 
 
-def _computes_as_masked(
+def _computes_as_zeroed(
     network: Network, coupling: Coupling, gone: Tensor, smaller: Network
 ) -> bool:
-    masked = network.copy()
-    for (name, side), ids in coupling.units.items():
-        channels = goes(ids, gone).nonzero().flatten()
-        if not len(channels):
-            continue
-        if isinstance(side, int):
-            tensor = all_tensors(masked.module)[name]
-            if isinstance(tensor, nn.Parameter):
-                with torch.no_grad():
-                    tensor.index_fill_(side, channels.to(tensor.device), 0.0)
-        elif not (layer := layer_for(masked.module.get_submodule(name))).normalizes:
-            layer.zero(side, channels)
-    return same_on(smaller, masked, trials_for(network))
+    return same_on(smaller, with_units_at_zero(network, coupling, gone), trials_for(network))
 
 
 def _one(units: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skprune._sklearn import Interval
 from skprune.exceptions import UntraceableError
-from skprune.network.coupling import Coupling
+from skprune.network.coupling import Coupling, columns
 from skprune.network.network import (
     Network,
     all_tensors,
@@ -142,18 +142,24 @@ class _Units(Elements):
         stays = torch.ones(self._n_units + 1, dtype=torch.bool)  # the last, of -1, does
         for name, mask in kept.items():
             stays[self._units[name]] = mask
-        return self._entries(lambda ids: int(stays[ids].sum()))
+        return self._entries(lambda ids: int(stays[ids].view(len(ids), -1).all(1).sum()))
 
     def most_entries_left(self, counts: Mapping[str, int]) -> dict[str, int]:
-        def most(ids: Tensor) -> int:
-            channels = torch.bincount(ids[ids >= 0], minlength=self._n_units)
-            n_left = len(ids)
+        def most(column: Tensor) -> int:
+            channels = torch.bincount(column[column >= 0], minlength=self._n_units)
+            n_left = len(column)
             for name, count in counts.items():
                 smallest = channels[self._units[name]].sort().values
                 n_left -= int(smallest[: len(smallest) - count].sum())
             return n_left
 
-        return self._entries(most)
+        def most_of_all(ids: Tensor) -> int:
+            by_column = [most(column) for column in columns(ids)]
+            # Of a whole table of heads and their dimensions so many are left as both say.
+            whole = len(ids.unique(dim=0)) == prod(len(c.unique()) for c in columns(ids))
+            return prod(by_column) // len(ids) ** (len(by_column) - 1) if whole else min(by_column)
+
+        return self._entries(most_of_all)
 
     def _entries(self, width: Callable[[Tensor], int]) -> dict[str, int]:
         """Count the entries of each tensor, given how many channels of a dimension are left."""

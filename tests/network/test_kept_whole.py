@@ -13,22 +13,20 @@ from skprune.network.verification import check_units
 from tests.helpers import forward
 
 
-class Product(nn.Module):
-    """A product with a bare matrix, of which the graph shows the wrong dimension."""
+class Softmaxed(nn.Module):
+    """Hidden channels compete with each other."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.hidden = nn.Linear(6, 5), nn.Linear(5, 8)
-        self.matrix = nn.Parameter(torch.randn(8, 3))
-        self.output = nn.Linear(3, 2)
+        self.output = nn.Linear(8, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = self.hidden(self.first(x).relu()).relu()
-        return self.output((hidden @ self.matrix).relu())
+        return self.output(self.hidden(self.first(x).relu()).softmax(1))
 
 
 class Heads(nn.Module):
-    """Hidden channels are seen as three heads of equal widths."""
+    """Hidden channels are seen as three heads of eight."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +35,7 @@ class Heads(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, n, _ = x.shape
-        hidden = self.hidden(self.first(x).relu()).view(b, n, 3, -1)
+        hidden = self.hidden(self.first(x).relu()).view(b, n, 3, 8)
         return self.output(hidden.relu().flatten(2)).mean(1)
 
 
@@ -69,7 +67,7 @@ def same_as_zeroed(module: nn.Module, pruned: nn.Module, masks: dict, x: Tensor)
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "kept"), [(Product, (6,), "hidden"), (Heads, (5, 6), "hidden")]
+    ("kind", "shape", "kept"), [(Softmaxed, (6,), "hidden"), (Heads, (5, 6), "hidden")]
 )
 @pytest.mark.parametrize("protected", [False, True])
 def test_the_rest_of_the_network_is_pruned(
@@ -88,7 +86,7 @@ def test_the_rest_of_the_network_is_pruned(
 @pytest.mark.parametrize(
     ("kind", "shape", "reason"),
     [
-        (Product, (6,), r"followed to '.*', which has 3 of them where at least 8 were expected"),
+        (Softmaxed, (6,), r"softmax runs over them"),
         (Heads, (5, 6), r"fails.*RuntimeError: shape .* is invalid for input of size"),
     ],
 )
@@ -100,7 +98,7 @@ def test_the_reason_is_kept(kind: type[nn.Module], shape: tuple[int, ...], reaso
     assert torch.cat(list(coupling.groups.values())).tolist() == list(
         range(len(coupling.groups["first"]))
     )
-    assert set(coupling.kept_whole) == {"hidden"}
+    assert set(coupling.kept_whole) == {"hidden", "output"}
     assert re.search(reason, coupling.kept_whole["hidden"])
 
 
@@ -109,7 +107,7 @@ def test_layers_that_are_misread_only_together() -> None:
     network = Network(Swapped().eval(), torch.randn(8, 6), forward)
     coupling = check_units(network, network.trace())
     assert set(coupling.groups) == {"first"}
-    assert set(coupling.kept_whole) == {"second"}
+    assert set(coupling.kept_whole) == {"second", "output"}
 
 
 def test_nothing_left_to_remove_is_an_error_with_all_reasons() -> None:
@@ -132,3 +130,56 @@ def test_weights_of_such_a_network_are_pruned() -> None:
     mask[:7] = False
     network.set_masks({"hidden.weight": mask})
     assert remove_dead_units(network).module.hidden.out_features == 24
+
+
+class BothDirections(nn.Module):
+    """The outputs of a bidirectional layer are read by one whose units may go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(6, 8, bidirectional=True, batch_first=True)
+        self.hidden, self.output = nn.Linear(16, 10), nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.hidden(self.rnn(x)[0][:, -1]).relu())
+
+
+class Decoder(nn.Module):
+    """One projection makes queries, keys and values, as in GPT-2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.qkv = nn.Embedding(20, 12), nn.Linear(12, 36)
+        self.mixed, self.output = nn.Linear(12, 12), nn.Linear(12, 20)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        x = self.table(codes)
+        q, k, v = (
+            part.view(*part.shape[:2], 3, -1).transpose(1, 2)
+            for part in self.qkv(x).split(12, dim=2)
+        )
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.output(x + self.mixed(attended.transpose(1, 2).flatten(2)))
+
+
+@pytest.mark.parametrize("kind", [BothDirections, Decoder])
+def test_recurrent_and_attention_networks_are_pruned_or_refused_in_words(
+    kind: type[nn.Module],
+) -> None:
+    torch.manual_seed(0)
+    module = kind()
+    x = torch.randn(7, 5, 6) if kind is BothDirections else torch.randint(20, (7, 5))
+    message = refusal(module, x)
+    assert not re.search("TypeError|NoneType|operand", message)
+    assert not message or "Use structure='weight'" in message
+
+
+def refusal(module: nn.Module, x: Tensor) -> str:
+    """Prune units; give the message if that is refused."""
+    before = sum(parameter.numel() for parameter in module.parameters())
+    try:
+        pruned = prune(module, x, structure="unit", sparsity=0.3).module
+    except UntraceableError as error:
+        return str(error)
+    assert sum(parameter.numel() for parameter in pruned.parameters()) < before
+    return ""

@@ -12,7 +12,7 @@ from skprune import UntraceableError
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.layers import weight_parameters
 from skprune.network.network import Network
-from skprune.network.verification import mixing_groups, removable_units
+from skprune.network.verification import removable_units
 from skprune.structures import Unit
 from tests.helpers import forward
 from tests.network.random_networks import random_network
@@ -26,7 +26,7 @@ def outcome(seed: int, *, mixing: bool) -> str:
     draw = np.random.default_rng(seed)
     try:
         elements = Unit().elements(network, ())
-        normed = mixing_groups(removable_units(network), network.module)
+        normed = removable_units(network).mixing
         for _ in range(2):
             scores = {
                 name: torch.from_numpy(draw.random(size)).masked_fill(

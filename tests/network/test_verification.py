@@ -1,7 +1,5 @@
 """Networks that use their units in a way that their graph does not show."""
 
-from unittest.mock import ANY
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +7,7 @@ from torch import Tensor, nn
 from skprune import PrunedRegressor, Strategy, UntraceableError
 from skprune.network.comparison import outputs_of, same_outputs
 from skprune.network.network import Network
-from skprune.network.verification import check_units, mixing_groups
+from skprune.network.verification import check_units
 from skprune.structures import Unit
 from tests.helpers import fit_untrained, forward, same_state, snapshot
 from tests.networks import TRACEABLE, Example
@@ -46,6 +44,20 @@ class FixedWidth(TwoLayers):
         return x * torch.linspace(1, 2, 8)
 
 
+class AtPlaces(TwoLayers):
+    """The place of a channel is read from numbers that are made anew, as many as there are."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x * torch.linspace(1, 2, x.shape[1])
+
+
+class Counted(TwoLayers):
+    """How many channels there are is a number in the computation."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x / x.shape[1]
+
+
 class Shift(TwoLayers):
     def mix(self, x: Tensor) -> Tensor:
         return nn.functional.pad(x, (1, 0))[:, :-1]
@@ -56,14 +68,31 @@ def network_of(module: nn.Module) -> Network:
     return Network(module.eval(), torch.randn(8, 6), forward)
 
 
-@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift])
-def test_only_the_layer_that_was_misread_is_refused(module: type[nn.Module]) -> None:
-    network = network_of(module())
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (SoftMax, "softmax runs over them"),
+        (Roll, "they are shifted by a number of places"),
+        (FixedWidth, "they meet something that has a size of its own"),
+        (AtPlaces, "they meet something that has a size of its own"),
+        (Shift, "they are picked by their numbers"),
+    ],
+)
+def test_a_layer_whose_units_are_told_apart_by_place_keeps_them(
+    module: type[nn.Module], reason: str
+) -> None:
+    coupling = network_of(module()).trace()
+    assert set(coupling.groups) == {"first"}
+    assert coupling.kept_whole["second"].startswith(reason)
+
+
+def test_only_the_layer_that_was_misread_is_refused() -> None:
+    network = network_of(Counted())
     coupling = network.trace()
     assert set(coupling.groups) == {"first", "second"}
     removable = check_units(network, coupling)
     assert set(removable.groups) == {"first"}
-    assert removable.kept_whole == {"second": ANY}
+    assert removable.kept_whole["second"].startswith("without some of its units the network")
 
 
 def test_a_network_that_is_read_well_passes() -> None:
@@ -71,7 +100,7 @@ def test_a_network_that_is_read_well_passes() -> None:
     assert check_units(network, network.trace()) is network.trace()
 
 
-@pytest.mark.parametrize("module", [SoftMax, FixedWidth])
+@pytest.mark.parametrize("module", [SoftMax, Counted])
 def test_an_estimator_prunes_the_rest_of_such_a_network(module: type[nn.Module]) -> None:
     example = Example(module, (6,))
     for protect in (None, ["second"]):
@@ -83,7 +112,7 @@ def test_an_estimator_prunes_the_rest_of_such_a_network(module: type[nn.Module])
         assert estimator.module_.second.out_features == 8
 
 
-@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift])
+@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift, Counted])
 def test_masked_weights_of_such_a_network_leave_it_whole(module: type[nn.Module]) -> None:
     """No unit is removed where a trial shows that it would change the outputs."""
     example, network = Example(module, (6,)), module()
@@ -105,8 +134,8 @@ def test_checking_leaves_the_network_as_it_is(network: str) -> None:
 def test_mixing_norms_are_found(network: str) -> None:
     example = TRACEABLE[network]
     checked = Network(example.build(), torch.from_numpy(example.inputs(4)), forward)
-    expected = {"layer_norm": {"hidden0"}, "group_norm": {"grouped"}}.get(network, set())
-    assert mixing_groups(checked.trace(), checked.module) == expected
+    normed = {"layer_norm": {"hidden0"}, "group_norm": {"grouped"}, "transformer": {"embed"}}
+    assert checked.trace().mixing == normed.get(network, set())
 
 
 def test_outputs_are_those_of_evaluation_mode() -> None:
@@ -156,23 +185,11 @@ class DoublyNormed(NarrowAtTwo):
 
 def test_beside_a_norm_the_others_are_compared() -> None:
     network = network_of(DoublyNormed())
-    assert mixing_groups(network.trace(), network.module) == {"first"}
+    assert network.trace().mixing == {"first"}
     elements = Unit().elements(network, ())
     fewer = {name: torch.arange(size) < 2 for name, size in elements.sizes.items()}
     with pytest.raises(UntraceableError, match=r"\['second'\]"):
         elements.keep(fewer)
-
-
-class Flipped(TwoLayers):
-    """The ends and the middle are where they were."""
-
-    def mix(self, x: Tensor) -> Tensor:
-        return x.flip(1)
-
-
-def test_an_order_that_spares_the_ends_is_seen() -> None:
-    network = network_of(Flipped())
-    assert set(check_units(network, network.trace()).groups) == {"first"}
 
 
 class Concatenated(nn.Module):

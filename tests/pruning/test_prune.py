@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDataset
 
 from skprune import DivergedError, PrunedRegressor, Strategy, UnreachableSparsityError, prune
-from skprune._sklearn import InvalidParameterError
 from skprune.network.network import all_tensors
-from skprune.strategies import STRATEGIES, Distill, FineTune, Iterative, Magnitude, Rewind
+from skprune.strategies import STRATEGIES, Distill, FineTune, Iterative, Rewind
 from tests.helpers import same_state, snapshot
 from tests.pruning.common import (
     CASES,
@@ -309,34 +308,6 @@ def test_a_module_whose_first_output_is_a_tensor_has_one() -> None:
     pruned = prune(ByName(lambda y: (y, {"more": y})), X[:8], sparsity=0.5)
     expected = pruned.module(X)[0].detach().numpy()
     np.testing.assert_allclose(pruned.predictor.predict(X.numpy()), expected, atol=1e-6)
-
-
-class Waves(nn.Module):
-    """A weight of complex numbers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(4, 4, dtype=torch.complex64))
-        self.out = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.out(torch.fft.irfft(torch.fft.rfft(x) @ self.weight, n=6))
-
-
-@pytest.mark.parametrize("p", [1, 2])
-def test_complex_weights_go_by_their_absolute_values(p: int) -> None:
-    module = Waves()
-    pruned = prune(module, X[:8], sparsity=0.5, strategy=Strategy(importance=Magnitude(p=p)))
-    sizes = module.weight.detach().abs()
-    median = sizes.flatten().sort().values[8]
-    np.testing.assert_array_equal(pruned.masks["weight"], (sizes >= median).numpy())
-    assert not pruned.module.weight[~torch.from_numpy(pruned.masks["weight"])].any()
-
-
-def test_other_importances_refuse_complex_weights() -> None:
-    with pytest.raises(InvalidParameterError, match=r"'weight' is a complex weight, which import"):
-        prune(Waves(), X[:8], sparsity=0.5, strategy="synflow")
-    assert prune(Waves(), X[:8], sparsity=0.5, strategy="random").sparsity == 0.5
 
 
 # What a fine-tuning brings, and what stays of a network without it.

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from skprune import UnreachableSparsityError, prune
+from skprune import Strategy, UnreachableSparsityError, prune
 from tests.zoo.oracle import call, kept_entries, lively, outputs, reference, worst_error
 from tests.zoo.row import Row
 
 __all__ = ["Outcome", "outcome_of", "weight_outcome"]
 
 # How the two prunings go: strategy and sparsity.
-PRUNINGS = (("magnitude", 0.5), ("random", 0.9))
+PRUNINGS = ((Strategy(allocation="global"), 0.5), ("random", 0.9))
 
 
 @dataclass(frozen=True)

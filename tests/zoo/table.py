@@ -17,6 +17,9 @@ film = floats(4, 2, 6, 6)
 
 CHANNEL, NEURON, HEAD = "channel", "neuron", "head"
 HIDDEN, EMBEDDING = "hidden unit", "embedding dimension"
+# Equal places in all heads of an attention. Where one number or one view holds for queries, keys
+# and values alike, a dimension goes from all of them.
+DIMENSION = "head dimension"
 
 VISION = [
     Row("lenet", vision.lenet, image, {CHANNEL: 6 + 10, NEURON: 12}),
@@ -80,12 +83,26 @@ VISION = [
     Row("non_local", vision.NonLocal, image, {CHANNEL: 8 + 5 + 6}),
     Row("selective_kernel", vision.SelectiveKernel, image, {CHANNEL: 8, NEURON: 5}),
     Row("video", vision.video, floats(2, 4, 6, 6), {CHANNEL: 6 + 8}),
-    Row("vit", vision.ViT, image, {EMBEDDING: 12, HEAD: 2 * 4, NEURON: 2 * 18}),
-    Row("swin", vision.Swin, image, {EMBEDDING: 12, HEAD: 2 * 3, NEURON: 2 * 14}),
+    Row(
+        "vit",
+        vision.ViT,
+        image,
+        {EMBEDDING: 12, HEAD: 2 * 4, DIMENSION: 2 * 3, NEURON: 2 * 18},
+    ),
+    Row(
+        "swin",
+        vision.Swin,
+        image,
+        {EMBEDDING: 12, HEAD: 2 * 3, DIMENSION: 2 * 4, NEURON: 2 * 14},
+    ),
     Row("mlp_mixer", vision.mlp_mixer, image, {EMBEDDING: 10, NEURON: 2 * (7 + 15)}),
     # Each unit inside is two neurons, one of which gates the other.
     Row("gated_mlp", vision.gated_mlp, image, {EMBEDDING: 10, NEURON: 2 * 9}),
 ]
+
+# A stream of 12, 3 heads of 4 dimensions, and 16 neurons in each of two blocks.
+ENCODER = {EMBEDDING: 12, HEAD: 2 * 3, DIMENSION: 2 * 4, NEURON: 2 * 16}
+ATTENTION = {NEURON: 12, HEAD: 3, DIMENSION: 4}
 
 TEXT = [
     Row("text_cnn", text.TextCNN, words, {EMBEDDING: 8, CHANNEL: 3 * 6}),
@@ -94,72 +111,82 @@ TEXT = [
     Row("bag_of_words", text.BagOfWords, words, {EMBEDDING: 10}),
     Row("deep_bag", text.DeepBag, words, {EMBEDDING: 8 + 6, NEURON: 12}),
     Row("deep_average", text.DeepAverage, words, {EMBEDDING: 9, NEURON: 11}),
-    Row("lstm_tagger", text.LSTMTagger, words, {EMBEDDING: 8, HIDDEN: 2 * 7}),
+    # One hidden_size holds for all layers and directions, so that equal places go together.
+    Row("lstm_tagger", text.LSTMTagger, words, {EMBEDDING: 8, HIDDEN: 7}),
     # The output layer has the embedding's weights, so hidden units meet its dimensions.
     Row("tied_language_model", text.TiedLanguageModel, words, {HIDDEN: 9}),
     Row("tied_by_function", text.TiedByFunction, words, {EMBEDDING: 9, NEURON: 12}),
-    Row("torch_encoder", text.Encoder, words, {EMBEDDING: 12, HEAD: 2 * 3, NEURON: 2 * 16}),
-    Row(
-        "torch_prenorm_encoder",
-        text.prenorm_encoder,
-        words,
-        {EMBEDDING: 12, HEAD: 2 * 3, NEURON: 2 * 16},
-    ),
+    Row("torch_encoder", text.Encoder, words, ENCODER),
+    Row("torch_prenorm_encoder", text.prenorm_encoder, words, ENCODER),
     # One matrix projects queries from the stream and keys from the memory: their dimensions meet.
     Row(
         "torch_decoder",
         text.Decoder,
         (words, floats(7, 5)),
-        {EMBEDDING: 8, HEAD: 2 * (2 + 2), NEURON: 2 * 14},
+        {EMBEDDING: 8, HEAD: 2 * (2 + 2), DIMENSION: 2 * (4 + 4), NEURON: 2 * 14},
     ),
     Row(
         "torch_transformer",
         text.Translator,
         (words, tokens(20, 5)),
-        {EMBEDDING: 8, HEAD: 2 + 2 + 2, NEURON: 2 * 12},
+        {EMBEDDING: 8, HEAD: 2 + 2 + 2, DIMENSION: 4 + 4 + 4, NEURON: 2 * 12},
     ),
-    Row("gpt", text.GPT, words, {EMBEDDING: 12, HEAD: 2 * 3, NEURON: 2 * 20}),
-    # A key's head goes with the two heads of queries that look at it.
+    Row("gpt", text.GPT, words, {**ENCODER, NEURON: 2 * 20}),
+    # A key's head goes with the two heads of queries that look at it. Each dimension of a head has
+    # a speed of its own at which it is rotated, which holds it.
     Row("llama_by_hand", text.Llama, words, {EMBEDDING: 14, HEAD: 3, NEURON: 18}),
-    Row("shared_block", text.SharedBlock, words, {EMBEDDING: 6 + 12, HEAD: 3, NEURON: 16}),
-    Row("linear_attention", text.LinearAttention, words, {EMBEDDING: 10, HEAD: 2}),
-    Row("relative_attention", text.RelativeAttention, words, {EMBEDDING: 10, HEAD: 3}),
-    Row("multihead_attention", text.Attending, floats(6, 5), {NEURON: 12, HEAD: 3}),
+    Row(
+        "shared_block",
+        text.SharedBlock,
+        words,
+        {EMBEDDING: 6 + 12, HEAD: 3, DIMENSION: 4, NEURON: 16},
+    ),
+    # Queries and keys are not zero where nothing comes in; the dimensions of values can go.
+    Row("linear_attention", text.LinearAttention, words, {EMBEDDING: 10, HEAD: 2, DIMENSION: 4}),
+    # Those of queries, keys and distances, and those of values.
+    Row(
+        "relative_attention",
+        text.RelativeAttention,
+        words,
+        {EMBEDDING: 10, HEAD: 3, DIMENSION: 4 + 4},
+    ),
+    Row("multihead_attention", text.Attending, floats(6, 5), ATTENTION),
     Row(
         "multihead_attention_no_bias",
         partial(text.Attending, bias=False),
         floats(6, 5),
-        {NEURON: 12, HEAD: 3},
+        ATTENTION,
     ),
     Row(
         "multihead_attention_bias_kv",
         partial(text.Attending, add_bias_kv=True),
         floats(6, 5),
-        {NEURON: 12, HEAD: 3},
+        ATTENTION,
     ),
     Row(
         "multihead_attention_zero",
         partial(text.Attending, add_zero_attn=True),
         floats(6, 5),
-        {NEURON: 12, HEAD: 3},
+        ATTENTION,
     ),
     # The weights that it puts out are means over heads, which have to stay.
     Row(
         "cross_attention",
         text.CrossAttending,
         (floats(6, 5), floats(7, 4)),
-        {NEURON: 8 + 6 + 7 + 8},
+        {NEURON: 8 + 6 + 7 + 8, DIMENSION: 4},
     ),
-    Row("masked_attention", text.MaskedAttending, words, {EMBEDDING: 12, HEAD: 4}),
+    Row("masked_attention", text.MaskedAttending, words, {EMBEDDING: 12, HEAD: 4, DIMENSION: 3}),
     # Questions, keys and answers are multiplied and added: one group.
     Row("memory_network", text.EndToEndMemory, (tokens(20, 4, 5), words), {EMBEDDING: 8}),
     # The encoder's state is the decoder's.
     Row("pointer_network", text.PointerNetwork, series, {HIDDEN: 8, NEURON: 7}),
 ]
 
-# One stream of 12, 3 heads and 16 neurons in each of two blocks, and a layer before the classes.
-BERT = {EMBEDDING: 12, HEAD: 2 * 3, NEURON: 2 * 16 + 12}
-GENERATOR = {EMBEDDING: 12, HEAD: 2 * 3, NEURON: 2 * 16}
+# There is a layer before the classes.
+BERT = {**ENCODER, NEURON: 2 * 16 + 12}
+# Positions that are rotated hold the dimensions of heads.
+ROTATED = {EMBEDDING: 12, HEAD: 2 * 3, NEURON: 2 * 16}
 by_name = {"input_ids": words}
 
 PRETRAINED = [
@@ -167,23 +194,34 @@ PRETRAINED = [
     Row("roberta", pretrained.roberta, by_name, BERT),
     Row("electra", pretrained.electra, by_name, {**BERT, EMBEDDING: 6 + 12}),
     # All blocks are one.
-    Row("albert", pretrained.albert, by_name, {EMBEDDING: 6 + 12, HEAD: 3, NEURON: 16 + 12}),
+    Row(
+        "albert",
+        pretrained.albert,
+        by_name,
+        {EMBEDDING: 6 + 12, HEAD: 3, DIMENSION: 4, NEURON: 16 + 12},
+    ),
     # The layer before the tied output meets the embedding.
-    Row("bert_language_model", pretrained.bert_language_model, by_name, GENERATOR),
+    Row("bert_language_model", pretrained.bert_language_model, by_name, ENCODER),
     Row("distilbert", pretrained.distilbert, by_name, BERT),
-    Row("gpt2", pretrained.gpt2, by_name, GENERATOR),
-    Row("opt", pretrained.opt, by_name, GENERATOR),
-    Row("gpt_neox", pretrained.gpt_neox, by_name, GENERATOR, rounding=1e-5),
-    Row("llama", pretrained.llama, by_name, GENERATOR, rounding=1e-5),
-    Row("qwen2", pretrained.qwen2, by_name, {**GENERATOR, EMBEDDING: 24}, rounding=1e-5),
-    Row("mistral", pretrained.mistral, by_name, GENERATOR, rounding=1e-5),
+    Row("gpt2", pretrained.gpt2, by_name, ENCODER),
+    Row("opt", pretrained.opt, by_name, ENCODER),
+    Row("gpt_neox", pretrained.gpt_neox, by_name, ROTATED, rounding=1e-5),
+    Row("llama", pretrained.llama, by_name, ROTATED, rounding=1e-5),
+    Row("qwen2", pretrained.qwen2, by_name, {**ROTATED, EMBEDDING: 24}, rounding=1e-5),
+    Row("mistral", pretrained.mistral, by_name, ROTATED, rounding=1e-5),
     # The experts of a block are one tensor, so their neurons at equal places go together.
-    Row("mixtral", pretrained.mixtral, by_name, GENERATOR, rounding=1e-5),
+    Row("mixtral", pretrained.mixtral, by_name, ROTATED, rounding=1e-5),
     # The stream is put out, and one bias for each head and distance serves both blocks.
-    Row("t5_encoder", pretrained.t5_encoder, by_name, {HEAD: 3, NEURON: 2 * 16}, rounding=1e-5),
+    Row(
+        "t5_encoder",
+        pretrained.t5_encoder,
+        by_name,
+        {HEAD: 3, DIMENSION: 2 * 4, NEURON: 2 * 16},
+        rounding=1e-5,
+    ),
     # What the encoder makes is put out, and its dimensions are those of the one embedding.
-    Row("bart", pretrained.bart, by_name, {HEAD: 3 + 3 + 3, NEURON: 16 + 14}),
-    Row("vit_downloaded", pretrained.vit, {"pixel_values": image}, GENERATOR),
+    Row("bart", pretrained.bart, by_name, {HEAD: 3 + 3 + 3, DIMENSION: 4 + 4 + 4, NEURON: 16 + 14}),
+    Row("vit_downloaded", pretrained.vit, {"pixel_values": image}, ENCODER),
     Row(
         "convnext_downloaded",
         pretrained.convnext,
@@ -196,7 +234,7 @@ PRETRAINED = [
         {"pixel_values": image},
         {CHANNEL: 6 + 16 + (4 + 4) + 24 + 2 * (6 + 6)},
     ),
-    Row("whisper_encoder", pretrained.WhisperEncoder, floats(5, 12), {**GENERATOR, CHANNEL: 12}),
+    Row("whisper_encoder", pretrained.WhisperEncoder, floats(5, 12), {**ENCODER, CHANNEL: 12}),
 ]
 
 LSTM, GRU, RNN = nn.LSTM, nn.GRU, nn.RNN
@@ -209,19 +247,20 @@ SEQUENCE = [
     Row("rnn", recurrent(RNN), series, {NEURON: 6, HIDDEN: 7}),
     Row("rnn_relu", recurrent(RNN, nonlinearity="relu"), series, {NEURON: 6, HIDDEN: 7}),
     Row("lstm_no_bias", recurrent(LSTM, bias=False), series, {NEURON: 6, HIDDEN: 7}),
-    Row("lstm_stacked", recurrent(LSTM, num_layers=2), series, {NEURON: 6, HIDDEN: 2 * 7}),
-    Row("gru_stacked", recurrent(GRU, num_layers=3), series, {NEURON: 6, HIDDEN: 3 * 7}),
+    # One hidden_size holds for all layers and directions: equal places go together.
+    Row("lstm_stacked", recurrent(LSTM, num_layers=2), series, {NEURON: 6, HIDDEN: 7}),
+    Row("gru_stacked", recurrent(GRU, num_layers=3), series, {NEURON: 6, HIDDEN: 7}),
     Row(
         "lstm_bidirectional",
         recurrent(LSTM, put_out=14, bidirectional=True),
         series,
-        {NEURON: 6, HIDDEN: 2 * 7},
+        {NEURON: 6, HIDDEN: 7},
     ),
     Row(
         "gru_stacked_bidirectional",
         recurrent(GRU, put_out=14, num_layers=2, bidirectional=True),
         series,
-        {NEURON: 6, HIDDEN: 4 * 7},
+        {NEURON: 6, HIDDEN: 7},
     ),
     # The hidden units, and what they are projected to.
     Row(
@@ -231,7 +270,7 @@ SEQUENCE = [
         {NEURON: 6, HIDDEN: 7 + 5},
     ),
     Row("lstm_last_state", last_state(LSTM), series, {HIDDEN: 8}),
-    # The states of all layers or directions are one tensor: equal places go together.
+    # The states of all layers or directions are one tensor.
     Row("gru_last_states", last_state(GRU, 2, num_layers=2), series, {HIDDEN: 8}),
     Row("lstm_last_ways", last_state(LSTM, 2, bidirectional=True), series, {HIDDEN: 8}),
     Row("lstm_given_state", sequence.GivenState, series, {HIDDEN: 7}),
@@ -244,7 +283,7 @@ SEQUENCE = [
     Row("lstm_cells_with_zeros", sequence.CellsWithZeros, series, {HIDDEN: 7 + 9}),
     Row("own_lstm", sequence.OwnLSTM, series, {HIDDEN: 7}),
     Row("gru_layer_norm", sequence.NormedGRU, series, {HIDDEN: 9, NEURON: 8}),
-    Row("lstm_attention", sequence.AttendingLSTM, series, {HIDDEN: 2 * 6, NEURON: 7}),
+    Row("lstm_attention", sequence.AttendingLSTM, series, {HIDDEN: 6, NEURON: 7}),
     # The encoder's states are handed over, and multiplied with the decoder's.
     Row(
         "seq2seq",
@@ -303,8 +342,13 @@ TABULAR = [
         (tokens(9), tokens(12)),
         {EMBEDDING: 6 + 5, NEURON: 8 + 8 + 7},
     ),
-    Row("ft_transformer", tabular.FTTransformer, table, {EMBEDDING: 12, HEAD: 3, NEURON: 10}),
-    Row("autoint", tabular.AutoInt, tokens(20, 3), {EMBEDDING: 6, HEAD: 2}),
+    Row(
+        "ft_transformer",
+        tabular.FTTransformer,
+        table,
+        {EMBEDDING: 12, HEAD: 3, DIMENSION: 4, NEURON: 10},
+    ),
+    Row("autoint", tabular.AutoInt, tokens(20, 3), {EMBEDDING: 6, HEAD: 2, DIMENSION: 4 + 4}),
     # The steps share a stream of 10, of which 6 decide and 4 choose what to look at.
     Row("tabnet", tabular.TabNet, table, {NEURON: 10}),
     Row("mixture_of_experts", tabular.MixtureOfExperts, table, {NEURON: 3 * 8 + 7 + 5}),
@@ -344,7 +388,7 @@ ODDITIES = [
     Row("bare_pair", oddities.BarePair, table, {NEURON: 10}),
     Row("functional", oddities.Functional, table, TWO),
     Row("einsum", oddities.Einsum, table, TWO),
-    Row("einsum_heads", oddities.EinsumHeads, floats(5, 6), {HEAD: 3, NEURON: 8}),
+    Row("einsum_heads", oddities.EinsumHeads, floats(5, 6), {HEAD: 3, DIMENSION: 4 + 4, NEURON: 8}),
     Row("parameter_dict", oddities.Parameters, table, {}, "forward finds biases by their width"),
     Row("parameter_list", oddities.ParameterStack, table, TWO),
     # A low rank can lose ranks too.
@@ -359,7 +403,8 @@ ODDITIES = [
     Row("auxiliary_head", oddities.AuxiliaryHead, table, TWO, trains=True),
     Row("unused_layer", oddities.UnusedLayer, table, TWO),
     Row("shared_layer", oddities.SharedLayer, table, {NEURON: 9}),
-    Row("fixed_projection", oddities.FixedProjection, table, TWO),
+    # A direction that is no parameter can go as well.
+    Row("fixed_projection", oddities.FixedProjection, table, {NEURON: 10 + 8 + 5}),
     Row("buffer_scale", oddities.BufferScale, table, TWO),
     Row("through_numpy", oddities.ThroughNumpy, table, {NEURON: 8}, "forward leaves torch"),
     Row("checkpointed", oddities.Checkpointed, table, TWO),

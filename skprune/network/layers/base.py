@@ -227,6 +227,13 @@ class Layer:
     def make_flexible(self) -> None:
         """Prepare it, in place, for widths that its type cannot have; called before it is cut."""
 
+    @property
+    def own_dims(self) -> set[int] | None:
+        """Dimensions of its parameters that are those of its units; None for all."""
+        if self.out_axes:
+            return {*self.out_axes.values()}
+        return {0} if self.n_units else None
+
     def follow(
         self,
         channels: Any,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from skprune.network.forward import flattened
 from skprune.network.layers import layer_for
 from skprune.network.tracing.channels import Channels
 from skprune.network.tracing.rules import rule_for
@@ -99,7 +100,9 @@ class Recorder(TorchDispatchMode):
         self._values: dict[int, Value] = {id(v.tensor): v for v in self.tensors.values()}
         self._names = {id(value.tensor): name for name, value in self.tensors.items()}
         self._by_place = {_place(v.tensor): n for n, v in self.tensors.items() if v.tensor.numel()}
-        self._deferred: dict[int, list[tuple[Any, str]]] = {}  # what its use would fix
+        # What has to stay if a tensor has an effect on the outputs, by the tensor's id.
+        self._needs: dict[int, frozenset[int]] = {}
+        self._needed: list[tuple[Any, str]] = []
         self._parents: dict[int, Value] = {}  # what a tensor is a part of, by its id
         self._modules: list[str] = []
         self._whole = 0  # how many layers that are followed as a whole it is in
@@ -108,19 +111,20 @@ class Recorder(TorchDispatchMode):
 
     def run(self, forward: Callable[[nn.Module, Any], Any], inputs: Any) -> None:
         """Run the network; what comes out of it keeps its channels."""
+        self._modules, self._whole = [], 0  # an earlier run may have failed half-way
         with _only_plain_operations(), self._hooks(), torch.no_grad(), self:
             outputs = forward(self.module, inputs)
-        for tensor in _tensors(outputs):
+        for tensor in flattened(outputs):
             self.channels.fix(self.value_of(tensor).dims, "they are outputs of the network")
+            for need in self._needs.get(id(tensor), ()):
+                self.channels.fix([self._needed[need][0]], self._needed[need][1])
 
     def unused(self) -> set[str]:
         """Name the parameters that no operation has seen."""
         return {name for name, _ in self.module.named_parameters()} - self.used
 
     def value_of(self, tensor: Tensor) -> Value:
-        """Say what is known of a tensor that is used."""
-        for labels, reason in self._deferred.pop(id(tensor), ()):
-            self.channels.fix([labels], reason)
+        """Say what is known of a tensor."""
         if (value := self._values.get(id(tensor))) is not None:
             if id(tensor) in self._names:
                 self.used.add(self._names[id(tensor)])
@@ -147,7 +151,7 @@ class Recorder(TorchDispatchMode):
         names = [argument.name for argument in func._schema.arguments]
         arguments = dict(zip(names, args, strict=False)) | kwargs
         known = tree_map_only(Tensor, self.value_of, arguments)
-        call = Call(func.overloadpacket.__name__, known, _tensors(output))
+        call = Call(func.overloadpacket.__name__, known, flattened(output))
         self._follow(call, func)
         return output
 
@@ -159,15 +163,25 @@ class Recorder(TorchDispatchMode):
         dims = self._dims_of(call, func)
         for output, own in zip(call.outputs, dims, strict=True):
             self._note(self._know(Value.of(output, own, is_weight)))
-            if self.channels.deferred:
-                self._deferred[id(output)] = list(self.channels.deferred)
+        first = len(self._needed)
+        self._needed += self.channels.deferred
         self.channels.deferred.clear()
+        new = frozenset(range(first, len(self._needed)))
+        self._pass_needs([value.tensor for value in values], call.outputs, new)
         for value in values:
             self._note(value)
         if call.name in ("slice", "select"):
             self._parents |= {id(output): values[0] for output in call.outputs}
         elif call.name.endswith("_"):
             self._write_through(call.outputs[0])
+
+    def _pass_needs(
+        self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], new: frozenset[int] = frozenset()
+    ) -> None:
+        """Pass on what would have to stay if the inputs had an effect."""
+        needs = new.union(*(self._needs.get(id(tensor), ()) for tensor in inputs))
+        if needs:
+            self._needs |= {id(o): needs | self._needs.get(id(o), frozenset()) for o in outputs}
 
     def _write_through(self, part: Tensor) -> None:
         """Tell what a tensor is a part of that it was written to."""
@@ -184,6 +198,7 @@ class Recorder(TorchDispatchMode):
                 dims[axis] = None
         met = [self.channels.meet(a, b) for a, b in zip(whole.dims, dims, strict=True)]
         self._know(Value.of(whole.tensor, met, whole.is_weight))
+        self._pass_needs([part], [whole.tensor])
         self._write_through(whole.tensor)
 
     def _dims_of(self, call: Call, func: Any) -> list[Sequence[Dim]]:
@@ -250,6 +265,7 @@ class Recorder(TorchDispatchMode):
         arguments = (*args, *kwargs.values())
         for tensor, dims in layer.follow(self.channels, arguments, self.value_of, own, output):
             self._note(self._know(Value.of(tensor, dims)))
+        self._pass_needs(flattened(arguments), flattened(output))
 
     def _note(self, value: Value) -> None:
         """Remember the channels that a module has seen."""
@@ -273,14 +289,6 @@ def _place(tensor: Tensor) -> tuple[Any, ...]:
     except RuntimeError:  # a kind of tensor without memory of its own
         start = id(tensor)
     return (start, tuple(tensor.shape), tensor.stride() if tensor.layout == torch.strided else ())
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    if isinstance(values, Tensor):
-        return [values]
-    leaves = tree_leaves(values)
-    nested = [vars(leaf) for leaf in leaves if hasattr(leaf, "__dataclass_fields__")]
-    return [leaf for leaf in [*leaves, *tree_leaves(nested)] if isinstance(leaf, Tensor)]
 
 
 _LOCK = RLock()

@@ -1,6 +1,7 @@
 """Finds the units of a network by following labels through a run of it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -11,6 +12,7 @@ from skprune.network.coupling import Coupling, Forward
 from skprune.network.tracing.channels import Channels
 from skprune.network.tracing.recorder import Recorder
 from skprune.network.tracing.units import units_of
+from skprune.network.variants import variants_of
 from skprune.seeding import preserve_rng
 
 __all__ = ["trace_units"]
@@ -48,22 +50,25 @@ def trace_units(
         If the network cannot be run.
     """
     traced = deepcopy(module)
-    channels = Channels()
-    recorder = Recorder(traced, channels)
+    recorder = Recorder(traced, Channels())
     with preserve_rng():
         traced.eval()
         try:
             recorder.run(forward, inputs)
         except Exception as error:  # whatever a user's module may raise
             raise UntraceableError(
-                f"{type(module).__name__} fails on a few rows, so that its units cannot be found "
-                f"({type(error).__name__}: {error}). Use structure='weight' instead."
+                f"{type(module).__name__} cannot be run on a few rows, so that its units cannot be "
+                f"found ({type(error).__name__}: {error}). Use structure='weight' instead."
             ) from error
-        if recorder.unused():
-            # Some layers may be for training only, such as a second head.
-            traced.train()
-            try:
-                recorder.run(forward, inputs)
-            except Exception:  # it may need more rows, or targets
-                pass
+        _run_the_rest(recorder, inputs, forward)
     return units_of(traced, recorder, frozenset(protected))
+
+
+def _run_the_rest(recorder: Recorder, inputs: Any, forward: Forward) -> None:
+    """Run what the rows do not: it may be for training only, or for other values."""
+    for variant, training in ((inputs, True), *((rows, False) for rows in variants_of(inputs))):
+        if not recorder.unused():
+            return
+        recorder.module.train(training)
+        with suppress(Exception):  # a module may refuse inputs that no data would have
+            recorder.run(forward, variant)

@@ -36,7 +36,6 @@ def units_of(module: nn.Module, recorder: Recorder, protected: frozenset[str]) -
     """
     found = _Found(module, recorder)
     found.protect(protected)
-    found.keep_what_never_ran()
     found.number_units()
     return found.coupling(protected)
 
@@ -109,11 +108,13 @@ class _Found:
             if isinstance(place.side, str):
                 if place.side == "out" and place.layer in protected | owners:
                     yield place
-            elif self.owners[place.layer] & protected or place.layer in protected:
+            elif place.layer in protected:
                 yield place
-
-    def keep_what_never_ran(self) -> None:
-        """Keep the channels that a layer may need which no run has shown."""
+            else:
+                for name in self.owners[place.layer] & (protected | owners):
+                    dims = layer_for(self.modules[name]).own_dims
+                    if dims is None or place.side in dims:
+                        yield place
 
     # What goes.
 
@@ -201,6 +202,7 @@ class _Found:
             [*self._known_widths(), *self._counts(), *self._guessed_widths()],
             mixing=frozenset(self._names_with(MIXED)),
             kept_whole=dict(self._kept_whole(protected)),
+            not_run=tuple(self._not_run()),
         )
         scales = [
             next(scales_of(coupling, name), None) for name in sorted(self._names_with(SCALING))
@@ -213,6 +215,13 @@ class _Found:
         labels = np.array(list(self.names), dtype=np.int64)
         found = labels[self.labels.has_role(labels, role)]
         return {self.names[label] for label in found.tolist()}
+
+    def _not_run(self) -> Iterator[str]:
+        """Name the layers none of whose own parameters was seen."""
+        for name, part in self.modules.items():
+            own = [self.first_names[name, leaf] for leaf, p in part._parameters.items() if p is not None]
+            if own and not self.recorder.used & {*own}:
+                yield name
 
     def _ids(self, dim: Dim) -> Tensor | None:
         """Give the units of channels; None if all stay."""

@@ -48,12 +48,11 @@ class Magnitude(Importance):
     Magnitude(p=1)
     """
 
+    takes_complex: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict] = {
         "p": [Options(Real, {1, 2})],
         "norms": ["boolean"],
     }
-
-    takes_complex = True
 
     def __init__(self, p: int = 2, *, norms: bool = False) -> None:
         self.p = p
@@ -72,4 +71,4 @@ class Magnitude(Importance):
 
 
 def _squared(weight: Tensor) -> Tensor:
-    return weight.abs().square() if weight.is_complex() else weight.square()
+    return (weight.abs() if weight.is_complex() else weight).square()

@@ -108,6 +108,8 @@ def parts(channels: Any, call: Any) -> list[list[Dim]]:
     dim, sizes = value.dims[axis], [output.shape[axis] for output in call.outputs]
     if len(set(sizes)) == 1:
         channels.tie(dim, len(sizes))
+    elif "with_sizes" not in call.name:  # how many are in each part depends on how many there are
+        channels.fix([dim], "they are split into parts of different sizes")
     ends = np.cumsum([0, *sizes])
     result = []
     for start, end in zip(ends, ends[1:], strict=False):

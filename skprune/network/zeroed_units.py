@@ -1,0 +1,70 @@
+"""What a network without some units has to compute: that of the whole one with them at zero."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skprune.network.coupling import Coupling, goes
+from skprune.network.layers import layer_for
+from skprune.network.network import Network, all_tensors
+
+__all__ = ["with_units_at_zero"]
+
+
+def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> Network:
+    """Copy a network and set the parameters of units to zero, without removing anything.
+
+    Norms over channels, such as a layer norm, compute over the channels that are left: a zero
+    among them would count.
+
+    Parameters
+    ----------
+    network : Network
+        The network; it is left as it is.
+    coupling : Coupling
+        Its units.
+    units : Tensor of int
+        Those that are set to zero.
+
+    Returns
+    -------
+    zeroed : Network
+        Of the same shape, to compare with; it is not to be trained.
+    """
+    zeroed = network.copy()
+    for (name, side), ids in coupling.units.items():
+        gone = goes(ids, units)
+        if not gone.any():
+            continue
+        if isinstance(side, int):
+            tensor = all_tensors(zeroed.module)[name]
+            if isinstance(tensor, nn.Parameter):
+                with torch.no_grad():
+                    tensor.index_fill_(side, gone.nonzero().flatten().to(tensor.device), 0.0)
+            continue
+        layer = layer_for(zeroed.module.get_submodule(name))
+        if layer.mixes_units:
+            _compute_over(layer.module, ~gone)
+        elif not layer.normalizes:
+            layer.zero(side, gone.nonzero().flatten())
+    return zeroed
+
+
+def _compute_over(norm: nn.Module, keep: Tensor) -> None:
+    """Let a norm compute over some channels, and put out zero for the others."""
+    layer, smaller = layer_for(norm), deepcopy(norm)
+    layer_for(smaller).keep("out", keep)
+    index = keep.nonzero().flatten()
+
+    def put_out(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:
+        inputs = (*arguments, *named.values())[0]
+        last = layer.channels_last
+        if last is None:
+            last = inputs.shape[-1] == len(keep)
+        dim, kept = -1 if last else 1, index.to(inputs.device)
+        left = smaller(inputs.index_select(dim, kept))
+        return torch.zeros_like(out).index_copy(dim, kept, left.to(out.dtype))
+
+    norm.register_forward_hook(put_out, with_kwargs=True)
