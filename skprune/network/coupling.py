@@ -106,7 +106,9 @@ class Coupling:
     @property
     def n_units(self) -> int:
         """How many numbers of units there may be, those that are gone included."""
-        return 1 + max((int(units.max()) for units in self.groups.values() if len(units)), default=-1)
+        return 1 + max(
+            (int(units.max()) for units in self.groups.values() if len(units)), default=-1
+        )
 
     def indispensable(self) -> Iterator[tuple[str, Tensor]]:
         """Go through sets of units of which one has to stay, or a layer would be left without any.

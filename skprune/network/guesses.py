@@ -126,7 +126,9 @@ def _choose(
     """Leave out the other attributes that might count a group's units."""
     mine = {id(width) for width in _widths(coupling, name)}
     widths = [
-        width for width in coupling.widths if id(width) not in mine or _sign(module, width) in guesses
+        width
+        for width in coupling.widths
+        if id(width) not in mine or _sign(module, width) in guesses
     ]
     scales = coupling.scales
     if way is not None:
@@ -142,4 +144,3 @@ def _one_claim_each(coupling: Coupling) -> Coupling:
     for width in coupling.widths:
         first.setdefault((width.module, width.attribute), width)
     return replace(coupling, widths=list(first.values()))
-

@@ -190,7 +190,9 @@ class Recorder(TorchDispatchMode):
         own, whole = self.value_of(part), self.value_of(self._parents[id(part)].tensor)
         dims = list(own.dims)
         if own.ndim == whole.ndim - 1:  # one place along a dimension
-            axis = next(a for a in range(whole.ndim) if a == own.ndim or own.shape[a] != whole.shape[a])
+            axis = next(
+                a for a in range(whole.ndim) if a == own.ndim or own.shape[a] != whole.shape[a]
+            )
             dims.insert(axis, ANY)
         for axis, dim in enumerate(dims):
             if dim is not ANY and own.ndim == whole.ndim and own.shape[axis] != whole.shape[axis]:

@@ -24,7 +24,11 @@ def attention(channels: Any, call: Any) -> list[list[Dim]]:
         weights = Value(mask.tensor, (*lead, None, None))
         channels.pointwise([weights.with_dims(weights.dims[-mask.ndim :]), mask], mask.shape)
     compared = channels.meet(query.dims[-1], key.dims[-1])
-    for dim, role in ((lead[-1], HEAD), (compared, HEAD_DIMENSION), (value.dims[-1], HEAD_DIMENSION)):
+    for dim, role in (
+        (lead[-1], HEAD),
+        (compared, HEAD_DIMENSION),
+        (value.dims[-1], HEAD_DIMENSION),
+    ):
         if is_labelled(dim):
             channels.labels.set_role(dim, role)
     if call.get("scale") is None and is_labelled(compared):
