@@ -11,7 +11,7 @@ from skprune.network.forward import flattened
 from skprune.network.layers_run import layers_run, layers_with_parameters
 from skprune.network.network import Network
 
-__all__ = ["outputs_of", "same_on", "same_outputs", "trials_for"]
+__all__ = ["outputs_of", "same_on", "same_outputs", "trials_and_layers", "trials_for"]
 
 
 def trials_for(network: Network, inputs: Any = None) -> list[Any]:
@@ -30,6 +30,11 @@ def trials_for(network: Network, inputs: Any = None) -> list[Any]:
         The rows, and, if the network takes them, others that are unlike them; larger and smaller
         ones where these run layers that the others do not.
     """
+    return trials_and_layers(network, inputs)[0]
+
+
+def trials_and_layers(network: Network, inputs: Any = None) -> tuple[list[Any], set[str]]:
+    """Give inputs to compare networks on, and name the layers with parameters that they run."""
     some = network.inputs if inputs is None else inputs
     trials, ran = [some], layers_run(network, some) or set()
     disturbed = _changed(some, _disturb)
@@ -43,7 +48,7 @@ def trials_for(network: Network, inputs: Any = None) -> list[Any]:
         if more := (layers_run(network, scaled) or set()) - ran:
             trials.append(scaled)
             ran |= more
-    return trials
+    return trials, ran
 
 
 def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:

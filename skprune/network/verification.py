@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
-from skprune.network.comparison import outputs_of, same_on, same_outputs, trials_for
+from skprune.network.comparison import (
+    outputs_of,
+    same_on,
+    same_outputs,
+    trials_and_layers,
+    trials_for,
+)
 from skprune.network.coupling import Coupling
 from skprune.network.layers import layer_for
 from skprune.network.layers_run import (
@@ -141,8 +147,7 @@ class _Trial(NamedTuple):
 
     @classmethod
     def of(cls, network: Network) -> "_Trial":
-        inputs = trials_for(network)
-        evaluated = set[str]().union(*(layers_run(network, rows) or () for rows in inputs))
+        inputs, evaluated = trials_and_layers(network)
         trained = layers_run(network.copy(), network.inputs, training=True) or set()
         not_run = layers_with_parameters(network.module) - evaluated - trained
         not_run -= used_by_weight(network, not_run) if not_run else set()
@@ -151,9 +156,9 @@ class _Trial(NamedTuple):
             lively = network
         return cls(lively, inputs, not trained <= evaluated, not_run)
 
-    def outputs(self, network: Network, *, twice: bool = False) -> "_Outputs":
+    def outputs(self, network: Network, inputs: list[Any], *, twice: bool = False) -> "_Outputs":
         """Compute the outputs of a copy of the network, which is not to be used any more."""
-        evaluated = [outputs_of(network, rows) for rows in self.inputs]
+        evaluated = [outputs_of(network, rows) for rows in inputs]
         times = (1 + twice) * self.trains
         return _Outputs(evaluated, [outputs_of(network, training=True) for _ in range(times)])
 
@@ -190,14 +195,21 @@ def _fault(trial: _Trial, coupling: Coupling, names: list[str]) -> str | None:
     """Say what goes wrong without some units of groups; None if nothing does."""
     if not names:
         return None
-    for choose in (_one, _half, _most):
+    # Each removal shows on any rows; what a branch on data does has to be seen once.
+    for choose, inputs in (
+        (_one, trial.inputs),
+        (_half, trial.inputs[:1]),
+        (_most, trial.inputs[-1:]),
+    ):
         gone = _spared(coupling, torch.cat([choose(coupling.groups[name]) for name in names]))
         try:
             # One copy at a time, as networks may be large.
-            zeroed = trial.outputs(with_units_at_zero(trial.network, coupling, gone), twice=True)
+            whole = with_units_at_zero(trial.network, coupling, gone)
+            zeroed = trial.outputs(whole, inputs, twice=True)
+            del whole
             cut = trial.network.copy()
             cut.remove_units(coupling, gone)
-            found = trial.outputs(cut)
+            found = trial.outputs(cut, inputs)
         except Exception as error:  # whatever a module raises that relies on channels that are gone
             reason = str(error).partition("\n")[0]
             return f"fails ({type(error).__name__}: {reason})"
