@@ -93,8 +93,8 @@ def check_units(network: Network, coupling: Coupling) -> Coupling:
     faults = _misread(trial, coupling, names) if names else {}
     return coupling.without_groups(
         {
-            name: f"without some of its units the network {fault}, since it uses them in a way "
-            "that its graph does not show"
+            name: f"without some of its units the network {fault}: it uses them in a way that "
+            "its graph does not show"
             for name, fault in faults.items()
         }
     )
