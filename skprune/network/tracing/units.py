@@ -206,6 +206,7 @@ class _Found:
             mixing=frozenset(self._names_with(MIXED)),
             kept_whole=dict(self._kept_whole(protected)),
             not_run=tuple(self._not_run()),
+            norms=dict(self.recorder.norms),
         )
         scales = [
             next(scales_of(coupling, name), None) for name in sorted(self._names_with(SCALING))
