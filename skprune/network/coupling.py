@@ -91,7 +91,7 @@ class Coupling:
     not_run : tuple of str
         Names of layers that were not run, whatever was tried.
     norms : dict of str to int
-        The dimension of the channels of norms that no class of layers tells of.
+        The dimension of the channels in what norms over channels are given.
     """
 
     units: dict[LayerSide, Tensor] = field(default_factory=dict)

@@ -46,12 +46,16 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
                     tensor.index_fill_(side, gone.nonzero().flatten().to(tensor.device), 0.0)
             continue
         layer = layer_for(zeroed.module.get_submodule(name))
-        if layer.mixes_units:
-            _compute_over(layer.module, ~gone)
+        if layer.mixes_units and name in coupling.norms:
+            smaller = deepcopy(layer.module)
+            layer_for(smaller).keep("out", ~gone)
+            _put_out_of(layer.module, smaller, coupling.norms[name], ~gone)
         elif not layer.normalizes:
             layer.zero(side, gone.nonzero().flatten())
     for name, dim in coupling.norms.items():
         norm = zeroed.module.get_submodule(name)
+        if layer_for(norm).mixes_units:
+            continue
         parameters = [leaf for leaf, _ in norm.named_parameters(recurse=False)]
         place = LayerSide(f"{name}.{parameters[0]}" if name else parameters[0], 0)
         if place not in coupling.units or not (gone := goes(coupling.units[place], units)).any():
@@ -74,24 +78,6 @@ def _put_out_of(norm: nn.Module, smaller: nn.Module, dim: int, keep: Tensor) -> 
     def put_out(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:
         inputs = (*arguments, *named.values())[0]
         kept = index.to(inputs.device)
-        left = smaller(inputs.index_select(dim, kept))
-        return torch.zeros_like(out).index_copy(dim, kept, left.to(out.dtype))
-
-    norm.register_forward_hook(put_out, with_kwargs=True)
-
-
-def _compute_over(norm: nn.Module, keep: Tensor) -> None:
-    """Let a norm compute over some channels, and put out zero for the others."""
-    layer, smaller = layer_for(norm), deepcopy(norm)
-    layer_for(smaller).keep("out", keep)
-    index = keep.nonzero().flatten()
-
-    def put_out(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:
-        inputs = (*arguments, *named.values())[0]
-        last = layer.channels_last
-        if last is None:
-            last = inputs.shape[-1] == len(keep)
-        dim, kept = -1 if last else 1, index.to(inputs.device)
         left = smaller(inputs.index_select(dim, kept))
         return torch.zeros_like(out).index_copy(dim, kept, left.to(out.dtype))
 

@@ -82,8 +82,8 @@ class Recorder(TorchDispatchMode):
     passed_on : dict of str to Dim
         The channels that norms and the like passed on.
     norms : dict of str to int
-        The dimension of the channels of norms that no class of layers tells of: modules with a
-        number or two for each channel, over which they take a mean or the like.
+        The dimension of the channels of norms over them: those that are registered, and modules
+        with a number or two for each channel, over which they take a mean or the like.
     unknown : Counter
         How often operations without a rule were given channels.
     """
@@ -272,17 +272,17 @@ class Recorder(TorchDispatchMode):
                 self._whole -= 1
                 if not self._whole:
                     self._follow_whole(name, layer, args, kwargs, output)
-            if name in self.norms and isinstance(output, Tensor):
-                size = _norm_size(part)
+            is_norm = name in self.norms or (layer.mixes_units and layer.n_channels("out"))
+            if is_norm and isinstance(output, Tensor):
+                size = _norm_size(part) or layer.n_channels("out")
                 dims = self.value_of(output).dims
-                self.norms[name] = next(
-                    (a - len(dims) for a, d in enumerate(dims) if is_labelled(d) and len(d) == size),
-                    -1,
-                )
+                own = [a for a, d in enumerate(dims) if is_labelled(d) and len(d) == size]
+                self.norms[name] = own[0] - len(dims) if own else -1
             if layer.passes_on and isinstance(output, Tensor):
-                axis = -1 if layer.channels_last else 1
-                dim = self.value_of(output).dims[axis]
-                self.passed_on[name] = dim
+                dims = self.value_of(output).dims
+                own = [d for d in dims if is_labelled(d) and len(d) == layer.n_channels("out")]
+                if own:
+                    self.passed_on[name] = own[0]
 
         return leave
 

@@ -237,11 +237,14 @@ class _Found:
             return None
         atoms = self.labels.atoms(dim)
         known = np.array([self.numbers.get(label, -1) for label in atoms.ravel().tolist()])
-        ids = known.reshape(atoms.shape)
+        # Each unit of a channel once, in the same order for all channels.
+        ids = np.sort(known.reshape(atoms.shape), 1)[:, ::-1]
+        ids[:, 1:][ids[:, 1:] == ids[:, :-1]] = -1
+        ids = np.sort(ids, 1)[:, ::-1]
         ids = ids[:, (ids >= 0).any(0)]
         if not ids.size:
             return None
-        return torch.from_numpy(ids[:, 0] if ids.shape[1] == 1 else ids).clone()
+        return torch.from_numpy((ids[:, 0] if ids.shape[1] == 1 else ids).copy())
 
     def _known_widths(self) -> Iterator[Width]:
         """Go through attributes of layers whose tensors are shared or computed."""
@@ -273,11 +276,9 @@ class _Found:
         """Take each of the heads, or of the dimensions of a head, that channels have."""
         if not isinstance(dim, np.ndarray):
             return None
-        for column in self.labels.atoms(dim).T:
-            labels = np.array(list(dict.fromkeys(column.tolist())), dtype=np.int64)
-            if self._has_role(labels, HEAD if role == "head" else HEAD_DIMENSION).all():
-                return labels[:, None]
-        return None
+        labels = np.array(list(dict.fromkeys(self.labels.atoms(dim).ravel().tolist())))
+        labels = labels[self._has_role(labels, HEAD if role == "head" else HEAD_DIMENSION)]
+        return labels[:, None] if labels.size else None
 
     def _guessed_widths(self) -> Iterator[Width]:
         """Go through attributes that have the size of channels that their module has seen."""
