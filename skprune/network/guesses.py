@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -13,7 +14,9 @@ __all__ = ["scales_of", "settled_guesses"]
 
 # Says what goes wrong without some units of groups, if anything does.
 _Fault = Callable[[Coupling, list[str]], str | None]
-_MOST_WIDTHS = 5
+# The type of a module, the attribute, and which of how many guesses for it.
+_Sign: TypeAlias = tuple[type, str, int, int]
+_MOST_WIDTHS = 7
 
 
 def scales_of(coupling: Coupling, name: str) -> Iterator[Scale]:
@@ -65,7 +68,7 @@ def settled_guesses(module: nn.Module, coupling: Coupling, fault: _Fault) -> Cou
     claims = [(width.module, width.attribute) for width in coupling.widths if width.is_guessed]
     if len(set(claims)) == len(claims) and fault(coupling, names) is None:
         return coupling
-    tried: dict[tuple[object, ...], tuple[frozenset[object], int | None]] = {}
+    tried: dict[tuple[object, ...], tuple[frozenset[_Sign], int | None]] = {}
     for name in names:
         if name not in coupling.groups:  # it goes with another by now
             continue
@@ -117,25 +120,30 @@ def _widths(coupling: Coupling, name: str) -> list[Width]:
     return [w for w in coupling.widths if w.is_guessed and bool(torch.isin(w.units, units).any())]
 
 
-def _guesses(module: nn.Module, coupling: Coupling, name: str) -> list[object]:
+def _guesses(module: nn.Module, coupling: Coupling, name: str) -> list[_Sign]:
     """Give the attributes that may count a group's units; those of equal modules are one."""
-    return list(dict.fromkeys(_sign(module, width) for width in _widths(coupling, name)))
+    signs = dict.fromkeys(_sign(module, coupling, width) for width in _widths(coupling, name))
+    # Those that may count others are the first to be left out.
+    return sorted(signs, key=lambda sign: -sign[-1])
 
 
-def _sign(module: nn.Module, width: Width) -> object:
-    return type(module.get_submodule(width.module)), width.attribute
+def _sign(module: nn.Module, coupling: Coupling, width: Width) -> _Sign:
+    """Describe a guess: where it is, and which of how many guesses for the attribute."""
+    rivals = [w for w in coupling.widths if w[:2] == width[:2]]
+    place = next(i for i, w in enumerate(rivals) if w.units is width.units)
+    return type(module.get_submodule(width.module)), width.attribute, place, len(rivals)
 
 
 def _choices(
-    coupling: Coupling, name: str, guesses: list[object]
-) -> Iterator[tuple[frozenset[object], int | None]]:
+    coupling: Coupling, name: str, guesses: list[_Sign]
+) -> Iterator[tuple[frozenset[_Sign], int | None]]:
     """Go through sets of attributes, all first, with each way of keeping a scale."""
-    tried = guesses[:_MOST_WIDTHS]
-    sets = [
-        frozenset(guesses) - set(left)
-        for n_left in range(len(tried) + 1)
-        for left in combinations(tried, n_left)
-    ]
+    tried, everything = guesses[:_MOST_WIDTHS], frozenset(guesses)
+    contested = frozenset(guess for guess in guesses if guess[-1] > 1)
+    sets = [everything, everything - contested]
+    sets += [everything - {*left} for n in (1, 2) for left in combinations(tried, n)]
+    sets += [frozenset(kept) for n in (2, 1, 0) for kept in combinations(tried, n)]
+    sets = list(dict.fromkeys(sets))
     ways: list[int | None] = [None]
     if coupling.kinds[name] == "head dimension":
         ways += range(len(list(scales_of(coupling, name))))
@@ -148,7 +156,7 @@ def _choose(
     module: nn.Module,
     coupling: Coupling,
     name: str,
-    guesses: frozenset[object],
+    guesses: frozenset[_Sign],
     way: int | None,
 ) -> Coupling:
     """Leave out the other attributes that might count a group's units."""
@@ -156,7 +164,7 @@ def _choose(
     widths = [
         width
         for width in coupling.widths
-        if id(width) not in mine or _sign(module, width) in guesses
+        if id(width) not in mine or _sign(module, coupling, width) in guesses
     ]
     scales = coupling.scales
     if way is not None:

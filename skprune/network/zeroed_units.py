@@ -1,5 +1,6 @@
 """What a network without some units has to compute: that of the whole one with them at zero."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -40,8 +41,9 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
         if not gone.any():
             continue
         if isinstance(side, int):
-            tensor = all_tensors(zeroed.module)[name]
-            if isinstance(tensor, nn.Parameter):
+            tensors = all_tensors(zeroed.module)
+            tensor = tensors[name]
+            if isinstance(tensor, nn.Parameter) and not _has_length(tensors, name, side):
                 with torch.no_grad():
                     tensor.index_fill_(side, gone.nonzero().flatten().to(tensor.device), 0.0)
             continue
@@ -69,6 +71,18 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
                 removals.set_width(smaller, "", width.attribute, left)
         _put_out_of(norm, smaller, dim, ~gone)
     return zeroed
+
+
+def _has_length(tensors: Mapping[str, Tensor], name: str, dim: int) -> bool:
+    """Whether a tensor's rows are directions, which weight_norm multiplies with lengths.
+
+    The lengths are set to zero; a direction of zeros is none.
+    """
+    for ours, theirs in (("original1", "original0"), ("weight_v", "weight_g")):
+        length = tensors.get(name.removesuffix(ours) + theirs) if name.endswith(ours) else None
+        if length is not None and length.dim() == tensors[name].dim() and length.shape[dim] > 1:
+            return True
+    return False
 
 
 def _put_out_of(norm: nn.Module, smaller: nn.Module, dim: int, keep: Tensor) -> None:
