@@ -100,7 +100,9 @@ def _tied_to_another(coupling: Coupling, name: str, fault: _Fault) -> Coupling:
         if other == name or kind != "head dimension" or len(coupling.groups[other]) != size:
             continue
         if heads & _heads_of(coupling, other):
-            candidate = _one_claim_each(coupling.tied(*sorted((name, other), key=list(coupling.groups).index)))
+            candidate = _one_claim_each(
+                coupling.tied(*sorted((name, other), key=list(coupling.groups).index))
+            )
             if fault(candidate, [n for n in (name, other) if n in candidate.groups]) is None:
                 return candidate
     return coupling

@@ -307,7 +307,15 @@ class Recorder(TorchDispatchMode):
                     own.append(dim)
 
 
-_STATISTICS = {"mean", "var", "var_mean", "std", "std_mean", "native_layer_norm", "native_group_norm"}
+_STATISTICS = {
+    "mean",
+    "var",
+    "var_mean",
+    "std",
+    "std_mean",
+    "native_layer_norm",
+    "native_group_norm",
+}
 
 
 def _norm_size(part: nn.Module) -> int:
