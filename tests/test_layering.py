@@ -134,19 +134,12 @@ def is_private(module: str, name: str) -> bool:
 def test_private_names_are_imported_in_one_file_each(path: Path) -> None:
     homes = {
         "sklearn": "_sklearn.py",
-        "torch_pruning": "network/coupling.py",
         "skorch": None,
     }
     for module, name, _ in imports_of(path):
         library = module.partition(".")[0]
         if library in homes and is_private(module, name):
             assert path.relative_to(PACKAGE).as_posix() == homes[library], f"{module}.{name}"
-
-
-@every_file
-def test_torch_pruning_is_imported_in_one_file(path: Path) -> None:
-    found = any(i.module.partition(".")[0] == "torch_pruning" for i in imports_of(path))
-    assert found == (path.relative_to(PACKAGE).as_posix() == "network/coupling.py")
 
 
 def layer_types(tree: ast.AST) -> Iterator[str]:
@@ -185,7 +178,7 @@ def test_the_search_for_types_of_layers_finds_them() -> None:
 def test_what_a_file_imports_at_its_top_is_required() -> None:
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     required = {re.split(r"[<>=]", line)[0] for line in project["dependencies"]}
-    names = {"scikit-learn": "sklearn", "torch-pruning": "torch_pruning"}
+    names = {"scikit-learn": "sklearn"}
     known = {names.get(name, name) for name in required} | {"skprune"} | sys.stdlib_module_names
     for path in FILES:
         for module, _, top in imports_of(path):

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
+from skprune.network.comparison import outputs_of, same_outputs
 from skprune.network.layers import Layer, layer_for
 from skprune.network.network import Network
-from skprune.network.verification import outputs_of, same_outputs
 
 __all__ = ["weights_of_features"]
 

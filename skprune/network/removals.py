@@ -1,6 +1,5 @@
 """What was removed of a network, so that it can be removed of an equal one."""
 
-from collections.abc import Iterable
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ __all__ = ["Removals"]
 
 
 class _Cut(NamedTuple):
-    """Channels that went on one side of a layer, or along a dimension of a bare parameter."""
+    """Channels that went on one side of a layer, or along a dimension of a tensor."""
 
     place: str
     side: Side | int
@@ -45,6 +44,7 @@ class Removals:
     def __init__(self) -> None:
         self._cuts: list[_Cut] = []
         self._biases: dict[str, torch.dtype] = {}
+        self._widths: dict[tuple[str, str], int] = {}
 
     def __len__(self) -> int:
         """Count the cuts."""
@@ -54,6 +54,7 @@ class Removals:
         """Copy the list, so that one of the two can go on."""
         other = Removals()
         other._cuts, other._biases = list(self._cuts), dict(self._biases)
+        other._widths = dict(self._widths)
         return other
 
     def cut(
@@ -66,9 +67,9 @@ class Removals:
         module : nn.Module
             The network.
         place : str
-            Name of a layer, or of a bare parameter.
+            Name of a layer, or of a parameter or buffer.
         side : {"out", "in"} or int
-            Which of the layer's channels, or the dimension of the parameter.
+            Which of the layer's channels, or the dimension of the tensor.
         keep : Tensor of bool of shape (n_channels,)
             True for a channel that stays.
 
@@ -78,10 +79,7 @@ class Removals:
             The name of each tensor that was cut, the dimension, and the indices that it kept.
         """
         self._cuts.append(_Cut(place, side, keep.clone()))
-        if isinstance(side, int):
-            return [_cut_parameter(module, place, side, keep)]
-        slices = layer_for(module.get_submodule(place)).keep(side, keep)
-        return [(f"{place}.{name}" if place else name, dim, index) for name, dim, index in slices]
+        return _cut(module, place, side, keep)
 
     def add_bias(self, place: str, dtype: torch.dtype) -> None:
         """Remember that a layer was given a bias.
@@ -94,6 +92,23 @@ class Removals:
             Type of the bias.
         """
         self._biases[place] = dtype
+
+    def set_width(self, module: nn.Module, place: str, attribute: str, width: int) -> None:
+        """Set a number that a module has of its channels, in place, and remember that.
+
+        Parameters
+        ----------
+        module : nn.Module
+            The network.
+        place : str
+            Name of the module within it.
+        attribute : str
+            Name of the attribute: a number, or a tuple of one.
+        width : int
+            How many channels there are now.
+        """
+        self._widths[place, attribute] = width
+        _set_width(module, place, attribute, width)
 
     def replay(self, module: nn.Module) -> nn.Module:
         """Cut an equal network to the same shape.
@@ -117,28 +132,25 @@ class Removals:
         smaller = deepcopy(module)
         for place, side, keep in self._cuts:
             self._check(smaller, place, side, len(keep))
-            if isinstance(side, int):
-                _cut_parameter(smaller, place, side, keep)
-            else:
-                layer_for(smaller.get_submodule(place)).keep(side, keep)
+            _cut(smaller, place, side, keep)
+        for (place, attribute), width in self._widths.items():
+            _set_width(smaller, place, attribute, width)
         for place, dtype in self._biases.items():
             part = smaller.get_submodule(place)
-            width = layer_for(part).n_channels("out")
-            assert width is not None
+            n_outputs = layer_for(part).n_channels("out")
+            assert n_outputs is not None
             device = next(part.parameters()).device
-            part.bias = nn.Parameter(torch.zeros(width, dtype=dtype, device=device))
+            part.bias = nn.Parameter(torch.zeros(n_outputs, dtype=dtype, device=device))
         return smaller
 
     def _check(self, module: nn.Module, place: str, side: Side | int, width: int) -> None:
-        known: Iterable[tuple[str, object]] = (
-            module.named_parameters() if isinstance(side, int) else module.named_modules()
-        )
-        part = dict(known).get(place)
         found: int | None = None
-        if isinstance(part, nn.Parameter):
-            found = part.shape[side] if isinstance(side, int) and side < part.dim() else None
-        elif part is not None and not isinstance(side, int):
-            found = layer_for(part).n_channels(side)
+        if isinstance(side, int):
+            tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+            if place in tensors and side < tensors[place].dim():
+                found = tensors[place].shape[side]
+        elif place in dict(module.named_modules()):
+            found = layer_for(module.get_submodule(place)).n_channels(side)
         if found != width:
             what = "dimension" if isinstance(side, int) else "channels on side"
             raise ValueError(
@@ -149,11 +161,35 @@ class Removals:
             )
 
 
-def _cut_parameter(module: nn.Module, name: str, dim: int, keep: Tensor) -> tuple[str, int, Tensor]:
+def _cut(
+    module: nn.Module, place: str, side: Side | int, keep: Tensor
+) -> list[tuple[str, int, Tensor]]:
+    names = place.split(".")
+    for end in range(len(names) + 1):
+        around = ".".join(names[:end])
+        if not isinstance(side, int) or end < len(names):
+            layer_for(module.get_submodule(around)).make_flexible()
+    if isinstance(side, int):
+        return [_cut_tensor(module, place, side, keep)]
+    slices = layer_for(module.get_submodule(place)).keep(side, keep)
+    return [(f"{place}.{name}" if place else name, dim, index) for name, dim, index in slices]
+
+
+def _cut_tensor(module: nn.Module, name: str, dim: int, keep: Tensor) -> tuple[str, int, Tensor]:
+    """Cut a parameter or buffer, in all places that share it."""
     owner, _, leaf = name.rpartition(".")
-    part = module.get_submodule(owner)
-    old = part.get_parameter(leaf)
+    old = getattr(module.get_submodule(owner), leaf)
     index = keep.nonzero().flatten()
     new = old.detach().index_select(dim, index.to(old.device))
-    setattr(part, leaf, nn.Parameter(new, requires_grad=old.requires_grad))
+    if isinstance(old, nn.Parameter):
+        new = nn.Parameter(new, requires_grad=old.requires_grad)
+    for part in module.modules():
+        for key, tensor in [*part._parameters.items(), *part._buffers.items()]:
+            if tensor is old:
+                setattr(part, key, new)
     return name, dim, index
+
+
+def _set_width(module: nn.Module, place: str, attribute: str, width: int) -> None:
+    part = module.get_submodule(place)
+    setattr(part, attribute, (width,) if isinstance(getattr(part, attribute), tuple) else width)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from skprune._sklearn import InvalidParameterError
 from skprune.components import resolve
 from skprune.metrics.report import PruningReport, measure
-from skprune.network.forward import module_device, run_module
+from skprune.network.forward import first_output, module_device, run_module
 from skprune.network.masking import Masked
 from skprune.network.network import Network, all_tensors
 from skprune.pruning.arguments import (
@@ -405,7 +405,7 @@ class Pruner:
             pruned.masks,
             pruned.kept,
             pruned.sparsity,
-            PruningReport(self._before, pruned.sizes),
+            PruningReport(self._before, pruned.sizes, pruned.groups),
             network.removals,
             self._predictor(network),
         )
@@ -414,7 +414,11 @@ class Pruner:
         example = self.network.inputs
         if isinstance(example, (tuple, list)):
             return None
-        outputs = outputs_of(self._loss, network.module, example)
+        with torch.no_grad():
+            computed = first_output(run_module(network.module, example))
+        if not isinstance(computed, Tensor):
+            return None
+        outputs = outputs_of(self._loss, computed)
         return Predictor(
             network.module, outputs, masks=network.masks, removals=network.removals, example=example
         )

@@ -269,8 +269,8 @@ CASES = {
         error=UntraceableError,
     ),
     "units that are told apart by place": Case(
-        r"units of \['hidden'\] cannot be removed: without one of them the network fails or "
-        r"computes something else.*protect=\['hidden'\]",
+        r"no units that can be removed: 'hidden' keeps its units, since without some of its units "
+        r"the network computes something else.*Use structure='weight'",
         {"estimator__module": Mirrors, "structure": "unit"},
         error=UntraceableError,
     ),
