@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skprune.deployment import deploy
     from skprune.estimators import (
         PrunedClassifier,
         PrunedClassifierCV,
@@ -43,6 +44,7 @@ __all__ = [
     "UnreachableSparsityError",
     "UntraceableError",
     "__version__",
+    "deploy",
     "prune",
     "pruning_path",
 ]
@@ -50,6 +52,7 @@ __all__ = [
 # Where names come from. They are imported when they are first asked for, so that to load a
 # predictor, and to predict with it, never imports skorch.
 _NAMES = {
+    "deployment": ("deploy",),
     "estimators": (
         "PrunedClassifier",
         "PrunedClassifierCV",
