@@ -107,14 +107,16 @@ class Builder:
         kind : Kind
             ``COPY``, ``MAXIMUM`` or ``MULTIPLY``.
         table : ndarray of int of shape (n_rows, width)
-            The lines; -1 for none.
+            The lines; -1 stands for zeros in a copy, and for none in a maximum.
 
         Returns
         -------
         lines : ndarray of shape (n_rows,)
             What holds the results.
         """
-        table = np.ascontiguousarray(table, dtype=np.int64)
+        table = np.array(table, dtype=np.int64)
+        if kind is Kind.MAXIMUM:  # a line twice changes nothing
+            table = np.where(table < 0, table.max(axis=1, keepdims=True), table)
         return self._add(_Step(kind, self._n_lines, len(table), table=table))
 
     def grouped(self, kind: Kind, table: Any, epsilon: float = 0.0) -> Lines:
@@ -284,7 +286,7 @@ class Builder:
             else:
                 table = step.table.reshape(-1)
                 columns["width"] = step.table.shape[1]
-                columns["table"] = keep("table", np.where(table < 0, -1, moved[table]))
+                columns["table"] = keep("table", np.where(table < 0, n_lines, moved[table]))
             rows.append([int(columns[name]) for name in FIELDS])
         types = {"indices": np.int32, "weights": self.dtype, "bias": self.dtype}
         joined = {
@@ -299,7 +301,7 @@ class Builder:
             **joined,
             outputs=moved[outputs.reshape(-1)],
             n_inputs=self.inputs.size,
-            n_lines=n_lines,
+            n_lines=n_lines + 1,
             shape=tuple(outputs.shape),
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from skprune.deployment.runtimes.sparse.program import Activation, Kind
-from skprune.deployment.runtimes.sparse.vectors import sparse_dot
+from skprune.deployment.runtimes.sparse.vectors import largest, products, sparse_dot
 
 __all__ = ["WIDTHS", "run"]
 
@@ -73,42 +73,6 @@ def _activate(cells: Any, kind: int, p: float) -> None:
             cells[i] = gate * cells[i] if kind == _SWISH else gate
 
 
-@_compiled(fastmath=True)
-def _dot(weights: Any, indices: Any, first: int, last: int, values: Any, place: int) -> float:
-    total = weights.dtype.type(0)
-    for k in range(first, last):
-        total += weights[k] * values[np.int64(indices[k]) + place]
-    return total
-
-
-@_compiled()
-def _gather(
-    kind: int, cells: Any, width: int, out: int, n_rows: int, table: Any, begin: int, n: int
-) -> None:
-    """Copy, multiply or take the largest of lines."""
-    for row in range(n_rows):
-        target = cells[(out + row) * width : (out + row + 1) * width]
-        fresh = True
-        for i in range(n):
-            line = table[begin + row * n + i]
-            if line < 0:
-                continue
-            source = cells[line * width : (line + 1) * width]
-            if fresh:
-                target[:] = source
-                fresh = False
-            elif kind == _MAXIMUM:
-                for j in range(width):
-                    # A NaN is the largest.
-                    if not source[j] <= target[j]:
-                        target[j] = source[j]
-            else:
-                for j in range(width):
-                    target[j] *= source[j]
-        if fresh:
-            target[:] = 0
-
-
 @_compiled()
 def _group(
     kind: int,
@@ -171,11 +135,16 @@ def _runner(width: int) -> Any:
     ) -> None:
         for begin in range(start, stop, width):
             n_rows = min(width, stop - begin)
-            for line in range(X.shape[1]):
-                for j in range(n_rows):
-                    cells[line * width + j] = X[begin + j, line]
-                for j in range(n_rows, width):
-                    cells[line * width + j] = 0
+            panel = cells[: X.shape[1] * width].reshape(X.shape[1], width)
+            if n_rows == width:
+                for line in range(X.shape[1]):
+                    for j in range(width):
+                        panel[line, j] = X[begin + j, line]
+            else:
+                panel[:] = 0
+                for line in range(X.shape[1]):
+                    for j in range(n_rows):
+                        panel[line, j] = X[begin + j, line]
             for number in range(len(steps)):
                 kind, activation, out, rows, n_places, pointer, place, entry, n = steps[number]
                 if kind == _PRODUCT:
@@ -185,28 +154,29 @@ def _runner(width: int) -> Any:
                         for at in range(n_places):
                             line = out + row * n_places + at
                             offset = places[place + at]
-                            if width == 1:
-                                total = bias[pointer + row] + _dot(
-                                    weights, indices, first, last, cells, offset
-                                )
-                                cells[line] = 0 if relu and total < 0 else total
-                            else:
-                                sparse_dot(
-                                    width,
-                                    weights,
-                                    indices,
-                                    first,
-                                    last,
-                                    cells,
-                                    offset,
-                                    bias[pointer + row],
-                                    line,
-                                    relu,
-                                )
+                            sparse_dot(
+                                width,
+                                weights,
+                                indices,
+                                first,
+                                last,
+                                cells,
+                                offset,
+                                bias[pointer + row],
+                                line,
+                                relu,
+                            )
                     done = activation == _NONE or relu
                     size = rows * n_places
-                elif kind in (_COPY, _MAXIMUM, _MULTIPLY):
-                    _gather(kind, cells, width, out, rows, table, entry, n)
+                elif kind in (_MAXIMUM, _COPY):
+                    for row in range(rows):
+                        first = entry + row * n
+                        largest(width, table, first, first + n, cells, out + row)
+                    done, size = activation == _NONE, rows
+                elif kind == _MULTIPLY:
+                    for row in range(rows):
+                        first = entry + row * n
+                        products(width, table, first, first + n, cells, out + row)
                     done, size = activation == _NONE, rows
                 else:
                     epsilon = parameters[number, 1]

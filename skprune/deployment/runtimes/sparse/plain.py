@@ -97,9 +97,9 @@ def _computed(
     if kind is Kind.MULTIPLY:
         return values.prod(axis=1)
     if kind is Kind.COPY:
-        return np.where(table < 0, 0, values[:, 0])
+        return values[:, 0]
     if kind is Kind.MAXIMUM:
-        return np.where(table[:, :, None] < 0, -np.inf, values).max(axis=1)
+        return values.max(axis=1)
     if kind is Kind.SOFTMAX:
         powers = np.exp(values - values.max(axis=1, keepdims=True))
         found = powers / powers.sum(axis=1, keepdims=True)

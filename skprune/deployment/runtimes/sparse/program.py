@@ -18,8 +18,8 @@ class Kind(IntEnum):
     """What a step does."""
 
     PRODUCT = 0  # with a sparse matrix, once or at several places; a bias is added
-    COPY = 1  # of a line, or zeros for a line of -1
-    MAXIMUM = 2  # of several lines; those of -1 do not count
+    COPY = 1  # of a line
+    MAXIMUM = 2  # of several lines
     MULTIPLY = 3  # several lines
     SOFTMAX = 4  # over groups of lines
     STANDARDIZE = 5  # over groups of lines: a mean of zero, a variance of one
@@ -81,7 +81,7 @@ class Program:
     outputs : ndarray of int64
         The lines of the outputs.
     n_inputs, n_lines : int
-        Number of inputs of a row, and of all lines.
+        Number of inputs of a row, and of all lines; the last line is zeros, and is not written.
     shape : tuple of int
         Shape of a row's outputs.
     """

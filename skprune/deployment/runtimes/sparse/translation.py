@@ -114,8 +114,9 @@ def _is_private(node: Any, values: Mapping[Any, Any], private: Mapping[Any, bool
 
 
 def _all_lines(value: Any) -> np.ndarray:
-    value = value[0] if isinstance(value, tuple) else value
-    return value.lines.reshape(-1) if isinstance(value, Batch) else np.empty(0)
+    values = value if isinstance(value, (list, tuple)) else [value]
+    lines = [each.lines.reshape(-1) for each in values if isinstance(each, Batch)]
+    return np.concatenate(lines) if lines else np.empty(0)
 
 
 def _computed(
@@ -143,7 +144,7 @@ def _computed(
     alone = all(
         private.get(source, False)
         for source in node.all_input_nodes
-        if isinstance(values[source], (Batch, tuple))
+        if isinstance(values[source], (Batch, list, tuple))
     )
     result = rule(Call(builder, shape, alone), *arguments, **options)
     if isinstance(result, Batch) and shape is not None and result.lines.shape != shape[1:]:

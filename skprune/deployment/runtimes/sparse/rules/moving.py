@@ -63,6 +63,20 @@ def _expanded(call: Call, value: Batch, *_: Any, **__: Any) -> Batch:
     return Batch(np.broadcast_to(value.lines, call.shape[1:]))
 
 
+@rule("split", "split_with_sizes")
+def _split(call: Call, value: Batch, sizes: Any, dim: int = 0) -> list[Batch]:
+    axis = axis_of(value, dim)
+    width = value.lines.shape[axis]
+    steps = sizes if isinstance(sizes, list) else [sizes] * -(-width // sizes)
+    ends = np.cumsum(steps)[:-1]
+    return [Batch(part) for part in np.split(value.lines, ends, axis=axis)]
+
+
+@rule("unbind")
+def _unbound(call: Call, value: Batch, dim: int = 0) -> list[Batch]:
+    return [Batch(part) for part in np.moveaxis(value.lines, axis_of(value, dim), 0)]
+
+
 @rule("getitem")
 def _item(call: Call, values: Any, index: int) -> Any:
     return values[index]
