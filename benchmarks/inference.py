@@ -2,8 +2,8 @@
 
 Networks have random weights, pruned by magnitude without training: what is timed is arithmetic, and
 that the outputs are those of the same network in torch is asserted. The reference is the dense
-network in torch, with as many threads, and the dense network in ONNX Runtime the second. With one thread, times are
-those of the processor.
+network in torch, with as many threads, and the dense network in ONNX Runtime the second. With one
+thread, times are those of the processor.
 """
 
 import os
