@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skprune.deployment import deploy
     from skprune.estimators import (
         PrunedClassifier,
         PrunedClassifierCV,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         DivergedError,
         DivergedWarning,
         InterruptedWarning,
+        NotDeployableError,
         UncachedWarning,
         UnreachableSparsityError,
         UntraceableError,
@@ -29,6 +31,7 @@ __all__ = [
     "DivergedError",
     "DivergedWarning",
     "InterruptedWarning",
+    "NotDeployableError",
     "PrunedClassifier",
     "PrunedClassifierCV",
     "PrunedModule",
@@ -41,6 +44,7 @@ __all__ = [
     "UnreachableSparsityError",
     "UntraceableError",
     "__version__",
+    "deploy",
     "prune",
     "pruning_path",
 ]
@@ -48,6 +52,7 @@ __all__ = [
 # Where names come from. They are imported when they are first asked for, so that to load a
 # predictor, and to predict with it, never imports skorch.
 _NAMES = {
+    "deployment": ("deploy",),
     "estimators": (
         "PrunedClassifier",
         "PrunedClassifierCV",
@@ -59,6 +64,7 @@ _NAMES = {
         "DivergedError",
         "DivergedWarning",
         "InterruptedWarning",
+        "NotDeployableError",
         "UncachedWarning",
         "UnreachableSparsityError",
         "UntraceableError",

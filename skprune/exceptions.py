@@ -4,6 +4,7 @@ __all__ = [
     "DivergedError",
     "DivergedWarning",
     "InterruptedWarning",
+    "NotDeployableError",
     "UncachedWarning",
     "UnreachableSparsityError",
     "UntraceableError",
@@ -16,6 +17,10 @@ class UnreachableSparsityError(ValueError):
 
 class UntraceableError(ValueError):
     """The units of a network cannot be removed, since its graph cannot be followed."""
+
+
+class NotDeployableError(ValueError):
+    """A network cannot be carried over to a runtime, or computes something else there."""
 
 
 class DivergedError(ValueError):

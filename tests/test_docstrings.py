@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import skprune
+import skprune.deployment
 import skprune.inspection
 import skprune.metrics
 import skprune.model_selection
@@ -35,6 +36,7 @@ PUBLIC = [
     skprune.metrics,
     skprune.model_selection,
     skprune.inspection,
+    skprune.deployment,
 ]
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(skprune.__path__, prefix="skprune.")
