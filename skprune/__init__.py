@@ -5,6 +5,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skprune.deployment.saving.loading import load
+    from skprune.deployment.saving.saving import save
     from skprune.estimators import (
         PrunedClassifier,
         PrunedClassifierCV,
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
     from skprune.exceptions import (
         DivergedError,
         DivergedWarning,
+        IncompleteWarning,
         InterruptedWarning,
+        InvalidFileError,
         UncachedWarning,
         UnreachableSparsityError,
+        UnsavableError,
         UntraceableError,
     )
     from skprune.pruning import PrunedModule, Pruner, prune
@@ -28,7 +33,9 @@ __version__ = "0.1.0"
 __all__ = [
     "DivergedError",
     "DivergedWarning",
+    "IncompleteWarning",
     "InterruptedWarning",
+    "InvalidFileError",
     "PrunedClassifier",
     "PrunedClassifierCV",
     "PrunedModule",
@@ -39,15 +46,21 @@ __all__ = [
     "Target",
     "UncachedWarning",
     "UnreachableSparsityError",
+    "UnsavableError",
     "UntraceableError",
     "__version__",
+    "load",
     "prune",
     "pruning_path",
+    "save",
 ]
 
 # Where names come from. They are imported when they are first asked for, so that to load a
 # predictor, and to predict with it, never imports skorch.
 _NAMES = {
+    "deployment": (),
+    "deployment.saving.loading": ("load",),
+    "deployment.saving.saving": ("save",),
     "estimators": (
         "PrunedClassifier",
         "PrunedClassifierCV",
@@ -58,9 +71,12 @@ _NAMES = {
     "exceptions": (
         "DivergedError",
         "DivergedWarning",
+        "IncompleteWarning",
         "InterruptedWarning",
+        "InvalidFileError",
         "UncachedWarning",
         "UnreachableSparsityError",
+        "UnsavableError",
         "UntraceableError",
     ),
     "inspection": (),
