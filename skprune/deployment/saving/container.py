@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from io import BytesIO
 from math import isfinite
 from typing import Any
@@ -22,6 +23,12 @@ _PREFIX = struct.Struct("<8sI")
 # Of what describes the content; each name, parameter and size takes a few bytes of it.
 _MAX_DESCRIPTION = 1 << 24
 _ABOUT = "about"
+# What descriptions have in common takes no room in a file: its compression begins with this text,
+# which therefore never changes. Another version of the format may have another.
+_COMMON_TEXT = zstandard.ZstdCompressionDict(
+    files(__package__).joinpath("common_text_1.txt").read_bytes(),
+    dict_type=zstandard.DICT_TYPE_RAWCONTENT,
+)
 # Beyond that, the strongest compression takes minutes and wins next to nothing.
 _LARGE = 1 << 25
 
@@ -56,7 +63,7 @@ def pack(about: Any, streams: Mapping[str, list[bytes]]) -> bytes:
     tensors = {name: np.frombuffer(b"".join(each), np.uint8) for name, each in parts.items()}
     content = safetensors_bytes(tensors)
     compressor = zstandard.ZstdCompressor(
-        level=19 if len(content) < _LARGE else 6, write_checksum=True
+        level=19 if len(content) < _LARGE else 6, write_checksum=True, dict_data=_COMMON_TEXT
     ).compressobj(size=len(content))
     compressed = [_PREFIX.pack(_MAGIC, FORMAT)]
     view, start = memoryview(content), 0
@@ -119,7 +126,7 @@ class Container:
                 f"The file says that its content takes {size:,} bytes, and at most {max_bytes:,} "
                 "are allowed. If you trust it, pass a larger max_bytes."
             )
-        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        decompressor = zstandard.ZstdDecompressor(dict_data=_COMMON_TEXT, max_window_size=1 << 27)
         self._size, self._position = size, 0
         self._reader = decompressor.stream_reader(BytesIO(frame), read_across_frames=True)
         (length,) = struct.unpack("<Q", self._read(8))
