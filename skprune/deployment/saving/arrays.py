@@ -16,6 +16,9 @@ __all__ = ["ArrayReader", "ArrayWriter"]
 ITEM_SIZES: Mapping[str, int] = {
     "bool": 1,
     "uint8": 1,
+    "uint16": 2,
+    "uint32": 4,
+    "uint64": 8,
     "int8": 1,
     "int16": 2,
     "int32": 4,
@@ -82,7 +85,7 @@ class ArrayWriter:
         flat = np.ascontiguousarray(array).reshape(-1)
         octets = flat.view(np.uint8).reshape(len(flat), size)
         if kept is None:
-            used = octets.any(axis=1)
+            used: np.ndarray = np.asarray(octets.any(axis=1))
             if np.count_nonzero(used) < 0.8 * len(used):
                 kept = used.reshape(array.shape)
         if kept is not None:

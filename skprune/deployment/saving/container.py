@@ -23,6 +23,8 @@ _PREFIX = struct.Struct("<8sI")
 # Of what describes the content; each name, parameter and size takes a few bytes of it.
 _MAX_DESCRIPTION = 1 << 24
 _ABOUT = "about"
+# What all other names begin with: safetensors sorts them, and the description comes first.
+_DATA = "data/"
 # What descriptions have in common takes no room in a file: its compression begins with this text,
 # which therefore never changes. Another version of the format may have another.
 _COMMON_TEXT = zstandard.ZstdCompressionDict(
@@ -59,7 +61,7 @@ def pack(about: Any, streams: Mapping[str, list[bytes]]) -> bytes:
             f"The description of what is saved takes {len(text):,} bytes, of at most "
             f"{_MAX_DESCRIPTION:,}."
         )
-    parts = {_ABOUT: [text], **streams}
+    parts = {_ABOUT: [text], **{f"{_DATA}{name}": each for name, each in streams.items()}}
     tensors = {name: np.frombuffer(b"".join(each), np.uint8) for name, each in parts.items()}
     content = safetensors_bytes(tensors)
     compressor = zstandard.ZstdCompressor(
@@ -134,7 +136,9 @@ class Container:
         if offsets[:1] != [(_ABOUT, offsets[0][1])] or offsets[0][1] > _MAX_DESCRIPTION:
             raise InvalidFileError("The file has no description, or one that is too long.")
         self.about = parse(self._read(offsets[0][1]))
-        self.lengths = dict(offsets[1:])
+        self.lengths = {name.removeprefix(_DATA): length for name, length in offsets[1:]}
+        if len(self.lengths) < len(offsets) - 1:
+            raise InvalidFileError("The file is damaged: it has a name twice.")
 
     def _offsets(self, length: int) -> list[tuple[str, int]]:
         """Read the header of the safetensors file: names and lengths, in their order."""

@@ -1,6 +1,5 @@
 """Estimators and their nets, by what they say that a file has to keep of them."""
 
-
 from typing import Any
 
 from skprune.deployment.saving.fields import check, field, names_in
@@ -26,9 +25,11 @@ class EstimatorKind(Kind):
         self._training = training
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return hasattr(type(value), "_to_saved")
 
     def write(self, value: Any, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         saved = value._to_saved(training=self._training)
         params, lost = {}, []
         for name, each in saved.pop("params").items():
@@ -43,6 +44,7 @@ class EstimatorKind(Kind):
         return {"class": name_of(type(value), where), "params": params, "lost": lost, **parts}
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Any:
+        """Make it again; see :class:`Kind`."""
         cls = source.names.find(field(about, "class", str, where), where)
         check(hasattr(cls, "_from_saved"), where, "it is no estimator of skprune")
         parts = {
@@ -59,9 +61,11 @@ class NetKind(Kind):
     mark = "net"
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return type(value).__name__ == "NetRecord"
 
     def write(self, value: Any, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         from skprune.training.net_record import TRAINING_ONLY
 
         params, left_out = {}, list(value.left_out)
@@ -78,6 +82,7 @@ class NetKind(Kind):
         return {"class": name_of(value.cls, where), "params": params, "left_out": left_out}
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Any:
+        """Make it again; see :class:`Kind`."""
         from skorch import NeuralNet
 
         from skprune.training.net_record import NetRecord
@@ -98,15 +103,18 @@ class TrainingKind(Kind):
     mark = "training"
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return type(value).__name__ == "TrainingState"
 
     def write(self, value: Any, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         return {
             "optimizers": to.write(dict(value.optimizers), f"{where}.optimizers"),
             "history": to.write([dict(row) for row in value.history], f"{where}.history"),
         }
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Any:
+        """Make it again; see :class:`Kind`."""
         from skprune.training.net_record import TrainingState
 
         names_in(about, where, {"optimizers", "history"})

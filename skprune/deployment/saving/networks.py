@@ -95,11 +95,13 @@ class NetworkKind(Kind):
         self._max_bytes = max_bytes
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return isinstance(value, SavedNetwork)
 
     # Writing.
 
     def write(self, value: SavedNetwork, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         module = value.module
         wrapper = wrapper_of(module)
         if wrapper is not None:
@@ -175,6 +177,7 @@ class NetworkKind(Kind):
     # Reading.
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> SavedNetwork:
+        """Make it again; see :class:`Kind`."""
         names = ("made", "example", "removals", "state", "masks", "frozen", "original", "kept")
         names_in(about, where, names)
         example = example_from_plain(about["example"], source, f"{where}.example")
@@ -220,7 +223,9 @@ class NetworkKind(Kind):
         recipe = None
         if kind == "call":
             names_in(about, where, {"as", "call", "arguments"})
-            call = source.read(about["call"], f"{where}.module") if self._given is None else None
+            call: Any = None
+            if self._given is None:
+                call = source.read(about["call"], f"{where}.module")
             arguments = source.read(field(about, "arguments", dict, where), where)
             if self._given is None:
                 is_module = isinstance(call, type) and issubclass(call, nn.Module)

@@ -1,4 +1,4 @@
-"""Objects that are made by their parameters, and estimators of scikit-learn with what they learned."""
+"""Objects that are made by their parameters, and estimators of scikit-learn as they were fitted."""
 
 from inspect import Parameter, signature
 from typing import Any
@@ -21,6 +21,7 @@ class MadeKind(Kind):
     mark = "made"
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         if isinstance(value, type):
             return False
         made_by_class = type(value).__module__.startswith("skorch.dataset")
@@ -28,6 +29,7 @@ class MadeKind(Kind):
         return isinstance(value, NamesComponents) or made_by_class or callback
 
     def write(self, value: Any, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         params = _params_of(value, where)
         return {
             "class": name_of(type(value), where),
@@ -35,6 +37,7 @@ class MadeKind(Kind):
         }
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Any:
+        """Make it again; see :class:`Kind`."""
         names_in(about, where, {"class", "params"})
         cls = source.names.find(field(about, "class", str, where), where)
         params = source.read(field(about, "params", dict, where), where)
@@ -44,7 +47,7 @@ class MadeKind(Kind):
 
 def _params_of(value: Any, where: str) -> dict[str, Any]:
     """Give the parameters of an object that are not the default."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, parameter in signature(type(value)).parameters.items():
         if parameter.kind is Parameter.VAR_KEYWORD:
             found.update(getattr(value, name, {}))
@@ -67,15 +70,18 @@ class LearnedKind(Kind):
     mark = "learned"
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return isinstance(value, BaseEstimator) and not hasattr(value, "on_train_begin")
 
     def write(self, value: Any, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         state = value.__getstate__()
         if not isinstance(state, dict):
             raise UnsavableError(f"{where} is a {type(value).__name__} with a state of its own.")
         return {"class": name_of(type(value), where), "state": to.write(state, where)}
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Any:
+        """Make it again; see :class:`Kind`."""
         names_in(about, where, {"class", "state"})
         cls = source.names.find(field(about, "class", str, where), where)
         is_estimator = isinstance(cls, type) and issubclass(cls, BaseEstimator)
@@ -96,15 +102,18 @@ class RandomStateKind(Kind):
     mark = "random state"
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return isinstance(value, np.random.RandomState)
 
     def write(self, value: Any, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         state = value.get_state(legacy=False)
         if state["bit_generator"] != "MT19937":
             raise UnsavableError(f"{where} is a generator of the kind {state['bit_generator']}.")
         return {"is": to.write(state, where)}
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> np.random.RandomState:
+        """Make it again; see :class:`Kind`."""
         names_in(about, where, {"is"})
         value = np.random.RandomState(0)
         state = source.read(about["is"], where)

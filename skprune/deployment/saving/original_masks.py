@@ -16,7 +16,20 @@ __all__ = ["original_places", "read_kept", "read_original", "write_kept", "write
 
 
 def original_places(dense: nn.Module, removals: Removals) -> dict[str, np.ndarray]:
-    """Say, of each parameter of the pruned network, where its entries were in the original."""
+    """Say, of each parameter of a pruned network, where its entries were in the original.
+
+    Parameters
+    ----------
+    dense : nn.Module
+        A network as the original was before it was pruned.
+    removals : Removals
+        What was removed of it.
+
+    Returns
+    -------
+    places : dict of str to ndarray of int
+        The number of each entry in the flattened original, by the parameter's name.
+    """
     numbered = _numbered(dense)
     return {
         name: parameter.detach().numpy().astype(np.int64)
@@ -44,6 +57,26 @@ def _expected(shape: Any, places: np.ndarray, mask: np.ndarray | None) -> np.nda
 def write_original(
     name: str, original: np.ndarray, places: np.ndarray | None, mask: np.ndarray | None, to: Writer
 ) -> dict[str, Any]:
+    """Describe what the strategy kept of a weight.
+
+    Parameters
+    ----------
+    name : str
+        The weight's name.
+    original : ndarray of bool
+        What was kept of it, in the original shape.
+    places : ndarray of int or None
+        Where the entries of the weight that is left were; None if that is not known.
+    mask : ndarray of bool or None
+        What is kept of that; None for all.
+    to : Writer
+        Where arrays go.
+
+    Returns
+    -------
+    about : dict
+        As JSON holds it.
+    """
     stored = to.new_name(f"{name}.mask")
     if places is not None:
         original = original ^ _expected(original.shape, places, mask)
@@ -54,6 +87,24 @@ def write_original(
 def read_original(
     about: Any, places: np.ndarray | None, mask: Tensor | None, source: Reader, where: str
 ) -> np.ndarray:
+    """Say what the strategy kept of a weight.
+
+    Parameters
+    ----------
+    about : object
+        As :func:`write_original` gives it.
+    places, mask : ndarray, Tensor or None
+        As they were when it was written.
+    source : Reader
+        Where arrays are.
+    where : str
+        What it is, for messages.
+
+    Returns
+    -------
+    original : ndarray of bool
+        In the original shape.
+    """
     names_in(about, where, {"as", "stored"})
     kind, stored = field(about, "as", str, where), field(about, "stored", str, where)
     check(kind in ("whole", "difference"), where, f"a mask is given as {kind[:80]!r}")
@@ -71,6 +122,24 @@ def read_original(
 def write_kept(
     kept: np.ndarray, masks: Mapping[str, np.ndarray], to: Writer, where: str
 ) -> dict[str, Any]:
+    """Say what the strategy kept of a weight.
+
+    Parameters
+    ----------
+    about : object
+        As :func:`write_original` gives it.
+    places, mask : ndarray, Tensor or None
+        As they were when it was written.
+    source : Reader
+        Where arrays are.
+    where : str
+        What it is, for messages.
+
+    Returns
+    -------
+    original : ndarray of bool
+        In the original shape.
+    """
     for name, mask in masks.items():
         if mask.size == kept.size and np.array_equal(mask.reshape(-1), kept):
             return {"mask": name}
@@ -80,6 +149,26 @@ def write_kept(
 def read_kept(
     about: Any, masks: Mapping[str, np.ndarray], source: Reader, where: str
 ) -> np.ndarray:
+    """Describe what the strategy kept of a weight.
+
+    Parameters
+    ----------
+    name : str
+        The weight's name.
+    original : ndarray of bool
+        What was kept of it, in the original shape.
+    places : ndarray of int or None
+        Where the entries of the weight that is left were; None if that is not known.
+    mask : ndarray of bool or None
+        What is kept of that; None for all.
+    to : Writer
+        Where arrays go.
+
+    Returns
+    -------
+    about : dict
+        As JSON holds it.
+    """
     names_in(about, where, (), {"mask", "is"})
     if "mask" not in about:
         return source.read(about.get("is"), where)

@@ -36,9 +36,11 @@ class PredictorKind(Kind):
     mark = "predictor"
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return type(value) is Predictor
 
     def write(self, value: Predictor, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         network = SavedNetwork(
             value.module, value.recipe, value.removals, value.masks, value.example
         )
@@ -51,6 +53,7 @@ class PredictorKind(Kind):
         }
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Predictor:
+        """Make it again; see :class:`Kind`."""
         names_in(about, where, {"network", "outputs", "inputs", "name"})
         network = source.read(about["network"], "network")
         check(isinstance(network, SavedNetwork), where, "it has no network")

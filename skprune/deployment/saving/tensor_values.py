@@ -17,14 +17,17 @@ class TensorKind(Kind):
     mark = "tensor"
 
     def fits(self, value: Any) -> bool:
+        """Tell; see :class:`Kind`."""
         return type(value) is Tensor
 
     def write(self, value: Tensor, to: Writer, where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         stored = to.new_name()
         to.arrays.add(stored, to_numpy(value), dtype_name(value, where))
         return {"stored": stored}
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Tensor:
+        """Make it again; see :class:`Kind`."""
         names_in(about, where, {"stored"})
         stored = field(about, "stored", str, where)
         array, _ = source.arrays.read(stored, where)

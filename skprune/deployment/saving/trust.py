@@ -109,7 +109,11 @@ def name_of(value: Any, where: str) -> str:
         if found is value and allowed(short, value):
             return f"{home}:{short}"
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
-    if not module or not name.isidentifier() or getattr(sys.modules.get(module), name, None) is not value:
+    if (
+        not module
+        or not name.isidentifier()
+        or getattr(sys.modules.get(module), name, None) is not value
+    ):
         raise UnsavableError(
             f"{where} is {str(value)[:80]}, which cannot be found by a name. Define it at the top "
             "of a module, under the name that it has."
@@ -132,7 +136,8 @@ class Names:
     ----------
     trusted : collection of str, module, type or callable
         Beside what is always known: names of modules and packages, all of whose classes and
-        functions may be used; names of single ones (``"package.module.Name"``); or these themselves.
+        functions may be used; names of single ones (``"package.module.Name"``); or these
+        themselves.
     """
 
     def __init__(self, trusted: Collection[Any]) -> None:

@@ -92,9 +92,11 @@ class PlainKind(Kind):
     """Values that are written as one value that JSON, or another kind, can hold."""
 
     def write(self, value: Any, to: "Writer", where: str) -> dict[str, Any]:
+        """Describe it; see :class:`Kind`."""
         return {"is": to.write(self.plain(value, where), where)}
 
     def read(self, about: dict[str, Any], source: "Reader", where: str) -> Any:
+        """Make it again; see :class:`Kind`."""
         names_in(about, where, {"is"})
         return self.made(source.read(about["is"], where), where)
 
@@ -201,7 +203,6 @@ class Writer:
             f"{where} is a {kind.__module__}.{kind.__qualname__}, which cannot be written without "
             "code of its own."
         )
-
 
     def attempt(self, value: Any, where: str) -> Any:
         """Describe a value as :meth:`write` does; one that cannot be leaves no arrays behind."""
@@ -383,9 +384,9 @@ class _Scalar(Kind):
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Any:
         names_in(about, where, {"dtype", "is"})
-        return _as_array([source.read(about["is"], where)], _dtype_in(about, "dtype", where), where)[
-            0
-        ]
+        return _as_array(
+            [source.read(about["is"], where)], _dtype_in(about, "dtype", where), where
+        )[0]
 
 
 class _Array(Kind):
