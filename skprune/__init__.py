@@ -5,8 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skprune.deployment.saving.loading import load
-    from skprune.deployment.saving.saving import save
+    from skprune.deployment import deploy, load, save
     from skprune.estimators import (
         PrunedClassifier,
         PrunedClassifierCV,
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
         IncompleteWarning,
         InterruptedWarning,
         InvalidFileError,
+        NotDeployableError,
         UncachedWarning,
         UnreachableSparsityError,
         UnsavableError,
@@ -36,6 +36,7 @@ __all__ = [
     "IncompleteWarning",
     "InterruptedWarning",
     "InvalidFileError",
+    "NotDeployableError",
     "PrunedClassifier",
     "PrunedClassifierCV",
     "PrunedModule",
@@ -49,6 +50,7 @@ __all__ = [
     "UnsavableError",
     "UntraceableError",
     "__version__",
+    "deploy",
     "load",
     "prune",
     "pruning_path",
@@ -58,9 +60,7 @@ __all__ = [
 # Where names come from. They are imported when they are first asked for, so that to load a
 # predictor, and to predict with it, never imports skorch.
 _NAMES = {
-    "deployment": (),
-    "deployment.saving.loading": ("load",),
-    "deployment.saving.saving": ("save",),
+    "deployment": ("deploy", "load", "save"),
     "estimators": (
         "PrunedClassifier",
         "PrunedClassifierCV",
@@ -74,6 +74,7 @@ _NAMES = {
         "IncompleteWarning",
         "InterruptedWarning",
         "InvalidFileError",
+        "NotDeployableError",
         "UncachedWarning",
         "UnreachableSparsityError",
         "UnsavableError",

@@ -6,6 +6,7 @@ __all__ = [
     "IncompleteWarning",
     "InterruptedWarning",
     "InvalidFileError",
+    "NotDeployableError",
     "UncachedWarning",
     "UnreachableSparsityError",
     "UnsavableError",
@@ -19,6 +20,10 @@ class UnreachableSparsityError(ValueError):
 
 class UntraceableError(ValueError):
     """The units of a network cannot be removed, since its graph cannot be followed."""
+
+
+class NotDeployableError(ValueError):
+    """A network cannot be carried over to a runtime, or computes something else there."""
 
 
 class DivergedError(ValueError):

@@ -31,8 +31,11 @@ RANKS = {
     "network": 10,
     "components": 11,
     "seeding": 11,
+    "casting": 12,
     "exceptions": 12,
     "files": 12,
+    "lazy": 12,
+    "tensors": 12,
     "_sklearn": 12,
 }
 AXES = sorted(path.parent.name for path in PACKAGE.glob("strategies/*/__init__.py"))

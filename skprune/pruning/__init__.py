@@ -1,16 +1,21 @@
 """The engine of pruning, which knows torch and the strategies, and no skorch."""
 
-from skprune.pruning.inputs import InputSpec
-from skprune.pruning.outputs import (
-    BinaryOutputs,
-    ClassOutputs,
-    LabelOutputs,
-    Outputs,
-    ValueOutputs,
-)
-from skprune.pruning.predictor import Predictor
-from skprune.pruning.prune import prune
-from skprune.pruning.pruner import PrunedModule, Pruner
+from typing import TYPE_CHECKING
+
+from skprune.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from skprune.pruning.inputs import InputSpec
+    from skprune.pruning.module_pruning import prune
+    from skprune.pruning.outputs import (
+        BinaryOutputs,
+        ClassOutputs,
+        LabelOutputs,
+        Outputs,
+        ValueOutputs,
+    )
+    from skprune.pruning.predictor import Predictor
+    from skprune.pruning.pruner import PrunedModule, Pruner
 
 __all__ = [
     "BinaryOutputs",
@@ -24,3 +29,20 @@ __all__ = [
     "ValueOutputs",
     "prune",
 ]
+
+# What a deployed predictor holds comes from here too, and is to be loaded without torch.
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "BinaryOutputs": "outputs",
+        "ClassOutputs": "outputs",
+        "InputSpec": "inputs",
+        "LabelOutputs": "outputs",
+        "Outputs": "outputs",
+        "Predictor": "predictor",
+        "PrunedModule": "pruner",
+        "Pruner": "pruner",
+        "ValueOutputs": "outputs",
+        "prune": "module_pruning",
+    },
+)

@@ -49,6 +49,10 @@ class NetRecord:
     params: Mapping[str, Any]
     left_out: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not (isinstance(self.cls, type) and issubclass(self.cls, NeuralNet)):
+            raise TypeError(f"A net is of a class of skorch's, and not {self.cls!r}.")
+
 
 @dataclass(frozen=True)
 class TrainingState:

@@ -183,7 +183,11 @@ class Container:
         """
         data, start = {}, 0
         rest = memoryview(self._read(self._size - self._position))
-        if self._reader.read(1):
+        try:
+            more = self._reader.read(1)
+        except zstandard.ZstdError:
+            more = b"no frame"
+        if more:
             raise InvalidFileError("The file is damaged: something follows after its end.")
         for name, length in self.lengths.items():
             data[name] = rest[start : start + length]

@@ -83,13 +83,10 @@ class NetKind(Kind):
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> Any:
         """Make it again; see :class:`Kind`."""
-        from skorch import NeuralNet
-
         from skprune.training.net_record import NetRecord
 
         names_in(about, where, {"class", "params", "left_out"})
         cls = source.names.find(field(about, "class", str, where), where)
-        check(isinstance(cls, type) and issubclass(cls, NeuralNet), where, "it is no net of skorch")
         params = source.read(field(about, "params", dict, where), where)
         check(not params.get("compile"), where, "it compiles its module")
         left_out = field(about, "left_out", list, where)
