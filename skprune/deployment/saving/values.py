@@ -399,6 +399,8 @@ class _Array(Kind):
 
     def write(self, value: np.ndarray, to: Writer, where: str) -> dict[str, Any]:
         about: dict[str, Any] = {"dtype": value.dtype.str, "shape": list(value.shape)}
+        if value.flags.f_contiguous and not value.flags.c_contiguous:
+            about["order"] = "F"  # products of matrices hang on it, in their last bits
         if value.dtype == bool and value.size <= _MAX_INLINE_BITS:
             return {**about, "bits": np.packbits(value).tobytes().hex()}
         if value.dtype.kind in "UO" or value.size <= _MAX_INLINE:
@@ -406,10 +408,16 @@ class _Array(Kind):
         native = value.astype(value.dtype.newbyteorder("="))
         name = to.new_name()
         to.arrays.add(name, native, native.dtype.name)
-        return {"dtype": value.dtype.str, "stored": name}
+        del about["shape"]
+        return {**about, "stored": name}
 
     def read(self, about: dict[str, Any], source: Reader, where: str) -> np.ndarray:
-        names_in(about, where, {"dtype"}, {"bits", "is", "shape", "stored"})
+        names_in(about, where, {"dtype"}, {"bits", "is", "order", "shape", "stored"})
+        order = about.get("order", "C")
+        check(order in ("C", "F"), where, f"its order is {str(order)[:80]!r}")
+        return np.asarray(self._numbers(about, source, where), order=order)
+
+    def _numbers(self, about: dict[str, Any], source: Reader, where: str) -> np.ndarray:
         dtype = _dtype_in(about, "dtype", where)
         if "stored" in about:
             name = field(about, "stored", str, where)
@@ -438,15 +446,19 @@ def _from_hex(text: str, shape: tuple[int, ...], where: str) -> np.ndarray:
 
 
 def _as_array(values: list[Any], dtype: np.dtype, where: str) -> np.ndarray:
-    types = {"b": bool, "i": int, "u": int, "f": float, "U": str}
-    right = types.get(dtype.kind, (type(None), bool, int, float, str))
-    check(all(isinstance(value, right) for value in values), where, "values of another type")
     array = np.empty(len(values), dtype)
+    if dtype.kind == "O":
+        for i, value in enumerate(values):
+            array[i] = value
+        return array
+    kinds = {"b": bool, "i": int, "u": int, "f": float, "U": str}
+    right = all(type(value) is kinds[dtype.kind] for value in values)
+    check(right, where, "values of another type")
     try:
         array[:] = values
     except (ValueError, OverflowError) as error:
         raise InvalidFileError(f"The file is damaged, in {where}: {error}.") from error
-    check(dtype.kind == "O" or array.tolist() == values or dtype.kind == "f", where, "lost values")
+    check(dtype.kind == "f" or array.tolist() == values, where, "values of another size")
     return array
 
 
