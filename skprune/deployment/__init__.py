@@ -7,10 +7,11 @@ from skprune.lazy import lazy_names
 if TYPE_CHECKING:
     from skprune.deployment.deployed import DeployedPredictor
     from skprune.deployment.deploying import deploy
+    from skprune.deployment.export import to_onnx, to_torch_export
     from skprune.deployment.saving.loading import load
     from skprune.deployment.saving.saving import save
 
-__all__ = ["DeployedPredictor", "deploy", "load", "save"]
+__all__ = ["DeployedPredictor", "deploy", "load", "save", "to_onnx", "to_torch_export"]
 
 # A deployed predictor is loaded without torch, which it takes to make one.
 __getattr__, __dir__ = lazy_names(
@@ -20,5 +21,7 @@ __getattr__, __dir__ = lazy_names(
         "deploy": "deploying",
         "load": "saving.loading",
         "save": "saving.saving",
+        "to_onnx": "export",
+        "to_torch_export": "export",
     },
 )
