@@ -33,6 +33,7 @@ from tests.estimators.common import blobs, classifier_net
 from tests.estimators.test_predictor import TASKS, assert_alike, fitted
 from tests.helpers import fit_untrained
 from tests.networks import NETWORKS
+from tests.test_imports import WITHOUT_SKORCH, python
 
 X, Y = blobs()
 X32 = X.astype(np.float32)
@@ -402,3 +403,25 @@ def test_a_process_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert {each.suffix for each in tmp_path.iterdir()} <= {".skprune", ".part"}
+
+
+LOAD = (
+    WITHOUT_SKORCH
+    + """
+import numpy as np
+import skprune
+
+loaded = skprune.load("file.skprune", trusted=["tests"])
+np.save("found.npy", loaded.predict_proba(np.load("rows.npy")))
+assert not any(name.partition(".")[0] == "skorch" for name in sys.modules)
+"""
+)
+
+
+def test_a_predictor_is_loaded_without_skorch(tmp_path: Path) -> None:
+    estimator, rows = fitted("default classifier")
+    skprune.save(estimator.predictor_, tmp_path / "file.skprune")
+    np.save(tmp_path / "rows.npy", rows)
+    python(LOAD, path=tmp_path)
+    found = np.load(tmp_path / "found.npy")
+    np.testing.assert_allclose(found, estimator.predict_proba(rows), rtol=1e-12)
