@@ -15,6 +15,7 @@ from skprune.deployment.measuring import measured_in_turns
 from skprune.deployment.onnx_graph import module_to_onnx
 from skprune.deployment.runtimes.base import Runtime
 from skprune.deployment.runtimes.onnx import OnnxRuntime
+from skprune.deployment.runtimes.sparse.runtime import SparseRuntime
 from skprune.deployment.runtimes.torch import TorchRuntime
 from skprune.deployment.source import Source, source_of
 from skprune.exceptions import NotDeployableError
@@ -31,10 +32,16 @@ def _onnx(source: Source, n_threads: int | None) -> Runtime:
     return OnnxRuntime(module_to_onnx(source.module, source.example), n_threads)
 
 
+def _sparse(source: Source, n_threads: int | None) -> Runtime:
+    _refuse_own_nonlinearity(source, "sparse")
+    return SparseRuntime.of(source.module, source.example, n_threads)
+
+
 # Makes the runtime of each name.
 RUNTIMES: Mapping[str, Callable[[Source, int | None], Runtime]] = {
     "torch": _torch,
     "onnx": _onnx,
+    "sparse": _sparse,
 }
 
 
@@ -64,12 +71,16 @@ def deploy(
     X_sample : array-like of shape (n_rows, n_features) or (n_rows, ...), default=None
         Rows to compare the runtimes on, as the estimator takes them; the few that it remembers of
         the fit if None.
-    runtime : {"auto", "torch", "onnx"}, default="auto"
+    runtime : {"auto", "torch", "onnx", "sparse"}, default="auto"
         What computes.
 
         - ``"auto"``: the fastest of the others that agrees with the estimator and can be used here.
         - ``"torch"``: the network's own module. Works for any network.
         - ``"onnx"``: ONNX Runtime, of the extra ``onnx``. The fastest where units were removed.
+        - ``"sparse"``: products with the weights that are left alone, by numba, of the extra
+          ``fast``, or by SciPy. The fastest where most weights are masked. For networks of linear
+          layers and convolutions, with norms, pooling and activations, that take one array of
+          real numbers.
     batch_sizes : sequence of int, default=(1, 1024)
         Numbers of rows that ``"auto"`` measures. The fastest is the one with the smallest product
         of the times.

@@ -1,9 +1,6 @@
 """Write a module as an ONNX graph, and see that ONNX Runtime computes what the module does."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -13,6 +10,7 @@ from torch import Tensor, nn
 
 from skprune.deployment.agreement import TOLERANCE, disagreement
 from skprune.deployment.requirements import require
+from skprune.deployment.torch_export import quiet_torch, reason_of
 from skprune.exceptions import NotDeployableError
 from skprune.network.forward import first_output, run_module
 
@@ -23,8 +21,6 @@ INPUT, OUTPUT = "X", "output"
 # Of the exporter that goes through torch.export: recurrent layers are single operations in it, and
 # every runtime of the last two years reads it.
 _OPSET = 20
-# torch tells these about operators that nobody asked for, and fails on its own with an exception.
-_LOGGERS = ("torch.onnx", "torch.export", "torch._dynamo", "onnxscript", "onnx_ir")
 
 
 def module_to_onnx(
@@ -77,7 +73,7 @@ def module_to_onnx(
         plain = isinstance(example, Tensor) and isinstance(run_module(module, example), Tensor)
     free: Any = ({0: "batch"},) * len(rows)
     try:
-        with _quiet(), torch.no_grad():
+        with quiet_torch(), torch.no_grad():
             program = torch.onnx.export(
                 module if plain else _Plain(module, names if isinstance(example, Mapping) else ()),
                 tuple(rows),
@@ -91,7 +87,7 @@ def module_to_onnx(
             )
     except Exception as error:
         raise NotDeployableError(
-            f"{type(module).__name__} cannot be written as an ONNX model: {_reason(error)}"
+            f"{type(module).__name__} cannot be written as an ONNX model: {reason_of(error)}"
         ) from error
     proto = program.model_proto  # type: ignore[union-attr]
     _strip(proto)
@@ -124,30 +120,6 @@ def _rows(example: Any, n_rows: int) -> Any:
         return {name: _rows(part, n_rows) for name, part in example.items()}
     example = example.detach().cpu()
     return example[torch.arange(n_rows) % len(example)]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what torch says of its own exporter from the user."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-def _reason(error: BaseException) -> str:
-    """Find what torch's exporter was told, under what it says about it."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def _strip(proto: Any) -> None:

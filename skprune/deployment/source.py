@@ -195,7 +195,7 @@ def source_of(estimator: Any) -> Source:
 
 
 def _of_predictor(predictor: Predictor) -> Source:
-    outputs = deepcopy(predictor.outputs)
+    outputs: Any = deepcopy(predictor.outputs)
     if callable(outputs.nonlinearity):
         outputs.nonlinearity = OnArrays(outputs.nonlinearity)
     return Source(
