@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skprune.deployment import deploy
+    from skprune.deployment import deploy, load, save
     from skprune.estimators import (
         PrunedClassifier,
         PrunedClassifierCV,
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
     from skprune.exceptions import (
         DivergedError,
         DivergedWarning,
+        IncompleteWarning,
         InterruptedWarning,
+        InvalidFileError,
         NotDeployableError,
         UncachedWarning,
         UnreachableSparsityError,
+        UnsavableError,
         UntraceableError,
     )
     from skprune.pruning import PrunedModule, Pruner, prune
@@ -30,7 +33,9 @@ __version__ = "0.1.0"
 __all__ = [
     "DivergedError",
     "DivergedWarning",
+    "IncompleteWarning",
     "InterruptedWarning",
+    "InvalidFileError",
     "NotDeployableError",
     "PrunedClassifier",
     "PrunedClassifierCV",
@@ -42,17 +47,20 @@ __all__ = [
     "Target",
     "UncachedWarning",
     "UnreachableSparsityError",
+    "UnsavableError",
     "UntraceableError",
     "__version__",
     "deploy",
+    "load",
     "prune",
     "pruning_path",
+    "save",
 ]
 
 # Where names come from. They are imported when they are first asked for, so that to load a
 # predictor, and to predict with it, never imports skorch.
 _NAMES = {
-    "deployment": ("deploy",),
+    "deployment": ("deploy", "load", "save"),
     "estimators": (
         "PrunedClassifier",
         "PrunedClassifierCV",
@@ -63,10 +71,13 @@ _NAMES = {
     "exceptions": (
         "DivergedError",
         "DivergedWarning",
+        "IncompleteWarning",
         "InterruptedWarning",
+        "InvalidFileError",
         "NotDeployableError",
         "UncachedWarning",
         "UnreachableSparsityError",
+        "UnsavableError",
         "UntraceableError",
     ),
     "inspection": (),

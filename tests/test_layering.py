@@ -33,6 +33,7 @@ RANKS = {
     "seeding": 11,
     "casting": 12,
     "exceptions": 12,
+    "files": 12,
     "lazy": 12,
     "tensors": 12,
     "_sklearn": 12,

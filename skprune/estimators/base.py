@@ -32,6 +32,7 @@ from skprune.estimators.inputs import (
     with_targets,
 )
 from skprune.estimators.run import Dense, NetRun, found_again
+from skprune.estimators.saved import check_complete, from_saved, to_saved
 from skprune.estimators.targets import TaskTarget
 from skprune.estimators.wrapping import WrapsNet
 from skprune.exceptions import InterruptedWarning
@@ -53,6 +54,7 @@ from skprune.strategies.target import Target, target_for
 from skprune.structures import STRUCTURES, Structure
 from skprune.training.inference import net_outputs, own_prediction, own_way_to_predict
 from skprune.training.masked_net import with_masks, without_masks
+from skprune.training.net_record import recipe_of
 from skprune.training.nets import (
     ModuleForward,
     check_net,
@@ -238,6 +240,7 @@ class BasePruned(WrapsNet, ABC):
         X, y = validate_inputs(self, X, y, reset=False, plain=self.estimator is None)
         y, target = as_dense(y), self._target
         target.check(y, type(self).__name__)
+        check_complete(self)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
         # What fails leaves no trace: all that changes are copies until the end.
@@ -335,7 +338,18 @@ class BasePruned(WrapsNet, ABC):
             example=self._example,
             inputs=self._inputs,
             name=type(self).__name__,
+            recipe=recipe_of(self.net_),
         )
+
+    def _to_saved(self, *, training: bool) -> dict[str, Any]:
+        """Say what a file keeps of the estimator; see :mod:`skprune.estimators.saved`."""
+        self._fitted_net("net_")
+        return to_saved(self, training=training)
+
+    @classmethod
+    def _from_saved(cls, saved: dict[str, Any]) -> Self:
+        """Make a fitted estimator of what a file keeps of one."""
+        return from_saved(cls, saved)
 
     def _own_way(self) -> str | None:
         """Say why predictions cannot be made without the net; None if they can."""

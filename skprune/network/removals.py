@@ -1,8 +1,10 @@
 """What was removed of a network, so that it can be removed of an equal one."""
 
+from collections.abc import Mapping
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,14 @@ class _Cut(NamedTuple):
     place: str
     side: Side | int
     keep: Tensor
+
+
+class _Width(NamedTuple):
+    """A number that a module has of its channels."""
+
+    place: str
+    attribute: str
+    width: int
 
 
 class Removals:
@@ -110,6 +120,85 @@ class Removals:
         self._widths[place, attribute] = width
         _set_width(module, place, attribute, width)
 
+    def to_plain(self) -> dict[str, Any]:
+        """Give the removals as plain data, which JSON and arrays can hold.
+
+        Returns
+        -------
+        plain : dict
+            ``"cuts"``: a table ``{"place", "side", "keep"}`` for each cut, in their order; `keep`
+            is an ndarray of bool, and the rest as :meth:`cut` was given it. ``"biases"``: the type
+            of each bias that was added, such as ``"float32"``, by the name of the layer.
+            ``"widths"``: a table ``{"place", "attribute", "width"}`` for each number that was set.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> from skprune.network.removals import Removals
+        >>> removals = Removals()
+        >>> _ = removals.cut(nn.Sequential(nn.Linear(4, 3)), "0", "out", torch.arange(3) < 2)
+        >>> removals.to_plain()["cuts"]
+        [{'place': '0', 'side': 'out', 'keep': array([ True,  True, False])}]
+        """
+        cuts = [{**cut._asdict(), "keep": cut.keep.cpu().numpy().copy()} for cut in self._cuts]
+        biases = {p: str(dtype).removeprefix("torch.") for p, dtype in self._biases.items()}
+        widths = [_Width(*at, width)._asdict() for at, width in self._widths.items()]
+        return {"cuts": cuts, "biases": biases, "widths": widths}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Removals":
+        """Make removals of plain data.
+
+        Parameters
+        ----------
+        plain : mapping
+            As :meth:`to_plain` gives it.
+
+        Returns
+        -------
+        removals : Removals
+            The same removals.
+
+        Raises
+        ------
+        ValueError
+            If it is something else.
+        """
+        if not isinstance(plain, Mapping) or set(plain) != {"cuts", "biases", "widths"}:
+            raise ValueError(
+                "Removals as plain data are a mapping with 'cuts', 'biases' and 'widths'."
+            )
+        removals = cls()
+        for cut in plain["cuts"]:
+            if not isinstance(cut, Mapping) or set(cut) != set(_Cut._fields):
+                raise ValueError(f"A cut has {', '.join(_Cut._fields)}; got {cut!r:.80}.")
+            place, side, keep = (cut[name] for name in _Cut._fields)
+            sides = type(side) is int or (isinstance(side, str) and side in get_args(Side))
+            keep = np.asarray(keep)
+            if not (isinstance(place, str) and sides and keep.dtype == bool and keep.ndim == 1):
+                raise ValueError(
+                    f"A cut has the name of a place, a side or dimension, and a vector of bool; "
+                    f"got {place!r:.80}, {side!r:.80} and {keep.dtype} of shape {keep.shape}."
+                )
+            removals._cuts.append(_Cut(place, side, torch.from_numpy(keep.copy())))
+        for place, name in plain["biases"].items():
+            dtype = getattr(torch, str(name), None)
+            if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+                raise ValueError(f"The bias of {place!r} is of no type of torch's: {name!r:.80}.")
+            removals.add_bias(place, dtype)
+        for row in plain["widths"]:
+            if not isinstance(row, Mapping) or set(row) != set(_Width._fields):
+                raise ValueError(f"A width has {', '.join(_Width._fields)}; got {row!r:.80}.")
+            place, attribute, width = (row[name] for name in _Width._fields)
+            if not (isinstance(place, str) and isinstance(attribute, str) and type(width) is int):
+                raise ValueError(
+                    "A width has the name of a module, that of an attribute, and a number; got "
+                    f"{place!r:.80}, {attribute!r:.80} and {width!r:.80}."
+                )
+            removals._widths[place, attribute] = width
+        return removals
+
     def replay(self, module: nn.Module) -> nn.Module:
         """Cut an equal network to the same shape.
 
@@ -192,4 +281,8 @@ def _cut_tensor(module: nn.Module, name: str, dim: int, keep: Tensor) -> tuple[s
 
 def _set_width(module: nn.Module, place: str, attribute: str, width: int) -> None:
     part = module.get_submodule(place)
-    setattr(part, attribute, (width,) if isinstance(getattr(part, attribute), tuple) else width)
+    old = vars(part).get(attribute)
+    is_tuple = isinstance(old, tuple) and len(old) == 1
+    if type(old[0] if is_tuple else old) is not int:
+        raise ValueError(f"{place!r} of this {type(module).__name__} has no number {attribute!r}.")
+    setattr(part, attribute, (width,) if is_tuple else width)

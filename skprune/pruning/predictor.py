@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from skprune.network.chunks import NotFinite, forward_in_chunks
 from skprune.network.dtypes import as_input_dtype
+from skprune.network.recipe import ModuleRecipe
 from skprune.network.removals import Removals
 from skprune.pruning.inputs import InputSpec
 from skprune.pruning.outputs import Outputs, ValueOutputs, unchanged
@@ -48,10 +49,13 @@ class Predictor:
         What inputs the network takes; that of `example` if None.
     name : str, default="Predictor"
         What messages call it.
+    recipe : ModuleRecipe, default=None
+        What makes a network as this one was before it was pruned, if that is known: a file that is
+        read on another day is then enough to have it again.
 
     Attributes
     ----------
-    module, outputs, masks, removals, example, inputs, name
+    module, outputs, masks, removals, example, inputs, name, recipe
         As they were given.
 
     Examples
@@ -87,6 +91,7 @@ class Predictor:
         example: Any = None,
         inputs: InputSpec | None = None,
         name: str = "Predictor",
+        recipe: ModuleRecipe | None = None,
     ) -> None:
         self.module = module
         self.outputs = ValueOutputs() if outputs is None else outputs
@@ -95,6 +100,7 @@ class Predictor:
         self.example = example
         self.inputs = InputSpec.of_example(example) if inputs is None else inputs
         self.name = name
+        self.recipe = recipe
 
     def predict(self, X: Any) -> Any:
         """Predict classes, labels or values.
