@@ -45,11 +45,16 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         What is removed together: ``"weight"``, ``"unit"``, ``"feature"``, ``"block"`` or ``"2:4"``,
         which :class:`~skprune.PrunedClassifier` explains, or an object of
         :mod:`skprune.structures`.
-    path : {"restart", "chained"}, default="restart"
+    path : {"restart", "branch", "chained"}, default="restart"
         How the network gets to each sparsity. What is chosen is then fitted in the same way.
 
         - ``"restart"``: each sparsity starts from the dense network. The networks are those that a
           ``GridSearchCV`` over a :class:`~skprune.PrunedClassifier` fits, score for score.
+        - ``"branch"``: the steps of a strategy that prunes in steps are gone once, from dense to the
+          sparsest, with a step to each sparsity among them. There a copy branches off, which is
+          trained for the rest of `fine_tune_epochs`. This is cheaper where the steps are dear, as
+          those of ``"hessian"`` are. With a strategy that takes one step, or has a regularizer, a
+          regrowth or an importance that watches the training, it is the same as ``"restart"``.
         - ``"chained"``: each sparsity starts from the network of the one before, and trains for as
           large a share of `fine_tune_epochs` as it removes of what is left. This is cheaper, and
           better where much is removed. A strategy that prunes before training trains in full at its

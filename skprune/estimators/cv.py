@@ -242,10 +242,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         self, plain: BasePruned, data: FoldData, branch: StrategyPath, sparsity: float
     ) -> BasePruned:
         """Fit what was chosen of a branch on all the data."""
-        wanted = [s for s in branch.sparsities if s <= sparsity]
-        if self.path == "restart":
-            wanted = wanted[-1:]
-        *_, fitted = iter_path(plain, *data, [StrategyPath(branch.strategy, wanted)], self.path)
+        *_, fitted = iter_path(plain, *data, [branch._replace(only=sparsity)], self.path)
         return fitted
 
     def predict(self, X: Any) -> Any:

@@ -153,7 +153,7 @@ def judge_fold(
         Which rows are which.
     branches : sequence of StrategyPath
         The points.
-    path : {"restart", "chained"}
+    path : {"restart", "branch", "chained"}
         How the network gets from one to the next.
     scorer : callable
         Gives the scores by all metrics.
