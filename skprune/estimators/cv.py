@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from time import perf_counter
 from typing import Any, ClassVar, Self
-from warnings import warn
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skprune._sklearn import Interval, StrOptions, fit_context, raise_for_params
 from skprune.estimators.base import BasePruned, as_it_was_on_error
+from skprune.estimators.choice import SELECTIONS, choose
 from skprune.estimators.delegation import Delegated, in_name_of
 from skprune.estimators.fold_results import names_of, results_of, stability_of
 from skprune.estimators.folds import (
@@ -36,8 +36,6 @@ from skprune.estimators.path import (
 from skprune.estimators.run import found_again
 from skprune.estimators.scoring import ScoresAsChosen, routed, scorers_for
 from skprune.estimators.wrapping import WrapsNet
-from skprune.model_selection.candidates import Candidates
-from skprune.model_selection.refit import sparsest_within
 from skprune.strategies.strategy import Strategy
 from skprune.training.progress import progress_bar
 
@@ -57,7 +55,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         "path": [StrOptions(set(PATHS))],
         "cv": ["cv_object"],
         "scoring": [None, str, callable, list, tuple, set, dict],
-        "selection": [StrOptions({"best", "one_std_err"}), callable],
+        "selection": [StrOptions(set(SELECTIONS)), callable],
         "n_jobs": [Integral, None],
     }
 
@@ -142,9 +140,10 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         check_test_weights(splits, score_params.get("sample_weight"))
         with interruptible():
             folds = self._judge(plain, data, splits, branches, scorer, score_params)
-            results = results_of(branches, folds)
+            results = results_of(branches, folds, splits)
             metric = self._own_metric() or next(iter(folds[0].dense.scores))
-            index = self._choose(results, metric)
+            report = choose(self.selection, results, metric)
+            index = report.index
             owners = [branch for branch in branches for _ in branch.sparsities]
             began = perf_counter()
             self.best_estimator_ = self._refit(
@@ -154,6 +153,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         self.cv_results_ = results
         self.metric_, self.scorer_ = metric, deciding
         self.best_index_ = index
+        self.selection_report_ = report
         self.best_params_ = results["params"][index]
         self.best_score_ = float(results[f"mean_test_{metric}"][index])
         self.strategy_ = self.best_params_["strategy"]
@@ -207,36 +207,6 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         # A list is what every backend can give; only to show progress are folds taken one by one.
         options = {"return_as": "generator"} if self.verbose else {}
         return Parallel(n_jobs=self.n_jobs, **options)(calls)
-
-    def _choose(self, results: Mapping[str, Any], metric: str) -> int:
-        mean = Candidates(results).means(metric)
-        failed = np.flatnonzero(np.isnan(mean))
-        if callable(self.selection) and self._own_metric() is None:
-            failed = failed[:0]  # what such a function looks at is not known
-        if len(failed) == len(mean):
-            raise ValueError(
-                f"The score {metric!r} is NaN at every sparsity: there is nothing to choose from."
-            )
-        if len(failed):
-            params = results["params"][failed[0]]
-            warn(
-                f"The score {metric!r} is NaN for {len(failed)} of {len(mean)} candidates, such as "
-                f"sparsity={params['sparsity']:.6g}, strategy={params['strategy']!r}: they are not "
-                "chosen.",
-                UserWarning,
-                stacklevel=5,
-            )
-        if callable(self.selection):
-            index = self.selection(results)
-            if not isinstance(index, Integral) or not 0 <= int(index) < len(mean):
-                raise ValueError(
-                    f"selection must return the index of one of {len(mean)} candidates; it "
-                    f"returned {index!r}."
-                )
-            return int(index)
-        # Of equally good ones, the sparsest.
-        slack = {"tolerance": 0.0} if self.selection == "best" else {"n_std_err": 1.0}
-        return sparsest_within(metric, **slack, cost="sparsity")(results)
 
     def _refit(
         self, plain: BasePruned, data: FoldData, branch: StrategyPath, sparsity: float

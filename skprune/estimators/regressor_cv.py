@@ -48,11 +48,11 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
 
         - ``"restart"``: each sparsity starts from the dense network. The networks are those that a
           ``GridSearchCV`` over a :class:`~skprune.PrunedRegressor` fits, score for score.
-        - ``"branch"``: the steps of a strategy that prunes in steps are gone once, from dense to the
-          sparsest, with a step to each sparsity among them. There a copy branches off, which is
-          trained for the rest of `fine_tune_epochs`. This is cheaper where the steps are dear, as
-          those of ``"hessian"`` are. With a strategy that takes one step, or has a regularizer, a
-          regrowth or an importance that watches the training, it is the same as ``"restart"``.
+        - ``"branch"``: the steps of a strategy that prunes in steps are gone once, from dense to
+          the sparsest, with a step to each sparsity among them. There a copy branches off, which
+          is trained for the rest of `fine_tune_epochs`. This is cheaper where the steps are dear,
+          as those of ``"hessian"`` are. With a strategy that takes one step, or has a regularizer,
+          a regrowth or an importance that watches the training, it is what ``"restart"`` is.
         - ``"chained"``: each sparsity starts from the network of the one before, and trains for as
           large a share of `fine_tune_epochs` as it removes of what is left. This is cheaper, and
           better where much is removed. A strategy that prunes before training trains in full at its
@@ -63,14 +63,18 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
     scoring : str, callable, list, tuple, set or dict, default=None
         What is measured; the estimator's own ``score`` if None. Of several metrics, the one that
         `selection` has as its ``scoring`` decides, or else the first (of a set, by name).
-    selection : {"best", "one_std_err"} or callable, default="one_std_err"
+    selection : {"best", "one_std_err", "non_inferior"} or callable, default="one_std_err"
         How the strategy and the sparsity are chosen.
 
         - ``"best"``: those of the best mean score.
         - ``"one_std_err"``: the greatest sparsity whose mean score is within one standard error of
           the best.
-        - callable: takes ``cv_results_`` and returns an index, as a rule that
-          :func:`~skprune.model_selection.sparsest_within` makes.
+        - ``"non_inferior"``: the greatest sparsity that is at most 1 % worse than the dense network
+          by the mean of the differences on the same folds, less a standard error of that mean. It
+          stands for ``NonInferior(relative=True)``.
+        - callable: a :class:`~skprune.model_selection.NonInferior`, or a rule that
+          :func:`~skprune.model_selection.sparsest_within` makes; or a function that takes
+          ``cv_results_`` and returns an index.
 
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, at each sparsity; half of the net's
@@ -95,11 +99,17 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
     ----------
     cv_results_ : dict of str to ndarray
         As a scikit-learn search has it, with ``param_strategy`` and ``param_sparsity``. The fit
-        times are those of the pruning, without the dense training.
+        times are those of the pruning, without the dense training. For rules there are also the
+        scores of the dense networks (such as ``split0_dense_score``, the same in each row), and
+        ``test_ratio``: the number of test rows by that of training rows where splits overlap, and
+        0 where each row is tested once.
     best_estimator_ : PrunedRegressor
         What was chosen, fitted on all the data. ``partial_fit`` of it goes on training.
     best_index_ : int
         Which candidate was chosen.
+    selection_report_ : SelectionReport
+        Why it was chosen, and the others were not; see
+        :class:`~skprune.model_selection.SelectionReport`. It prints as a table.
     best_params_ : dict
         Its strategy and sparsity, as they were given.
     metric_ : str

@@ -230,10 +230,11 @@ class NetRun:
         """
         trainer = self.dense.trainer
         trainer.network = self.dense.network
-        if states is None:
-            randomness = seeded(self.dense.seeds["fine_tune"], trainer.net.device)
-        else:
-            randomness = states.resumed(onward=True)
+        randomness = (
+            seeded(self.dense.seeds["fine_tune"], trainer.net.device)
+            if states is None
+            else states.resumed(onward=True)
+        )
         learning, tell = trainer.learning, trainer.bar.tell
         with randomness:
             for stage in self._run.stages(target, epochs, learning, tell, schedule=schedule):

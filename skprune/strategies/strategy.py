@@ -238,9 +238,3 @@ class ResolvedStrategy:
         other = copy(self)
         other.schedule = schedule
         return other
-
-    def following(self, schedule: Schedule) -> "ResolvedStrategy":
-        """Give the same strategy with another schedule."""
-        other = copy(self)
-        other.schedule = schedule
-        return other

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import check_cv
 
-from skprune import PrunedClassifier, PrunedClassifierCV, Strategy, pruning_path
+from skprune import PrunedClassifier, Strategy, pruning_path
 from skprune.strategies import Cubic, Distill, Iterative, Rewind, Schedule
 from skprune.strategies.importance import Magnitude
 from skprune.strategies.schedule import Step
@@ -186,4 +186,3 @@ def test_what_is_chosen_on_a_branch_is_fitted_by_the_same_walk(kind: str) -> Non
     )
     scores = [estimator.score(X[test], y[test]) for estimator in fold.estimators]
     np.testing.assert_array_equal(search.score_path_[3:, 0], scores)
-
