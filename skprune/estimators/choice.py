@@ -17,7 +17,7 @@ from skprune.model_selection import (
 from skprune.model_selection.non_inferior import reference_of
 from skprune.model_selection.report import report_of
 
-__all__ = ["SELECTIONS", "choose"]
+__all__ = ["SELECTIONS", "choose", "rule_of"]
 
 # By name, what makes the rule for a metric.
 SELECTIONS: dict[str, Callable[[str], SelectionRule]] = {
@@ -52,7 +52,7 @@ def choose(
     ValueError
         If no candidate has a score, or a function returns no index of one.
     """
-    rule = SELECTIONS[selection](metric) if isinstance(selection, str) else selection
+    rule = rule_of(selection, metric)
     cost = rule.cost if isinstance(rule, SelectionRule) else "sparsity"
     scores = FoldScores.of(results, metric, cost)
     if not isinstance(rule, SelectionRule):
@@ -69,6 +69,11 @@ def choose(
             stacklevel=6,
         )
     return report
+
+
+def rule_of(selection: str | Callable[[dict[str, Any]], int], metric: str) -> Any:
+    """Make the rule that a name stands for; a rule and another function are what they are."""
+    return SELECTIONS[selection](metric) if isinstance(selection, str) else selection
 
 
 def _check_scores(means: np.ndarray, params: list[Mapping[str, Any]], metric: str) -> None:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from skprune._sklearn import Interval, StrOptions, fit_context, raise_for_params
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.choice import SELECTIONS, choose
+from skprune.estimators.corrected import Rechoice
 from skprune.estimators.delegation import Delegated, in_name_of
 from skprune.estimators.fold_results import names_of, results_of, stability_of
 from skprune.estimators.folds import (
@@ -36,6 +37,7 @@ from skprune.estimators.path import (
 from skprune.estimators.run import found_again
 from skprune.estimators.scoring import ScoresAsChosen, routed, scorers_for
 from skprune.estimators.wrapping import WrapsNet
+from skprune.model_selection.bias_correction import CorrectedScore
 from skprune.strategies.strategy import Strategy
 from skprune.training.progress import progress_bar
 
@@ -139,7 +141,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         splits = split(self.cv, data, split_params, classifier=is_classifier(self))
         check_test_weights(splits, score_params.get("sample_weight"))
         with interruptible():
-            folds = self._judge(plain, data, splits, branches, scorer, score_params)
+            folds = self._judge(plain, data, splits, branches, (scorer, deciding), score_params)
             results = results_of(branches, folds, splits)
             metric = self._own_metric() or next(iter(folds[0].dense.scores))
             report = choose(self.selection, results, metric)
@@ -154,6 +156,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         self.metric_, self.scorer_ = metric, deciding
         self.best_index_ = index
         self.selection_report_ = report
+        self._rechoice = self._rechoice_of(folds, splits, plain.random_state)
         self.best_params_ = results["params"][index]
         self.best_score_ = float(results[f"mean_test_{metric}"][index])
         self.strategy_ = self.best_params_["strategy"]
@@ -185,12 +188,12 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         data: FoldData,
         splits: Sequence[Split],
         branches: Sequence[StrategyPath],
-        scorer: Any,
+        scorers: tuple[Any, Any],
         score_params: Mapping[str, Any],
     ) -> list[Fold]:
         """Go along the path on each split."""
         calls = (
-            delayed(judge_fold)(plain, data, fold, branches, self.path, scorer, score_params)
+            delayed(judge_fold)(plain, data, fold, branches, self.path, *scorers, score_params)
             for fold in splits
         )
         n_fits = n_fits_of(branches)
@@ -207,6 +210,38 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         # A list is what every backend can give; only to show progress are folds taken one by one.
         options = {"return_as": "generator"} if self.verbose else {}
         return Parallel(n_jobs=self.n_jobs, **options)(calls)
+
+    def _rechoice_of(
+        self, folds: Sequence[Fold], splits: Sequence[Split], random_state: int
+    ) -> Rechoice | None:
+        outcomes = [fold.outcome for fold in folds if fold.outcome is not None]
+        if not outcomes:
+            return None
+        tests = [test for _, test in splits]
+        return Rechoice(
+            outcomes, tests, self.selection, self.cv_results_, self.metric_, random_state
+        )
+
+    @property
+    def best_score_corrected_(self) -> float:
+        """What can be expected of the score of what was chosen; see the class."""
+        return self._corrected().score
+
+    @property
+    def best_score_interval_(self) -> tuple[float, float]:
+        """The 90 % confidence interval of ``best_score_corrected_``."""
+        corrected = self._corrected()
+        return corrected.lower, corrected.upper
+
+    def _corrected(self) -> CorrectedScore:
+        if "best_score_" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} is not fitted: it has no best score.")
+        if self._rechoice is None:
+            raise AttributeError(
+                f"A corrected score is for scorers that look at predictions alone, such as those "
+                f"of scikit-learn; scoring={self.scoring!r} may look at anything."
+            )
+        return self._rechoice.corrected
 
     def _refit(
         self, plain: BasePruned, data: FoldData, branch: StrategyPath, sparsity: float

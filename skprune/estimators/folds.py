@@ -12,8 +12,10 @@ from sklearn.utils import indexable
 
 from skprune._sklearn import safe_indexing
 from skprune.estimators.inputs import as_dense
+from skprune.estimators.outcomes import Responses, outcome_of, responses_of
 from skprune.estimators.path import StrategyPath, iter_path
 from skprune.estimators.scoring import as_numbers, params_of_rows
+from skprune.model_selection.bias_correction import Outcome
 
 __all__ = ["Fold", "FoldData", "Point", "Split", "check_test_weights", "judge_fold", "split"]
 
@@ -66,6 +68,7 @@ class Fold(NamedTuple):
 
     dense: Point
     points: list[Point]
+    outcome: Outcome | None  # of the dense network, first, and of all points
 
 
 def split(cv: Any, data: FoldData, params: Mapping[str, Any], *, classifier: bool) -> list[Split]:
@@ -139,6 +142,7 @@ def judge_fold(
     branches: Sequence[StrategyPath],
     path: str,
     scorer: Callable[..., Any],
+    deciding: Callable[..., Any],
     score_params: Mapping[str, Any],
 ) -> Fold:
     """Go along the path on some rows, and score it on others.
@@ -157,6 +161,8 @@ def judge_fold(
         How the network gets from one to the next.
     scorer : callable
         Gives the scores by all metrics.
+    deciding : callable
+        Gives the one that decides.
     score_params : mapping of str to object
         The metadata that it asks for, of all rows.
 
@@ -167,12 +173,14 @@ def judge_fold(
     """
     train, test = data.rows(fold.train), data.rows(fold.test)
     of_test = params_of_rows(data.X, score_params, fold.test)
-    points = []
+    points: list[Point] = []
+    said: list[Responses | None] = []
     began = perf_counter()
     for fitted in iter_path(plain, *train, branches, path):
         done = perf_counter()
         scores = as_numbers(scorer(fitted, test.X, test.y, **of_test))
         scored = perf_counter()
+        said.append(responses_of(deciding, fitted, test.X))
         mask = np.concatenate([mask.ravel() for mask in fitted.masks_.values()])
         points.append(
             Point(
@@ -185,4 +193,6 @@ def judge_fold(
             )
         )
         began = perf_counter()
-    return Fold(points[0], points[1:])
+    known = [responses for responses in said if responses is not None]
+    outcome = outcome_of(deciding, known, fitted, as_dense(test.y), of_test) if known else None
+    return Fold(points[0], points[1:], outcome)

@@ -1,6 +1,7 @@
 """Scores of candidates on the same folds, as the rules see them."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -78,14 +79,29 @@ class FoldScores:
         self.test_ratio = float(test_ratio)
         self.numbers = np.arange(n_candidates) if numbers is None else np.asarray(numbers)
         self.labels = {} if labels is None else {key: list(labels[key]) for key in labels}
-        if means is None:
-            means = np.full(n_candidates, np.nan)
-            known = ~np.isnan(self.scores).all(axis=1)
-            means[known] = np.nanmean(self.scores[known], axis=1)
-        self.means = np.asarray(means, dtype=np.float64)
+        self.means = _means(self.scores) if means is None else np.asarray(means, dtype=np.float64)
         check_consistent_length(
             self.scores, self.costs, self.paths, self.numbers, self.means, *self.labels.values()
         )
+
+    def with_scores(self, scores: np.ndarray, dense: np.ndarray | None) -> "FoldScores":
+        """Say the same of other scores of the candidates.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_candidates, n_splits)
+            The scores.
+        dense : ndarray of shape (n_splits,) or None
+            Those of the network before pruning.
+
+        Returns
+        -------
+        fold_scores : FoldScores
+            The record.
+        """
+        other = copy(self)
+        other.scores, other.dense, other.means = scores, dense, _means(scores)
+        return other
 
     @classmethod
     def of(
@@ -131,3 +147,11 @@ class FoldScores:
             numbers=candidates.rows,
             means=means,
         )
+
+
+def _means(scores: np.ndarray) -> np.ndarray:
+    """Average over the splits that have a score."""
+    means = np.full(len(scores), np.nan)
+    known = ~np.isnan(scores).all(axis=1)
+    means[known] = np.nanmean(scores[known], axis=1)
+    return means

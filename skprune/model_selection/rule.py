@@ -85,28 +85,47 @@ class SelectionRule(ABC):
         ValueError
             If no candidate has a score.
         """
-        means, costs, numbers = fold_scores.means, fold_scores.costs, fold_scores.numbers
-        if np.isnan(means).all():
-            metric = "score" if self.scoring is None else self.scoring
-            raise ValueError(f"Every candidate's {metric!r} is NaN: there is none to choose.")
-        verdict = self.judge(fold_scores)
-        good = verdict.good & ~np.isnan(means)
-        if good.any():
-            # What is not known is not cheap. Of equally cheap ones, the better; then the first.
-            rank = np.where(np.isnan(costs), -np.inf, costs)
-            chosen = max(np.flatnonzero(good).tolist(), key=lambda i: (rank[i], means[i]))
-            instead = f"kept, but candidate {numbers[chosen]} is cheaper"
-        else:
-            nearness = np.where(np.isnan(means), -np.inf, verdict.nearness)
-            chosen = max(range(len(means)), key=lambda i: (nearness[i], means[i]))
-            instead = ""
+        verdict = self._verdict(fold_scores)
+        means, numbers = fold_scores.means, fold_scores.numbers
+        chosen, good = _cheapest(fold_scores, verdict), verdict.good
+        instead = f"kept, but candidate {numbers[chosen]} is cheaper"
         why_not = [
             "has no score" if np.isnan(means[i]) else instead if good[i] else verdict.why_not[i]
             for i in range(len(means))
         ]
         reference = verdict.reference, verdict.reference_scores
         return report_of(
-            fold_scores, int(chosen), repr(self), *reference, why_not, found=bool(good.any())
+            fold_scores, chosen, repr(self), *reference, why_not, found=bool(good.any())
+        )
+
+    def place(self, fold_scores: FoldScores) -> int:
+        """Choose a candidate, and say nothing of the others.
+
+        Parameters
+        ----------
+        fold_scores : FoldScores
+            The candidates' scores.
+
+        Returns
+        -------
+        place : int
+            The place of the chosen one among them.
+
+        Raises
+        ------
+        ValueError
+            If no candidate has a score.
+        """
+        return _cheapest(fold_scores, self._verdict(fold_scores))
+
+    def _verdict(self, fold_scores: FoldScores) -> Verdict:
+        missing = np.isnan(fold_scores.means)
+        if missing.all():
+            metric = "score" if self.scoring is None else self.scoring
+            raise ValueError(f"Every candidate's {metric!r} is NaN: there is none to choose.")
+        verdict = self.judge(fold_scores)
+        return verdict._replace(
+            good=verdict.good & ~missing, nearness=np.where(missing, -np.inf, verdict.nearness)
         )
 
     def report(self, cv_results: Mapping[str, Any]) -> SelectionReport:
@@ -144,3 +163,13 @@ class SelectionRule(ABC):
             The candidate's.
         """
         return self.report(cv_results).index
+
+
+def _cheapest(fold_scores: FoldScores, verdict: Verdict) -> int:
+    """Find the cheapest that is good enough; the nearest to it if none is."""
+    means, costs = fold_scores.means, fold_scores.costs
+    if verdict.good.any():
+        # What is not known is not cheap. Of equally cheap ones, the better; then the first.
+        rank = np.where(np.isnan(costs), -np.inf, costs)
+        return max(np.flatnonzero(verdict.good).tolist(), key=lambda i: (rank[i], means[i]))
+    return max(range(len(means)), key=lambda i: (verdict.nearness[i], means[i]))
