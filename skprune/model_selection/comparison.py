@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-__all__ = ["PairedDifference", "paired_difference"]
+__all__ = ["PairedDifference", "mean_and_std_err", "paired_difference"]
 
 
 class PairedDifference(NamedTuple):
@@ -73,12 +73,33 @@ def paired_difference(
     (0.01, 0.01)
     """
     differences = np.asarray(scores, dtype=np.float64) - np.asarray(reference, dtype=np.float64)
-    known = ~np.isnan(differences)
+    mean, error = mean_and_std_err(differences, test_ratio)
+    n = (~np.isnan(differences)).sum(axis=1)
+    margin = np.where(
+        n > 1, student.ppf((1 + confidence) / 2, np.maximum(n - 1, 1)) * error, np.nan
+    )
+    return PairedDifference(mean, error, mean - margin, mean + margin)
+
+
+def mean_and_std_err(values: np.ndarray, test_ratio: float) -> tuple[np.ndarray, np.ndarray]:
+    """Average over the splits; see :func:`paired_difference`.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_candidates, n_splits)
+        Scores or differences; NaN where there is none.
+    test_ratio : float
+        Test rows of a split by its training rows where rows are tested more than once.
+
+    Returns
+    -------
+    mean, std_err : ndarray of shape (n_candidates,)
+        NaN where there is no value; a standard error of 0 where there are fewer than two.
+    """
+    known = ~np.isnan(values)
     n = known.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, differences, 0.0).sum(axis=1) / n
-        squares = np.where(known, differences - mean[:, None], 0.0) ** 2
+        mean = np.where(known, values, 0.0).sum(axis=1) / n
+        squares = np.where(known, values - mean[:, np.newaxis], 0.0) ** 2
         variance = squares.sum(axis=1) / (n - 1)
-        error = np.where(n > 1, np.sqrt((1 / n + test_ratio) * variance), 0.0)
-        margin = np.where(n > 1, student.ppf((1 + confidence) / 2, n - 1) * error, np.nan)
-    return PairedDifference(mean, error, mean - margin, mean + margin)
+        return mean, np.where(n > 1, np.sqrt((1 / n + test_ratio) * variance), 0.0)

@@ -7,7 +7,7 @@ import numpy as np
 
 from skprune._sklearn import Interval, StrOptions
 from skprune.components import Component
-from skprune.model_selection.comparison import paired_difference
+from skprune.model_selection.comparison import mean_and_std_err
 from skprune.model_selection.fold_scores import FoldScores
 from skprune.model_selection.rule import SelectionRule, Verdict
 from skprune.model_selection.smoothing import SMOOTHINGS, smoothed
@@ -111,10 +111,8 @@ class NonInferior(SelectionRule, Component):
         differences = smoothed(
             fold_scores.scores - scores, fold_scores.costs, fold_scores.paths, self.smooth
         )
-        compared = paired_difference(
-            differences, np.zeros(len(scores)), test_ratio=fold_scores.test_ratio
-        )
-        least = compared.difference - self.n_std_err * compared.std_err
+        mean, error = mean_and_std_err(differences, fold_scores.test_ratio)
+        least = mean - self.n_std_err * error
         scale = np.abs(np.nanmean(scores))
         margin = self.margin * scale if self.relative else self.margin
         # Scores of 0.9 and 0.89 are 0.01 apart, whatever floating-point numbers say.

@@ -6,7 +6,7 @@ import numpy as np
 
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match
-from skprune.model_selection.comparison import paired_difference
+from skprune.model_selection.comparison import mean_and_std_err
 from skprune.model_selection.fold_scores import FoldScores
 from skprune.model_selection.non_inferior import AGAINST, reference_of
 from skprune.model_selection.rule import SelectionRule, Verdict
@@ -136,16 +136,12 @@ class SparsestWithin(SelectionRule):
         """Say which candidates are good enough; see :class:`SelectionRule`."""
         reference, scores = reference_of(fold_scores, self.against)
         best = np.nanmax(fold_scores.means) if self.against == "best" else np.nanmean(scores)
-        to_best = paired_difference(fold_scores.scores, scores, test_ratio=fold_scores.test_ratio)
-        if self.tolerance is not None:
+        if self.n_std_err is None:
             slack = np.full(len(fold_scores.means), self.tolerance)
-        elif self.paired:
-            slack = self.n_std_err * to_best.std_err
         else:
-            own = paired_difference(
-                scores[np.newaxis], np.zeros(len(scores)), test_ratio=fold_scores.test_ratio
-            )
-            slack = np.repeat(self.n_std_err * own.std_err, len(fold_scores.means))
+            noisy = fold_scores.scores - scores if self.paired else scores[np.newaxis]
+            _, error = mean_and_std_err(noisy, fold_scores.test_ratio)
+            slack = np.broadcast_to(self.n_std_err * error, fold_scores.means.shape)
         good = fold_scores.means >= best - slack
         below = best - fold_scores.means
         why_not = [
