@@ -59,12 +59,14 @@ def choose(
         return _chosen_by(rule, results, scores)
     _check_scores(scores.means, results["params"], metric)
     report = rule.choose(scores)
-    if not report.found:
-        params = results["params"][report.index]
+    place = np.flatnonzero(report.numbers == report.index)[0]
+    if not report.found and (upper := report.columns["upper"][place]) < 0:
+        # Where the interval has 0 in it, there are only too few rows to tell.
         warn(
-            f"No candidate is good enough for {report.rule}. The nearest is chosen: "
-            f"{_written(params)}. See selection_report_; smaller sparsities, more epochs or "
-            "another strategy may do better.",
+            f"No candidate is good enough for {report.rule}, and the nearest is worse than "
+            f"{report.reference}, by {-upper:.3g} at least: {_written(results['params'][place])}. "
+            "See selection_report_. Smaller sparsities, more epochs or another strategy may do "
+            "better.",
             UserWarning,
             stacklevel=6,
         )

@@ -1,7 +1,7 @@
 """What the cross-validated classifier and regressor share: judge a path, choose, refit."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from time import perf_counter
 from typing import Any, ClassVar, Self
 
@@ -11,7 +11,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skprune._sklearn import Interval, StrOptions, fit_context, raise_for_params
+from skprune._sklearn import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    fit_context,
+    raise_for_params,
+)
 from skprune.estimators.base import BasePruned, as_it_was_on_error
 from skprune.estimators.choice import SELECTIONS, choose
 from skprune.estimators.corrected import Rechoice
@@ -30,18 +36,32 @@ from skprune.estimators.path import (
     PATHS,
     StrategyPath,
     branches_of,
+    elements_of,
     interruptible,
     iter_path,
     n_fits_of,
+)
+from skprune.estimators.portfolio import (
+    AUTO,
+    NOT_BEGUN,
+    PORTFOLIO,
+    default_strategy,
+    halved,
+    n_begun,
 )
 from skprune.estimators.run import found_again
 from skprune.estimators.scoring import ScoresAsChosen, routed, scorers_for
 from skprune.estimators.wrapping import WrapsNet
 from skprune.model_selection.bias_correction import CorrectedScore
+from skprune.network.mlp import MLP
 from skprune.strategies.strategy import Strategy
+from skprune.training.nets import unwrapped
 from skprune.training.progress import progress_bar
 
 __all__ = ["BasePrunedCV"]
+
+# How many strategies of a portfolio are judged on all splits.
+_N_LEFT = 2
 
 
 class BasePrunedCV(ScoresAsChosen, WrapsNet):
@@ -52,7 +72,8 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
 
     _parameter_constraints: ClassVar[dict] = {
         **WrapsNet._parameter_constraints,
-        "strategies": [str, Strategy, list, tuple],
+        "strategies": [None, str, Strategy, list, tuple],
+        "max_time": [None, Interval(Real, 0, None, closed="neither")],
         "sparsities": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "path": [StrOptions(set(PATHS))],
         "cv": ["cv_object"],
@@ -64,6 +85,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
     strategies: Any
     sparsities: Any
     path: str
+    max_time: float | None
     n_jobs: int | None
     memory: Any
     random_state: Any
@@ -133,15 +155,17 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         ignores_weights = plain.get_metadata_routing().fit.requests.get("sample_weight") is False
         sample_weight = None if ignores_weights else metadata["sample_weight"]
         X, y = with_targets(plain, X, y)
-        branches = branches_of(
-            in_name_of(self, plain), X, y, sample_weight, self.strategies, self.sparsities
-        )
+        branches, dropped = self._branches(plain, X, y, sample_weight)
         names_of(branches)  # none of them is there twice
         data = FoldData.of(X, y, sample_weight, metadata["groups"])
         splits = split(self.cv, data, split_params, classifier=is_classifier(self))
         check_test_weights(splits, score_params.get("sample_weight"))
         with interruptible():
-            folds = self._judge(plain, data, splits, branches, (scorer, deciding), score_params)
+            scoring = (scorer, deciding), score_params
+            folds: list[Fold] = []
+            if self.strategies == AUTO:
+                folds, branches = self._compete(plain, data, splits, branches, dropped, *scoring)
+            folds += self._judge(plain, data, splits[len(folds) :], branches, *scoring)
             results = results_of(branches, folds, splits)
             metric = self._own_metric() or next(iter(folds[0].dense.scores))
             report = choose(self.selection, results, metric)
@@ -160,6 +184,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         self.best_params_ = results["params"][index]
         self.best_score_ = float(results[f"mean_test_{metric}"][index])
         self.strategy_ = self.best_params_["strategy"]
+        self.dropped_strategies_ = dropped
         self.sparsities_ = np.unique([p["sparsity"] for p in results["params"]])
         self.score_path_ = np.array([[p.scores[metric] for p in f.points] for f in folds]).T
         self.dense_scores_ = {
@@ -181,6 +206,59 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         if not isinstance(seed, Integral):  # all folds, and the last fit, share one
             params["random_state"] = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
         return self._asking_alike(self._point_class(**params))
+
+    def _branches(
+        self, plain: BasePruned, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[list[StrategyPath], dict[str, str]]:
+        """Lay out the path of each strategy; of a portfolio, say why some cannot take part."""
+        named = in_name_of(self, plain)
+        if self.strategies is None:
+            elements = elements_of(named, X, y, sample_weight)
+            net = unwrapped(self.estimator)
+            own = net is not None and net.module is not MLP
+            strategies: Any = default_strategy(elements, own_network=own)
+        else:
+            strategies = self.strategies
+        if strategies != AUTO:
+            return branches_of(named, X, y, sample_weight, strategies, self.sparsities), {}
+        branches: list[StrategyPath] = []
+        dropped = {}
+        for name in PORTFOLIO:
+            try:
+                branches += branches_of(named, X, y, sample_weight, name, self.sparsities)
+            except InvalidParameterError as error:
+                if name == PORTFOLIO[0]:
+                    raise
+                dropped[name] = f"does not suit: {error}"
+        return branches, dropped
+
+    def _compete(
+        self,
+        plain: BasePruned,
+        data: FoldData,
+        splits: Sequence[Split],
+        branches: list[StrategyPath],
+        dropped: dict[str, str],
+        scorers: tuple[Any, Any],
+        score_params: Mapping[str, Any],
+    ) -> tuple[list[Fold], list[StrategyPath]]:
+        """Go along the paths on one split after another, until two strategies at most are left."""
+        # The other splits and the last fit are to have as much.
+        share = None if self.max_time is None else self.max_time / (len(splits) + 1)
+        folds: list[Fold] = []
+        while len(branches) > _N_LEFT and len(folds) < len(splits) - 1:
+            call = plain, data, splits[len(folds)], branches, self.path, *scorers, score_params
+            folds.append(judge_fold(*call, max_time=share))
+            begun = n_begun(folds[-1], branches)
+            for branch in branches[begun:]:
+                dropped[branch.strategy] = NOT_BEGUN
+            metric = self._own_metric() or next(iter(folds[0].dense.scores))
+            folds, left = halved(folds, branches[:begun], metric)
+            for branch in branches[:begun]:
+                if branch not in left:
+                    dropped[branch.strategy] = f"kept less of the score, after fold {len(folds)}"
+            branches = left
+        return folds, branches
 
     def _judge(
         self,

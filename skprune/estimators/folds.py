@@ -1,6 +1,7 @@
 """Splits of the data, and what is found on each of them along a path."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -144,6 +145,7 @@ def judge_fold(
     scorer: Callable[..., Any],
     deciding: Callable[..., Any],
     score_params: Mapping[str, Any],
+    max_time: float | None = None,
 ) -> Fold:
     """Go along the path on some rows, and score it on others.
 
@@ -165,12 +167,16 @@ def judge_fold(
         Gives the one that decides.
     score_params : mapping of str to object
         The metadata that it asks for, of all rows.
+    max_time : float, default=None
+        After so many seconds no other strategy is begun.
 
     Returns
     -------
     found : Fold
-        Of each point.
+        Of each point; without those of strategies that were not begun.
     """
+    start = perf_counter()
+    ends = set(accumulate(len(branch.sparsities) for branch in branches))
     train, test = data.rows(fold.train), data.rows(fold.test)
     of_test = params_of_rows(data.X, score_params, fold.test)
     points: list[Point] = []
@@ -193,6 +199,8 @@ def judge_fold(
             )
         )
         began = perf_counter()
+        if max_time is not None and len(points) - 1 in ends and began - start > max_time:
+            break
     known = [responses for responses in said if responses is not None]
     outcome = outcome_of(deciding, known, fitted, as_dense(test.y), of_test) if known else None
     return Fold(points[0], points[1:], outcome)

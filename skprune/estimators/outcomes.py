@@ -20,7 +20,7 @@ from skprune.estimators.inputs import as_dense
 from skprune.estimators.scoring import params_of_rows
 from skprune.model_selection.bias_correction import Outcome
 
-__all__ = ["Responses", "outcome_of", "responses_of"]
+__all__ = ["Responses", "SomeOf", "outcome_of", "responses_of"]
 
 # What a network gives for the test rows, by the name of the method: of predict_proba and others.
 Responses = Mapping[str, np.ndarray]
@@ -107,6 +107,29 @@ def _all_equal(predicted: Any, y: np.ndarray) -> np.ndarray:
     """Whether a row is right: in all of its labels, if it has several."""
     equal = np.asarray(as_dense(predicted)).reshape(len(y), -1) == y.reshape(len(y), -1)
     return equal.all(axis=1).astype(np.float64)
+
+
+class SomeOf:
+    """What some of the networks say.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What all of them say.
+    kept : list of int
+        Which of them.
+    """
+
+    def __init__(self, outcome: Outcome, kept: list[int]) -> None:
+        self.outcome = outcome
+        self.kept = kept
+        self.is_fast = outcome.is_fast
+
+    def __call__(self, counts: np.ndarray, only: int | None = None) -> np.ndarray:
+        """Score the networks; see :class:`~skprune.model_selection.bias_correction.Outcome`."""
+        if only is None:
+            return self.outcome(counts)[self.kept]
+        return self.outcome(counts, self.kept[only])
 
 
 class _MeanOfRows:

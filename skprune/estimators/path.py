@@ -22,7 +22,7 @@ from skprune.seeding import given_back
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.strategies.target import Target
-from skprune.structures import STRUCTURES, Structure
+from skprune.structures import STRUCTURES, Elements, Structure
 from skprune.training.nets import copy_net, is_fitted_net
 from skprune.training.progress import progress_bar
 from skprune.training.stage import Interrupted
@@ -33,6 +33,7 @@ __all__ = [
     "StrategyPath",
     "branches_of",
     "check_path",
+    "elements_of",
     "interruptible",
     "iter_path",
     "n_fits_of",
@@ -235,6 +236,26 @@ def branches_of(
             run.target(Target(sparsity, budget=estimator.budget))
         branches.append(StrategyPath(name, mine))
     return branches
+
+
+def elements_of(estimator: BasePruned, X: Any, y: Any, sample_weight: Any) -> Elements:
+    """Give what can be removed of a network.
+
+    Parameters
+    ----------
+    estimator : BasePruned
+        What is to be fitted; what it learns of the data's shape is set on it.
+    X, y, sample_weight : object
+        The data.
+
+    Returns
+    -------
+    elements : Elements
+        By its structure, without what is protected.
+    """
+    (strategy,) = _resolved(["magnitude"])
+    dense, _ = estimator._prepare(X, y, sample_weight, at_init=False)
+    return _run(estimator, dense, strategy).elements
 
 
 def n_fits_of(branches: Sequence[StrategyPath]) -> int:

@@ -48,7 +48,7 @@ class FoldScores:
     --------
     >>> from skprune.model_selection import FoldScores, NonInferior
     >>> scores = FoldScores([[0.9, 0.8], [0.9, 0.79], [0.7, 0.6]], [-30, -20, -10], [0.9, 0.8])
-    >>> NonInferior(smooth=None).choose(scores).index
+    >>> NonInferior().choose(scores).index
     1
     """
 

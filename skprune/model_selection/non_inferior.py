@@ -42,8 +42,8 @@ class NonInferior(SelectionRule, Component):
     relative : bool, default=False
         Whether `margin` is a fraction of the reference's mean score, and not in the metric's own
         unit. This suits metrics that have a unit, such as squared errors.
-    smooth : {"neighbors", "isotonic"} or None, default="neighbors"
-        What is done against the noise along a path of sparsities.
+    smooth : {"neighbors", "isotonic"} or None, default=None
+        What is done against the noise along a path of sparsities; nothing if None.
 
         - ``"neighbors"``: each score is averaged, fold by fold, with those of the next smaller and
           the next larger sparsity, which count half.
@@ -92,7 +92,7 @@ class NonInferior(SelectionRule, Component):
         *,
         against: str = "dense",
         relative: bool = False,
-        smooth: str | None = "neighbors",
+        smooth: str | None = None,
         scoring: str | None = None,
         cost: str = "sparsity",
     ) -> None:

@@ -47,8 +47,8 @@ class SelectionReport:
     ...     dense=[0.9, 0.8],
     ...     labels={"sparsity": [0.5, 0.8, 0.9]},
     ... )
-    >>> NonInferior(margin=0.02, smooth=None).choose(scores)
-    NonInferior(margin=0.02, smooth=None), compared with the dense network (0.85):
+    >>> NonInferior(margin=0.02).choose(scores)
+    NonInferior(margin=0.02), compared with the dense network (0.85):
        sparsity  score  difference  std_err    lower   upper  why
     0       0.5   0.85           0        0        0       0  kept, but candidate 1 is cheaper
     1       0.8  0.845      -0.005    0.005  -0.0366  0.0266  chosen

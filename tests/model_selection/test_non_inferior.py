@@ -18,7 +18,7 @@ from skprune.model_selection import FoldScores, NonInferior, sparsest_within
 from skprune.training.nets import default_classifier_net
 
 NAN = float("nan")
-PLAIN = NonInferior(smooth=None)
+PLAIN = NonInferior()
 
 
 def brute_force(scores, costs, dense, margin, n_std_err, test_ratio=0.0):
@@ -41,7 +41,7 @@ def test_against_brute_force():
     for margin, n_std_err in 20 * list(product([0.0, 0.05, 0.2], [0.0, 1.0, 2.5])):
         scores = rng.normal(size=(6, 4)) / 10
         costs, dense, ratio = rng.integers(0, 5, 6), rng.normal(size=4) / 10, rng.uniform(0, 0.3)
-        rule = NonInferior(margin, n_std_err, smooth=None)
+        rule = NonInferior(margin, n_std_err)
         report = rule.choose(FoldScores(scores, costs, dense, test_ratio=ratio))
         expected, bounds = brute_force(scores, costs, dense, margin, n_std_err, ratio)
         assert report.index == expected
@@ -53,20 +53,20 @@ def test_against_brute_force():
 def test_a_difference_of_the_margin_is_allowed_whatever_the_floating_point_numbers():
     scores = FoldScores([[0.89, 0.89]], [0.5], [0.9, 0.9])
     assert 0.89 - 0.9 < -0.01
-    assert NonInferior(0.01, smooth=None).choose(scores).found
-    assert not NonInferior(0.00999, smooth=None).choose(scores).found
+    assert NonInferior(0.01).choose(scores).found
+    assert not NonInferior(0.00999).choose(scores).found
 
 
 def test_a_relative_margin_is_a_fraction_of_the_references_mean():
     scores = FoldScores([[-103.0, -205.0]], [0.5], [-100.0, -200.0])
-    assert not NonInferior(0.03, 0.0, smooth=None).choose(scores).found
-    assert NonInferior(0.03, 0.0, relative=True, smooth=None).choose(scores).found
-    assert not NonInferior(0.02, 0.0, relative=True, smooth=None).choose(scores).found
+    assert not NonInferior(0.03, 0.0).choose(scores).found
+    assert NonInferior(0.03, 0.0, relative=True).choose(scores).found
+    assert not NonInferior(0.02, 0.0, relative=True).choose(scores).found
 
 
 def test_the_best_candidate_can_be_the_reference():
     scores = FoldScores([[0.9, 0.8], [0.95, 0.85], [0.945, 0.845]], [1, 2, 3])
-    report = NonInferior(against="best", smooth=None).choose(scores)
+    report = NonInferior(against="best").choose(scores)
     assert report.index == 2
     assert report.reference == "candidate 1, the best (0.9)"
     assert report.columns["difference"] == pytest.approx([-0.05, 0.0, -0.005])
@@ -96,7 +96,7 @@ def test_the_report_says_of_each_candidate_why():
         "sparsity", "score", "difference", "std_err", "lower", "upper", "why"
     ]  # fmt: skip
     lines = repr(report).splitlines()
-    assert lines[0] == "NonInferior(smooth=None), compared with the dense network (0.85):"
+    assert lines[0] == "NonInferior(), compared with the dense network (0.85):"
     assert len(lines) == 6
     assert lines[3].split()[:2] == ["5", "0.8"]
     assert lines[3].endswith("  chosen")
@@ -120,8 +120,8 @@ def test_smoothing_along_a_path():
     by_path = {"a": FoldScores(scores, [1, 2, 3], [0.9, 0.9])}
     by_path["b"] = FoldScores(scores, [1, 2, 3], [0.9, 0.9], paths=[0, 1, 2])
     assert PLAIN.choose(by_path["a"]).index == 2
-    assert NonInferior(0.05).choose(by_path["a"]).index == 0
-    assert NonInferior(0.05).choose(by_path["b"]).index == 2
+    assert NonInferior(0.05, smooth="neighbors").choose(by_path["a"]).index == 0
+    assert NonInferior(0.05, smooth="neighbors").choose(by_path["b"]).index == 2
     assert NonInferior(0.05, smooth="isotonic").choose(by_path["a"]).index == 0
 
 
@@ -173,11 +173,11 @@ def test_the_candidate_of_sparsity_0_is_the_dense_network_of_a_search():
     assert PLAIN(results(scores, [0.0, 0.5, 0.9])) == 1
     with pytest.raises(ValueError, match=r"no candidate has a sparsity of 0\. Add 0\.0"):
         PLAIN(results(scores, [0.3, 0.5, 0.9]))
-    assert NonInferior(against="best", smooth=None)(results(scores, [0.3, 0.5, 0.9])) == 1
+    assert NonInferior(against="best")(results(scores, [0.3, 0.5, 0.9])) == 1
     # Of several, the best.
     strategies = {"param_model__strategy": np.array(["a", "b", "a", "b"], dtype=object)}
     table = results([[0.6, 0.6], [0.9, 0.9], [0.7, 0.7], [0.88, 0.92]], [0, 0, 0.9, 0.5])
-    assert NonInferior(0.03, smooth=None)(table | strategies) == 3
+    assert NonInferior(0.03)(table | strategies) == 3
 
 
 def test_what_a_search_notes_of_the_dense_network_comes_first():
@@ -245,5 +245,4 @@ def test_as_refit_of_a_grid_search():
         0.02,
         1.0,
     )
-    unsmoothed = clone(rule).set_params(smooth=None)
-    assert unsmoothed(search.cv_results_) == expected
+    assert search.best_index_ == expected
