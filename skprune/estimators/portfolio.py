@@ -21,7 +21,7 @@ PORTFOLIO = ("magnitude", "gradual_magnitude", "hessian", "lottery_ticket")
 # What is said of a strategy that there was no time for.
 NOT_BEGUN = "not begun: a fold had had its share of max_time"
 
-# The time of a path by `hessian` grows with the elements: at 45,400 weights it takes 1.3 times that
+# The time of a path by `hessian` grows with the network: at 45,400 weights it takes 1.3 times that
 # of `magnitude`, at 5,400 only 0.7 times (benchmarks/choose.py --cost).
 _MOST_FOR_HESSIAN = 50_000
 
@@ -41,8 +41,8 @@ def default_strategy(elements: Elements, *, own_network: bool) -> str:
     name : str
         The name.
     """
-    steps_are_cheap = elements.n_elements <= _MOST_FOR_HESSIAN and elements.fixed_sparsity is None
-    if own_network or elements.removes_by == "slice" or not steps_are_cheap:
+    n_weights = sum(weight.numel() for weight in elements.network.weights.values())
+    if own_network or n_weights > _MOST_FOR_HESSIAN or elements.fixed_sparsity is not None:
         return "magnitude"
     return "hessian"
 

@@ -35,9 +35,9 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
         The strategies to choose from: by the names that :class:`~skprune.PrunedRegressor` lists,
         or as a :class:`~skprune.Strategy`. They share one dense network a fold.
 
-        - None: ``"hessian"`` where weights, blocks or features of at most 50,000 elements are
-          masked in a network of the default module, :class:`~skprune.network.MLP`;
-          ``"magnitude"`` otherwise.
+        - None: ``"hessian"`` for a network of the default module,
+          :class:`~skprune.network.MLP`, of at most 50,000 weights, unless its structure fixes the
+          sparsity, as N:M does; ``"magnitude"`` for any other.
         - ``"auto"``: the portfolio of ``"magnitude"``, ``"gradual_magnitude"``, ``"hessian"`` and
           ``"lottery_ticket"``. After a fold the half of the strategies goes that keeps less of the
           score along the path, until two are left; these are the candidates.

@@ -23,7 +23,7 @@ QUICK: dict[str, Any] = {"sparsities": [0.5], "cv": 2, "random_state": 0}
     [
         (default_classifier_net(), "weight", 50_000, "hessian"),
         (default_classifier_net(), "weight", 100, "magnitude"),
-        (default_classifier_net(), "unit", 50_000, "magnitude"),
+        (default_classifier_net(), "unit", 50_000, "hessian"),
         (default_classifier_net(), "feature", 50_000, "hessian"),
         (default_classifier_net(), "2:4", 50_000, "magnitude"),
         (classifier_net(), "weight", 50_000, "magnitude"),
