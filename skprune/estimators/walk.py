@@ -93,18 +93,18 @@ def walk_legs(strategy: ResolvedStrategy, goals: Sequence[Goal], epochs: int) ->
     """
     sparsest = goals[-1]
     steps = strategy.schedule.steps(sparsest.sparsity, epochs)
+    tail = steps[-1].epochs
     limits = [sparsest.limit_at(step.sparsity) for step in steps]
     legs, first, done = [], 0, 0
     for goal in goals:
-        before = [s for s, limit in zip(steps, limits, strict=True) if limit > goal.limit][first:]
-        # The schedule may have a step to the goal itself.
-        here = [s for s, limit in zip(steps, limits, strict=True) if limit == goal.limit]
-        done += sum(step.epochs for step in before)
-        aside = steps[-1].epochs if strategy.recovery.starts_over else epochs - done
-        after = sum(step.epochs for step in here)
-        legs.append(Leg([*before, Step(goal.sparsity, 0)], after, aside))
-        done += after
-        first += len(before) + len(here)
+        # The schedule may have a step to the goal itself, or several that round to it.
+        here = first + sum(limit > goal.limit for limit in limits[first:])
+        after = here + sum(limit == goal.limit for limit in limits[here:])
+        done += sum(step.epochs for step in steps[first:here])
+        epochs_after = sum(step.epochs for step in steps[here:after])
+        epochs_aside = tail if strategy.recovery.starts_over else epochs - done
+        legs.append(Leg([*steps[first:here], Step(goal.sparsity, 0)], epochs_after, epochs_aside))
+        first, done = after, done + epochs_after
     return legs
 
 

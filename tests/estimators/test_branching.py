@@ -113,6 +113,24 @@ def test_where_the_schedule_has_a_step_at_each_sparsity_the_last_is_that_of_a_fi
     equal_fits(path.estimators[-1], plain.set_params(sparsity=0.875).fit(X, y), X)
 
 
+def test_sparsities_that_leave_as_much_as_each_other() -> None:
+    X, y = blobs()
+    plain = PrunedClassifier(
+        classifier_net(max_epochs=2),
+        strategy=Strategy(schedule=Iterative(2)),
+        fine_tune_epochs=5,
+        random_state=0,
+    )
+    # Of 112 weights 35.4 and 35.3 are 35, and so are the 31.6 % of a step on the way to 0.9.
+    path = pruning_path(plain, X, y, sparsities=[0.684, 0.685, 0.9], path="branch")
+    one, other, last = path.estimators
+    equal_fits(last, plain.set_params(sparsity=0.9).fit(X, y), X)
+    assert one.sparsity_ == other.sparsity_
+    for name, mask in one.masks_.items():
+        np.testing.assert_array_equal(mask, other.masks_[name])
+    assert [len(each.history_) for each in path.estimators] == [2 + 5, 2 + 5, 2 + 5]
+
+
 @pytest.mark.parametrize(
     "strategy",
     ["magnitude", "admm", "movement", "splicing", Strategy(schedule="cubic", regrowth="rigl")],
