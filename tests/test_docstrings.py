@@ -21,8 +21,11 @@ import skprune.pruning
 import skprune.strategies
 import skprune.structures
 from skprune.components import Component
+from skprune.estimators.choice import SELECTIONS
 from skprune.estimators.path import PATHS
 from skprune.estimators.wrapping import WrapsNet
+from skprune.model_selection.non_inferior import AGAINST
+from skprune.model_selection.smoothing import SMOOTHINGS
 from skprune.strategies import IMPORTANCES, STRATEGIES
 from skprune.strategies.strategy import STARTS, Strategy
 from skprune.structures import STRUCTURES
@@ -193,8 +196,10 @@ LISTS = {
     ("skprune.PrunedClassifierCV", "path"): list(PATHS),
     ("skprune.PrunedRegressorCV", "path"): list(PATHS),
     ("skprune.pruning_path", "path"): list(PATHS),
-    ("skprune.PrunedClassifierCV", "selection"): ["best", "one_std_err"],
-    ("skprune.PrunedRegressorCV", "selection"): ["best", "one_std_err"],
+    ("skprune.model_selection.NonInferior", "against"): list(AGAINST),
+    ("skprune.model_selection.NonInferior", "smooth"): list(SMOOTHINGS),
+    ("skprune.PrunedClassifierCV", "selection"): list(SELECTIONS),
+    ("skprune.PrunedRegressorCV", "selection"): list(SELECTIONS),
 }
 
 

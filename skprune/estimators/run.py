@@ -16,6 +16,7 @@ from skprune.network.network import Network
 from skprune.pruning.run import N_CHECK_ROWS, PruningRun
 from skprune.pruning.target import Goal
 from skprune.seeding import GeneratorStates, preserve_rng, seeded
+from skprune.strategies.schedule import Schedule
 from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.strategies.target import Target
@@ -201,7 +202,14 @@ class NetRun:
         """Count the epochs that there are once pruning begins; None for the recovery's own."""
         return self._run.epochs(epochs, self.dense.trainer.net.max_epochs)
 
-    def prune(self, target: Goal | None, epochs: int) -> None:
+    def prune(
+        self,
+        target: Goal | None,
+        epochs: int,
+        *,
+        schedule: Schedule | None = None,
+        states: GeneratorStates | None = None,
+    ) -> None:
         """Prune the network, and train what is left.
 
         Parameters
@@ -210,16 +218,26 @@ class NetRun:
             How much; see :meth:`target`.
         epochs : int
             For how long the network is trained in all; see :meth:`epochs`.
+        schedule : Schedule, default=None
+            In place of the strategy's own.
+        states : GeneratorStates, default=None
+            What the training draws from; they are set to where it ends. If None, it is seeded.
 
         Raises
         ------
         Interrupted
             If Ctrl-C ended the training.
         """
-        trainer, seeds = self.dense.trainer, self.dense.seeds
+        trainer = self.dense.trainer
         trainer.network = self.dense.network
-        with seeded(seeds["fine_tune"], trainer.net.device):
-            for stage in self._run.stages(target, epochs, trainer.learning, trainer.bar.tell):
+        randomness = (
+            seeded(self.dense.seeds["fine_tune"], trainer.net.device)
+            if states is None
+            else states.resumed(onward=True)
+        )
+        learning, tell = trainer.learning, trainer.bar.tell
+        with randomness:
+            for stage in self._run.stages(target, epochs, learning, tell, schedule=schedule):
                 if stage.epochs:
                     trainer.train(stage)
 

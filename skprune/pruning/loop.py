@@ -94,7 +94,8 @@ def pruning_stages(
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
         samples = learning.samples if tell is None else TrackedSamples(learning.samples, tell)
-        _remove(elements, strategy, step, target, samples, observer, generator, peers)
+        if not _is_gone(elements, step, target):
+            _remove(elements, strategy, step, target, samples, observer, generator, peers)
         if tell is not None:
             tell("")
         # After the last step there is nothing left to watch for.
@@ -104,6 +105,13 @@ def pruning_stages(
         stage = Stage(step.epochs, sparsity=step.sparsity, hooks=tuple(hooks))
         yield fill_in(stage) if step.epochs else stage
         done += step.epochs
+
+
+def _is_gone(elements: Elements, step: Step, target: Goal) -> bool:
+    """Whether earlier steps have removed as much as a step asks for."""
+    if elements.n_kept == elements.n_elements:
+        return False
+    return elements.cost(elements.kept, target.quantity) <= target.limit_at(step.sparsity)
 
 
 def _remove(

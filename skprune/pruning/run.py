@@ -21,6 +21,7 @@ from skprune.pruning.peers import Peers
 from skprune.pruning.target import Goal, least_density, resolve_target
 from skprune.seeding import preserve_rng
 from skprune.strategies.learning import Learning
+from skprune.strategies.schedule import Schedule
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.strategies.target import Target
@@ -149,6 +150,8 @@ class PruningRun:
         learning: Learning,
         tell: Callable[[str], object] | None = None,
         peers: Peers | None = None,
+        *,
+        schedule: Schedule | None = None,
     ) -> Iterator[Stage]:
         """Prune the network, and yield what is to be trained in between and afterwards.
 
@@ -164,6 +167,8 @@ class PruningRun:
             Is told, in a few words, how far a long scoring is.
         peers : Peers, default=None
             Processes that prune the network together.
+        schedule : Schedule, default=None
+            In place of the strategy's own.
 
         Yields
         ------
@@ -172,8 +177,9 @@ class PruningRun:
             :func:`~skprune.pruning.loop.pruning_stages`.
         """
         self._goal = target
+        strategy = self.strategy if schedule is None else self.strategy.following(schedule)
         return pruning_stages(
-            self.elements, self.strategy, target, epochs, learning, self._generator, tell, peers
+            self.elements, strategy, target, epochs, learning, self._generator, tell, peers
         )
 
     def on(self, network: Network) -> "PruningRun":

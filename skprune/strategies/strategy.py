@@ -1,6 +1,7 @@
 """A strategy: a point in the space of the axes."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar, Self
 
 from skprune._sklearn import InvalidParameterError
@@ -220,3 +221,20 @@ class ResolvedStrategy:
                 f"Known: {', '.join(map(repr, STARTS))}."
             )
         self.start = strategy.start
+
+    def following(self, schedule: Schedule) -> "ResolvedStrategy":
+        """Give the same strategy with another schedule.
+
+        Parameters
+        ----------
+        schedule : Schedule
+            The schedule.
+
+        Returns
+        -------
+        strategy : ResolvedStrategy
+            The strategy.
+        """
+        other = copy(self)
+        other.schedule = schedule
+        return other

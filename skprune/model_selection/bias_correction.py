@@ -1,0 +1,115 @@
+"""An honest score of what was chosen, without another fit: bootstrap bias-corrected CV."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+__all__ = ["CorrectedScore", "Outcome", "bias_corrected_score"]
+
+
+class Outcome(Protocol):
+    """What candidates say of the test rows of a split.
+
+    Attributes
+    ----------
+    is_fast : bool
+        Whether a score takes no more than a few sums over the rows.
+    """
+
+    is_fast: bool
+
+    def __call__(self, counts: np.ndarray, only: int | None = None) -> np.ndarray:
+        """Score the candidates.
+
+        Parameters
+        ----------
+        counts : ndarray of int of shape (n_rows,)
+            How often each row counts.
+        only : int, default=None
+            The one that is to be scored; all if None.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_candidates,) or (1,)
+            The scores; NaN where there is none.
+        """
+
+
+class CorrectedScore(NamedTuple):
+    """An estimate of the score of what was chosen, and its confidence interval."""
+
+    score: float
+    lower: float
+    upper: float
+
+
+def bias_corrected_score(
+    outcomes: Sequence[Outcome],
+    tests: Sequence[np.ndarray],
+    choose: Callable[[np.ndarray], int],
+    *,
+    n_draws: int = 500,
+    confidence: float = 0.9,
+    random_state: int = 0,
+) -> CorrectedScore:
+    """Estimate how good a chosen candidate is, by choosing again and again.
+
+    The best score of many is partly luck. Rows are drawn with replacement; the choice is made
+    by the rows that are drawn, and what was chosen is scored by the others, which had no part in
+    it. The predictions are those of the cross-validation, so that nothing is trained anew.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+        What the candidates say of the test rows of each split.
+    tests : sequence of ndarray of int
+        For each split, the numbers of its test rows.
+    choose : callable
+        Chooses by scores of shape (n_candidates, n_splits), and returns a row.
+    n_draws : int, default=500
+        How often rows are drawn.
+    confidence : float, default=0.9
+        Level of the interval.
+    random_state : int, default=0
+        Seed of the draws.
+
+    Returns
+    -------
+    corrected : CorrectedScore
+        The mean over the draws, and an interval. NaN where a score cannot be computed.
+
+    Notes
+    -----
+    A draw leaves out a fraction `f` of the rows, about 0.37. The variance of a mean over these,
+    from draw to draw, is ``(1 - f) / f`` times that of a mean over all rows, from sample to
+    sample. The interval has the quantiles of the draws, with their distances to the mean divided
+    by the root of that.
+
+    References
+    ----------
+    Tsamardinos, I., Greasidou, E., & Borboudakis, G. (2018). Bootstrapping the out-of-sample
+    predictions for efficient and accurate cross-validation. Machine Learning, 107, 1895-1922.
+    """
+    rng = np.random.default_rng(random_state)
+    rows = np.unique(np.concatenate(tests))
+    places = [np.searchsorted(rows, test) for test in tests]
+    scores, left_out = [], []
+    for _ in range(n_draws):
+        counts = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
+        by_split = list(zip(outcomes, [counts[place] for place in places], strict=True))
+        chosen = choose(np.stack([outcome(drawn) for outcome, drawn in by_split], axis=1))
+        own = np.array(
+            [outcome((drawn == 0).astype(int), chosen)[0] for outcome, drawn in by_split]
+        )
+        own = own[~np.isnan(own)]
+        if len(own):
+            scores.append(own.mean())
+            left_out.append((counts == 0).mean())
+    if not scores:
+        return CorrectedScore(np.nan, np.nan, np.nan)
+    mean, f = float(np.mean(scores)), np.mean(left_out)
+    tail = (1 - confidence) / 2
+    spread = np.quantile(scores, [tail, 1 - tail]) - mean
+    lower, upper = mean + spread * np.sqrt(f / (1 - f))
+    return CorrectedScore(mean, float(lower), float(upper))
