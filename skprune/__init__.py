@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from skprune.estimators import (
         PrunedClassifier,
         PrunedClassifierCV,
+        PrunedFeatureSelector,
         PrunedRegressor,
         PrunedRegressorCV,
         pruning_path,
@@ -31,6 +32,7 @@ __all__ = [
     "InterruptedWarning",
     "PrunedClassifier",
     "PrunedClassifierCV",
+    "PrunedFeatureSelector",
     "PrunedModule",
     "PrunedRegressor",
     "PrunedRegressorCV",
@@ -51,6 +53,7 @@ _NAMES = {
     "estimators": (
         "PrunedClassifier",
         "PrunedClassifierCV",
+        "PrunedFeatureSelector",
         "PrunedRegressor",
         "PrunedRegressorCV",
         "pruning_path",

@@ -5,10 +5,12 @@ from skprune.estimators.classifier_cv import PrunedClassifierCV
 from skprune.estimators.path import PruningPath, pruning_path
 from skprune.estimators.regressor import PrunedRegressor
 from skprune.estimators.regressor_cv import PrunedRegressorCV
+from skprune.estimators.selector import PrunedFeatureSelector
 
 __all__ = [
     "PrunedClassifier",
     "PrunedClassifierCV",
+    "PrunedFeatureSelector",
     "PrunedRegressor",
     "PrunedRegressorCV",
     "PruningPath",

@@ -10,7 +10,13 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skprune import PrunedClassifier, PrunedClassifierCV, PrunedRegressor, PrunedRegressorCV
+from skprune import (
+    PrunedClassifier,
+    PrunedClassifierCV,
+    PrunedFeatureSelector,
+    PrunedRegressor,
+    PrunedRegressorCV,
+)
 from tests.estimators.common import Perceptron, classifier_net, regressor_net
 
 # The default estimators as they are, and points of the space that differ in every axis. These have
@@ -40,6 +46,10 @@ WRAPPED = {
     "regressor_cv": PrunedRegressorCV(
         regressor_net(max_epochs=8, batch_size=32), sparsities=[0.9], cv=2
     ),
+}
+SELECTORS = {
+    "feature_selector_classifier": PrunedFeatureSelector(),
+    "feature_selector_regressor": PrunedFeatureSelector("regressor"),
 }
 _SHUFFLED = (
     "A net that shuffles float32 rows into batches puts a repeated row into several of them, and a "
@@ -107,6 +117,17 @@ def test_default_estimator_in_brief(estimator: BaseEstimator, check: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize(("estimator", "check"), cases(DEFAULTS, quick=False))
 def test_default_estimator(estimator: BaseEstimator, check: Any) -> None:
+    run(check, estimator)
+
+
+@pytest.mark.parametrize(("estimator", "check"), cases(SELECTORS, quick=True))
+def test_selector_in_brief(estimator: BaseEstimator, check: Any) -> None:
+    run(check, estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("estimator", "check"), cases(SELECTORS, quick=False))
+def test_selector(estimator: BaseEstimator, check: Any) -> None:
     run(check, estimator)
 
 
