@@ -6,11 +6,13 @@ from skprune.estimators.path import PruningPath, pruning_path
 from skprune.estimators.regressor import PrunedRegressor
 from skprune.estimators.regressor_cv import PrunedRegressorCV
 from skprune.estimators.selector import PrunedFeatureSelector
+from skprune.estimators.selector_cv import PrunedFeatureSelectorCV
 
 __all__ = [
     "PrunedClassifier",
     "PrunedClassifierCV",
     "PrunedFeatureSelector",
+    "PrunedFeatureSelectorCV",
     "PrunedRegressor",
     "PrunedRegressorCV",
     "PruningPath",

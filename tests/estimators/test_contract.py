@@ -14,6 +14,7 @@ from skprune import (
     PrunedClassifier,
     PrunedClassifierCV,
     PrunedFeatureSelector,
+    PrunedFeatureSelectorCV,
     PrunedRegressor,
     PrunedRegressorCV,
 )
@@ -50,6 +51,8 @@ WRAPPED = {
 SELECTORS = {
     "feature_selector_classifier": PrunedFeatureSelector(),
     "feature_selector_regressor": PrunedFeatureSelector("regressor"),
+    "feature_selector_cv_classifier": PrunedFeatureSelectorCV(candidates=2, cv=2),
+    "feature_selector_cv_regressor": PrunedFeatureSelectorCV("regressor", candidates=2, cv=2),
 }
 _SHUFFLED = (
     "A net that shuffles float32 rows into batches puts a repeated row into several of them, and a "
