@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         PrunedRegressor,
         PrunedRegressorCV,
         pruning_path,
+        stability_selection,
     )
     from skprune.exceptions import (
         DivergedError,
@@ -47,6 +48,7 @@ __all__ = [
     "__version__",
     "prune",
     "pruning_path",
+    "stability_selection",
 ]
 
 # Where names come from. They are imported when they are first asked for, so that to load a
@@ -60,6 +62,7 @@ _NAMES = {
         "PrunedRegressor",
         "PrunedRegressorCV",
         "pruning_path",
+        "stability_selection",
     ),
     "exceptions": (
         "DivergedError",

@@ -7,6 +7,7 @@ from skprune.estimators.regressor import PrunedRegressor
 from skprune.estimators.regressor_cv import PrunedRegressorCV
 from skprune.estimators.selector import PrunedFeatureSelector
 from skprune.estimators.selector_cv import PrunedFeatureSelectorCV
+from skprune.estimators.stability_selection import StabilitySelection, stability_selection
 
 __all__ = [
     "PrunedClassifier",
@@ -16,5 +17,7 @@ __all__ = [
     "PrunedRegressor",
     "PrunedRegressorCV",
     "PruningPath",
+    "StabilitySelection",
     "pruning_path",
+    "stability_selection",
 ]

@@ -280,11 +280,8 @@ class PrunedFeatureSelectorCV(SelectsFeatures):
         candidates: Any = self.candidates
         for place, wanted in enumerate(candidates):
             fraction = not isinstance(wanted, Integral)
-            if (
-                not isinstance(wanted, Real)
-                or isinstance(wanted, bool)
-                or (not 0 < wanted <= (1 if fraction else n_elements))
-            ):
+            real = isinstance(wanted, Real) and not isinstance(wanted, bool)
+            if not real or not 0 < wanted <= (1 if fraction else n_elements):
                 what = "features" if self.groups is None else "groups of features"
                 raise InvalidParameterError(
                     f"candidates[{place}] is {wanted!r}; it must be a number of features from 1 to "

@@ -1,5 +1,6 @@
 """Choosing: refit rules, the Pareto front, stability."""
 
+from skprune.model_selection.error_bounds import false_selection_bound
 from skprune.model_selection.refit import pareto_front, sparsest_within
 from skprune.model_selection.stability import (
     MaskStability,
@@ -10,6 +11,7 @@ from skprune.model_selection.stability import (
 
 __all__ = [
     "MaskStability",
+    "false_selection_bound",
     "mask_stability",
     "pareto_front",
     "prediction_churn",
