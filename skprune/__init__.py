@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skprune.estimators import (
+        PrunedAutoencoder,
         PrunedClassifier,
         PrunedClassifierCV,
         PrunedFeatureSelector,
         PrunedFeatureSelectorCV,
         PrunedRegressor,
         PrunedRegressorCV,
+        PrunedTransformer,
         pruning_path,
         stability_selection,
     )
@@ -32,6 +34,7 @@ __all__ = [
     "DivergedError",
     "DivergedWarning",
     "InterruptedWarning",
+    "PrunedAutoencoder",
     "PrunedClassifier",
     "PrunedClassifierCV",
     "PrunedFeatureSelector",
@@ -39,6 +42,7 @@ __all__ = [
     "PrunedModule",
     "PrunedRegressor",
     "PrunedRegressorCV",
+    "PrunedTransformer",
     "Pruner",
     "Strategy",
     "Target",
@@ -55,12 +59,14 @@ __all__ = [
 # predictor, and to predict with it, never imports skorch.
 _NAMES = {
     "estimators": (
+        "PrunedAutoencoder",
         "PrunedClassifier",
         "PrunedClassifierCV",
         "PrunedFeatureSelector",
         "PrunedFeatureSelectorCV",
         "PrunedRegressor",
         "PrunedRegressorCV",
+        "PrunedTransformer",
         "pruning_path",
         "stability_selection",
     ),

@@ -61,6 +61,7 @@ class SelectsFeatures(SelectorMixin, WrapsNet):
     feature_names_in_ = Delegated("estimator_")
     net_ = Delegated("estimator_")
     module_ = Delegated("estimator_")
+    masks_ = Delegated("estimator_")
     report_ = Delegated("estimator_")
     history_ = Delegated("estimator_")
     predictor_ = Delegated("estimator_")

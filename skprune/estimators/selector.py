@@ -96,7 +96,7 @@ class PrunedFeatureSelector(SelectsFeatures):
         Number of selected features.
     estimator_ : PrunedClassifier or PrunedRegressor
         The fitted estimator, whose network depends on the selected features alone.
-    net_, module_, report_, history_, predictor_
+    net_, module_, masks_, report_, history_, predictor_
         Those of ``estimator_``; see :class:`~skprune.PrunedClassifier`.
     classes_ : ndarray of shape (n_classes,)
         The class labels, of a classifier.

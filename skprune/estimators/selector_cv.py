@@ -100,7 +100,7 @@ class PrunedFeatureSelectorCV(SelectsFeatures):
     support_, ranking_, importances_, n_features_, estimator_
         Of what was chosen and fitted on all the data, as in
         :class:`~skprune.PrunedFeatureSelector`.
-    net_, module_, report_, history_, predictor_
+    net_, module_, masks_, report_, history_, predictor_
         Those of ``estimator_``.
     classes_ : ndarray of shape (n_classes,)
         The class labels, of a classifier.
