@@ -47,8 +47,9 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
     Parameters
     ----------
     estimator : NeuralNetRegressor, default=None
-        The skorch net to train and prune, whose module puts out a row of the shape of its input.
-        None stands for an :class:`~skprune.network.Autoencoder`, which standardizes X itself.
+        The skorch net to train and prune, whose module gives back its input, flattened to a row of
+        numbers. None stands for an :class:`~skprune.network.Autoencoder`, which standardizes X
+        itself.
     strategy : str or Strategy, default="sparse_optimization"
         How units of the narrow layer are scored and removed: by the names that
         :class:`~skprune.PrunedRegressor` lists, or as a :class:`~skprune.Strategy`.
@@ -211,7 +212,7 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
                 )
             plain.sparsity = float(1 - Fraction(int(self.n_components), width))
             speaking = in_name_of(self, plain)
-            speaking.fit(X, X, sample_weight)
+            speaking.fit(X, X.reshape(len(X), -1), sample_weight)
             plain.__dict__.update(vars(speaking))
         else:
             search = self._searched(plain, X, sample_weight, width)
@@ -239,7 +240,8 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
         seen = PrunedRegressor(self.estimator)
         speaking = in_name_of(self, seen)
         X = as_rows(speaking, X, reset=True)
-        zeros = np.zeros(X.shape[0] if hasattr(X, "shape") else len(X))
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+        zeros = np.zeros(shape[:1] or 1)
         X, _ = validate_inputs(speaking, X, zeros, reset=True, plain=self.estimator is None)
         X = as_dense(X)
         if not isinstance(X, np.ndarray):
@@ -257,7 +259,7 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
         speaking = in_name_of(self, plain)
         speaking.random_state = 0
         at_init = strategy.start == "init"
-        dense, _ = speaking._prepare(X, X, sample_weight, at_init=at_init)
+        dense, _ = speaking._prepare(X, X.reshape(len(X), -1), sample_weight, at_init=at_init)
         module = dense.network.module
         # Checks the name, and that it gives a row of numbers for each row.
         HiddenLayer(module.eval(), dense.network.inputs, self.layer, "mean")
@@ -292,7 +294,7 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
             verbose=self.verbose,
         )
         speaking = in_name_of(self, search)
-        speaking.fit(X, X, sample_weight=sample_weight)
+        speaking.fit(X, X.reshape(len(X), -1), sample_weight=sample_weight)
         search.__dict__.update(vars(speaking))
         search.cv_results_["param_n_components"] = np.ma.array(numbers)
         return search
@@ -332,7 +334,7 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
                 f"X has {codes.shape[1]} components, but {type(self).__name__} is expecting "
                 f"{self.n_components_}."
             )
-        return predictor.from_hidden(codes, self._hidden)
+        return self._in_shape(predictor.from_hidden(codes, self._hidden))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Say how well each row is given back: the lower, the more it is unlike the others.
@@ -365,7 +367,7 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
         X_reconstructed : ndarray of shape (n_samples, n_features) or (n_samples, ...)
             What the network puts out.
         """
-        return self._predictor().predict(X)
+        return self._in_shape(self._predictor().predict(X))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the fraction of the variance of X that is given back.
@@ -387,6 +389,9 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
         X = self._predictor().inputs.checked(X, type(self).__name__)
         rows = X.toarray() if issparse(X) else X
         return _explained_variance(rows, self.reconstruct(X), sample_weight=sample_weight)
+
+    def _in_shape(self, rows: np.ndarray) -> np.ndarray:
+        return rows.reshape(len(rows), *self.estimator_._example.shape[1:])
 
     def _predictor(self) -> Any:
         check_is_fitted(self)

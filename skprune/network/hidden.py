@@ -168,7 +168,8 @@ def _weights_in_order(module: nn.Module, inputs: Any, until: str | None) -> list
     def hook(name: str) -> Callable[..., None]:
         def note(part: nn.Module, args: Any, output: Any) -> None:
             nonlocal ended
-            if not ended and layer_for(part).has_weights:
+            layer = layer_for(part)
+            if not ended and (layer.has_weights or layer.is_recurrent or layer.is_one_part):
                 order.append(name)
             ended = ended or name == until
 
