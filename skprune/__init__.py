@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skprune.deployment import deploy, load, save
     from skprune.estimators import (
+        PrunedAutoencoder,
         PrunedClassifier,
         PrunedClassifierCV,
+        PrunedFeatureSelector,
+        PrunedFeatureSelectorCV,
         PrunedRegressor,
         PrunedRegressorCV,
+        PrunedTransformer,
         pruning_path,
+        stability_selection,
     )
     from skprune.exceptions import (
         DivergedError,
@@ -37,11 +42,15 @@ __all__ = [
     "InterruptedWarning",
     "InvalidFileError",
     "NotDeployableError",
+    "PrunedAutoencoder",
     "PrunedClassifier",
     "PrunedClassifierCV",
+    "PrunedFeatureSelector",
+    "PrunedFeatureSelectorCV",
     "PrunedModule",
     "PrunedRegressor",
     "PrunedRegressorCV",
+    "PrunedTransformer",
     "Pruner",
     "Strategy",
     "Target",
@@ -55,6 +64,7 @@ __all__ = [
     "prune",
     "pruning_path",
     "save",
+    "stability_selection",
 ]
 
 # Where names come from. They are imported when they are first asked for, so that to load a
@@ -62,11 +72,16 @@ __all__ = [
 _NAMES = {
     "deployment": ("deploy", "load", "save"),
     "estimators": (
+        "PrunedAutoencoder",
         "PrunedClassifier",
         "PrunedClassifierCV",
+        "PrunedFeatureSelector",
+        "PrunedFeatureSelectorCV",
         "PrunedRegressor",
         "PrunedRegressorCV",
+        "PrunedTransformer",
         "pruning_path",
+        "stability_selection",
     ),
     "exceptions": (
         "DivergedError",

@@ -5,12 +5,14 @@ from inspect import signature
 from typing import Any, NamedTuple
 
 from sklearn.base import _fit_context as fit_context
+from sklearn.feature_selection._from_model import _calculate_threshold as calculate_threshold
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
     InvalidParameterError,
     Options,
+    RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
@@ -33,8 +35,10 @@ __all__ = [
     "Interval",
     "InvalidParameterError",
     "Options",
+    "RealNotInt",
     "ScorerParts",
     "StrOptions",
+    "calculate_threshold",
     "check_feature_names",
     "check_method_params",
     "check_n_features",

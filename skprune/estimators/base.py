@@ -51,7 +51,7 @@ from skprune.strategies.named import STRATEGIES
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
 from skprune.strategies.target import Target, target_for
-from skprune.structures import STRUCTURES, Structure
+from skprune.structures import STRUCTURES, FeatureRecord, Structure
 from skprune.training.inference import net_outputs, own_prediction, own_way_to_predict
 from skprune.training.masked_net import with_masks, without_masks
 from skprune.training.net_record import recipe_of
@@ -93,7 +93,7 @@ class BasePruned(WrapsNet, ABC):
     _target: TaskTarget
     _inputs: InputSpec | None
     _example: Any
-    _feature_norms: np.ndarray | None
+    _features: FeatureRecord | None
     _random_state: np.random.RandomState
 
     @abstractmethod
@@ -295,13 +295,14 @@ class BasePruned(WrapsNet, ABC):
         scale, so standardize X.
         """
         self._fitted_net("feature_importances_")
-        norms = self._feature_norms
-        if norms is None or len(norms) != getattr(self, "n_features_in_", None):
+        features = self._features
+        if features is None or len(features.norms) != getattr(self, "n_features_in_", None):
             raise AttributeError(
                 f"{type(self).__name__!r} has no 'feature_importances_': it is for "
                 f"structure='feature' where the features are the columns of X; structure is "
                 f"{self.structure!r}."
             )
+        norms = features.norms
         return norms / norms.sum() if norms.any() else norms.copy()
 
     def _fitted_net(self, attribute: str) -> NeuralNet:

@@ -177,6 +177,7 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
             )
         self.refit_time_ = perf_counter() - began
         self.cv_results_ = results
+        self._features_of_folds = [[point.features for point in fold.points] for fold in folds]
         self.metric_, self.scorer_ = metric, deciding
         self.best_index_ = index
         self.selection_report_ = report

@@ -62,6 +62,7 @@ class Point(NamedTuple):
     mask: np.ndarray  # of bits
     n_weights: int
     predictions: Any  # for all rows; None for a regressor
+    features: np.ndarray | None  # which are kept, where these are what is pruned
 
 
 class Fold(NamedTuple):
@@ -196,6 +197,7 @@ def judge_fold(
                 np.packbits(mask),
                 len(mask),
                 as_dense(fitted.predict(data.X)) if is_classifier(fitted) else None,
+                None if fitted._features is None else fitted._features.kept,
             )
         )
         began = perf_counter()

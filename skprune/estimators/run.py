@@ -7,7 +7,10 @@ from os import PathLike
 from typing import Any
 from warnings import warn
 
+import numpy as np
+import torch
 from joblib import Memory
+from scipy.sparse import issparse
 from torch.utils.data import Dataset
 
 from skprune.exceptions import UncachedWarning
@@ -20,7 +23,7 @@ from skprune.strategies.schedule import Schedule
 from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.strategies.target import Target
-from skprune.structures import Elements, Structure
+from skprune.structures import Elements, FeatureElements, Structure
 from skprune.training.dense_cache import train_once
 from skprune.training.masked_net import with_masks
 from skprune.training.nets import ModuleForward, rows_on_device
@@ -137,6 +140,19 @@ def found_again(
     return None
 
 
+def _constant_features(X: Any, elements: FeatureElements) -> np.ndarray | None:
+    """Say which features are the same in all rows; None where rows are read one by one."""
+    if isinstance(X, Dataset):
+        return None
+    if issparse(X):
+        low, high = (np.ravel(m.toarray()) for m in (X.min(axis=0), X.max(axis=0)))
+        return low == high
+    if elements.axis is None:
+        X = X.reshape(len(X), -1)
+    columns = np.moveaxis(X, elements.axis or 1, 0).reshape(len(elements.element_of), -1)
+    return columns.min(axis=1) == columns.max(axis=1)
+
+
 class NetRun:
     """Prunes the network of a net in place, which trains it in between.
 
@@ -179,6 +195,10 @@ class NetRun:
         if strategy.recovery.rewinds_to is not None:
             dense.trainer.remember(strategy.recovery.rewinds_to)
         strategy.recovery.check(dense.trainer.learning, strategy.start)
+        if isinstance(self.elements, FeatureElements):
+            constant = _constant_features(dense.X, self.elements)
+            if constant is not None:
+                self.elements.set_constant(torch.from_numpy(constant))
 
     @property
     def network(self) -> Network:
@@ -201,6 +221,11 @@ class NetRun:
     def epochs(self, epochs: int | None) -> int:
         """Count the epochs that there are once pruning begins; None for the recovery's own."""
         return self._run.epochs(epochs, self.dense.trainer.net.max_epochs)
+
+    def trial_importances(self) -> np.ndarray:
+        """Say what each feature is worth now; see :class:`~skprune.pruning.run.PruningRun`."""
+        with preserve_rng(self.dense.trainer.net.device):
+            return self._run.trial_importances(self.dense.trainer.learning)
 
     def prune(
         self,
@@ -270,5 +295,5 @@ class NetRun:
             "report_": PruningReport(dense.sizes, pruned.sizes, pruned.groups),
             "removals_": pruned.network.removals,
             "_masks": pruned.network.masks,
-            "_feature_norms": pruned.feature_norms,
+            "_features": pruned.features,
         }

@@ -1,6 +1,7 @@
 """Choosing: rules, the Pareto front, stability."""
 
 from skprune.model_selection.comparison import PairedDifference, paired_difference
+from skprune.model_selection.error_bounds import false_selection_bound
 from skprune.model_selection.fold_scores import FoldScores
 from skprune.model_selection.non_inferior import NonInferior
 from skprune.model_selection.pareto import pareto_front
@@ -22,6 +23,7 @@ __all__ = [
     "SelectionReport",
     "SelectionRule",
     "Verdict",
+    "false_selection_bound",
     "mask_stability",
     "paired_difference",
     "pareto_front",

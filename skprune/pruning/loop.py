@@ -10,7 +10,7 @@ from skprune.pruning.choice import choose, nonzero
 from skprune.pruning.peers import Peers
 from skprune.pruning.target import Goal, goal_reached, steps_to_go
 from skprune.strategies.hooks import TrainingHook
-from skprune.strategies.importance import ScoringContext
+from skprune.strategies.importance import Scores, ScoringContext
 from skprune.strategies.learning import Learning
 from skprune.strategies.regrowth import StageSpan
 from skprune.strategies.samples import Samples
@@ -20,7 +20,7 @@ from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 
-__all__ = ["pruning_stages"]
+__all__ = ["pruning_stages", "score_elements"]
 
 
 def pruning_stages(
@@ -114,16 +114,38 @@ def _is_gone(elements: Elements, step: Step, target: Goal) -> bool:
     return elements.cost(elements.kept, target.quantity) <= target.limit_at(step.sparsity)
 
 
-def _remove(
+def score_elements(
     elements: Elements,
     strategy: ResolvedStrategy,
-    step: Step,
-    target: Goal,
     samples: Samples,
     observer: TrainingHook | None,
     generator: torch.Generator,
-    peers: Peers | None,
-) -> None:
+) -> Scores:
+    """Score what is left of a network.
+
+    Parameters
+    ----------
+    elements : Elements
+        What can be removed.
+    strategy : ResolvedStrategy
+        Its importance scores.
+    samples : Samples
+        The rows that the network is trained on.
+    observer : TrainingHook or None
+        What watched the training, where the importance needs that.
+    generator : torch.Generator
+        The source of randomness.
+
+    Returns
+    -------
+    scores : Scores
+        By layer, on the CPU; minus infinity for an element that is gone.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite.
+    """
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
     scored = strategy.importance.score(
         ScoringContext(weights, elements, generator, samples, observer)
@@ -137,7 +159,21 @@ def _remove(
                 "weights have diverged, or are too large to be squared."
             )
         scores[name] = score.masked_fill(~alive, -torch.inf)
-    kept = choose(elements, strategy, scores, step.sparsity, target)
+    return Scores(dict(elements.adjusted(scores)), scored.compensate)
+
+
+def _remove(
+    elements: Elements,
+    strategy: ResolvedStrategy,
+    step: Step,
+    target: Goal,
+    samples: Samples,
+    observer: TrainingHook | None,
+    generator: torch.Generator,
+    peers: Peers | None,
+) -> None:
+    scored = score_elements(elements, strategy, samples, observer, generator)
+    kept = choose(elements, strategy, scored.scores, step.sparsity, target)
     if peers is not None:
         kept = peers.agree_on_kept(kept, elements.network)
     if scored.compensate is not None:

@@ -2,7 +2,7 @@
 
 from skprune.structures.base import Elements, Structure
 from skprune.structures.block import Block
-from skprune.structures.feature import Feature
+from skprune.structures.feature import Feature, FeatureElements, FeatureRecord
 from skprune.structures.head import Head
 from skprune.structures.labelled import LabelledElements
 from skprune.structures.nm import NM
@@ -15,6 +15,8 @@ __all__ = [
     "Block",
     "Elements",
     "Feature",
+    "FeatureElements",
+    "FeatureRecord",
     "Head",
     "LabelledElements",
     "Structure",

@@ -95,6 +95,21 @@ class Elements(ABC):
         """
         return {}
 
+    def adjusted(self, scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Change scores to what the structure itself knows, before they decide what goes.
+
+        Parameters
+        ----------
+        scores : mapping of str to Tensor of shape (n_elements,)
+            By layer; minus infinity for an element that is gone.
+
+        Returns
+        -------
+        scores : mapping of str to Tensor of shape (n_elements,)
+            By layer; the same, unless the structure knows better.
+        """
+        return scores
+
     def groups(self, layer: str) -> tuple[Tensor, int]:
         """Say which elements of a layer are in a group, of which so many have to stay.
 
