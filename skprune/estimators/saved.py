@@ -1,5 +1,6 @@
 """What a file keeps of a fitted estimator, and an estimator of it."""
 
+from dataclasses import astuple
 from typing import Any, TypeVar
 from warnings import warn
 
@@ -10,7 +11,9 @@ from skprune.deployment.saving.networks import SavedNetwork
 from skprune.estimators.inputs import spec_of_inputs
 from skprune.estimators.targets import Classes, Labels, TaskTarget, Values
 from skprune.exceptions import IncompleteWarning
+from skprune.metrics.groups import UnitGroup, UnitGroups
 from skprune.metrics.report import QUANTITIES, LayerSize, PruningReport
+from skprune.structures import FeatureRecord
 from skprune.training.masked_net import masks_of
 from skprune.training.net_record import net_from, recipe_of, record_of, state_of
 from skprune.training.nets import is_fitted_net, is_net, unwrapped
@@ -46,7 +49,7 @@ def to_saved(estimator: Any, *, training: bool) -> dict[str, Any]:
     wrapped = unwrapped(params.pop("estimator"))
     for name in _OF_THE_MACHINE:
         params.pop(name, None)
-    random_state = estimator._random_state
+    random_state, features = estimator._random_state, estimator._features
     if not training:  # a state is long, and the seed of another will do
         drawn = np.random.RandomState()
         drawn.set_state(random_state.get_state())
@@ -69,7 +72,7 @@ def to_saved(estimator: Any, *, training: bool) -> dict[str, Any]:
         ),
         "target": _target_to_plain(estimator._target),
         "report": _report_to_plain(estimator.report_),
-        "feature_norms": estimator._feature_norms,
+        "features": None if features is None else features._asdict(),
         "random_state": random_state,
         "as_it_is": {n: v for n, v in vars(estimator).items() if n in _AS_IT_IS},
     }
@@ -112,7 +115,7 @@ def from_saved(cls: type[_Estimator], saved: dict[str, Any]) -> _Estimator:
         began = FrozenEstimator(cls.axes["estimator"][None]() if began is None else began)  # type: ignore[attr-defined]
     estimator: Any = cls(estimator=began, **params)  # type: ignore[call-arg]
     target = _target_from_plain(saved["target"])
-    seed = saved["random_state"]
+    seed, features = saved["random_state"], saved["features"]
     vars(estimator).update(
         saved["as_it_is"],
         net_=net,
@@ -121,7 +124,7 @@ def from_saved(cls: type[_Estimator], saved: dict[str, Any]) -> _Estimator:
         removals_=network.removals,
         report_=_report_from_plain(saved["report"]),
         _masks=dict(network.masks),
-        _feature_norms=saved["feature_norms"],
+        _features=None if features is None else FeatureRecord(**features),
         _target=target,
         _example=network.example,
         _random_state=np.random.RandomState(seed) if isinstance(seed, int) else seed,
@@ -184,16 +187,21 @@ def _target_from_plain(plain: dict[str, Any]) -> TaskTarget:
 
 
 def _report_to_plain(report: PruningReport) -> dict[str, Any]:
-    return {
-        when: {name: [getattr(size, q) for q in QUANTITIES] for name, size in sizes.items()}
-        for when, sizes in (("before", report.before), ("after", report.after))
+    sizes = {
+        when: {name: [getattr(size, q) for q in QUANTITIES] for name, size in layers.items()}
+        for when, layers in (("before", report.before), ("after", report.after))
     }
+    groups = [[*astuple(group)[:-1], list(group.layers)] for group in report.groups]
+    return {**sizes, "groups": groups, "kept_whole": report.groups.kept_whole}
 
 
 def _report_from_plain(plain: dict[str, Any]) -> PruningReport:
-    return PruningReport(
-        *(
-            {name: LayerSize(*map(int, sizes)) for name, sizes in plain[when].items()}
-            for when in ("before", "after")
-        )
+    before, after = (
+        {name: LayerSize(*map(int, sizes)) for name, sizes in plain[when].items()}
+        for when in ("before", "after")
     )
+    groups = [
+        UnitGroup(str(name), str(kind), int(whole), int(left), tuple(map(str, layers)))
+        for name, kind, whole, left, layers in plain["groups"]
+    ]
+    return PruningReport(before, after, UnitGroups(groups, plain["kept_whole"]))

@@ -281,7 +281,7 @@ def _cut_tensor(module: nn.Module, name: str, dim: int, keep: Tensor) -> tuple[s
 
 def _set_width(module: nn.Module, place: str, attribute: str, width: int) -> None:
     part = module.get_submodule(place)
-    old = vars(part).get(attribute)
+    old: Any = vars(part).get(attribute)
     is_tuple = isinstance(old, tuple) and len(old) == 1
     if type(old[0] if is_tuple else old) is not int:
         raise ValueError(f"{place!r} of this {type(module).__name__} has no number {attribute!r}.")
