@@ -10,7 +10,7 @@ from skprune.network.layers_run import layers_run, layers_with_parameters
 from skprune.network.network import Network
 from skprune.network.variants import variants_of
 
-__all__ = ["outputs_of", "same_in_training", "same_on", "same_outputs", "trials_for"]
+__all__ = ["outputs_of", "same_on", "same_outputs", "trials_and_layers", "trials_for"]
 
 
 def trials_for(network: Network, inputs: Any = None) -> list[Any]:
@@ -29,6 +29,11 @@ def trials_for(network: Network, inputs: Any = None) -> list[Any]:
         The rows, and, if the network takes them, others that are unlike them; larger and smaller
         ones where these run layers that the others do not.
     """
+    return trials_and_layers(network, inputs)[0]
+
+
+def trials_and_layers(network: Network, inputs: Any = None) -> tuple[list[Any], set[str]]:
+    """Give inputs to compare networks on, and name the layers with parameters that they run."""
     some = network.inputs if inputs is None else inputs
     trials, ran = [some], layers_run(network, some) or set()
     disturbed, *others = variants_of(some)
@@ -41,7 +46,7 @@ def trials_for(network: Network, inputs: Any = None) -> list[Any]:
         if more := (layers_run(network, scaled) or set()) - ran:
             trials.append(scaled)
             ran |= more
-    return trials
+    return trials, ran
 
 
 def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
@@ -52,23 +57,11 @@ def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
         return False
 
 
-def same_in_training(ours: Network, theirs: Network) -> bool:
-    """Whether a network runs in training mode, and computes there what another does.
-
-    What is drawn at random, as by dropout, is not compared. Both networks are changed by it, if
-    they keep something of the rows that they see.
-    """
-    try:
-        found = outputs_of(ours, training=True)
-        expected, again = (outputs_of(theirs, training=True) for _ in range(2))
-    except Exception:  # whatever a module raises that relies on channels which are gone
-        return False
-    return not same_outputs(again, expected) or same_outputs(found, expected)
 
 
 def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
     """Whether two networks computed the same, up to the rounding of reordered sums."""
-    return all(map(_same, ours, theirs))
+    return len(ours) == len(theirs) and all(map(_same, ours, theirs))
 
 
 def _same(ours: Tensor, theirs: Tensor) -> bool:

@@ -90,6 +90,8 @@ class Coupling:
         its units, since". Layers whose units go, and those that the user protects, are not there.
     not_run : tuple of str
         Names of layers that were not run, whatever was tried.
+    norms : dict of str to int
+        The dimension of the channels in what norms over channels are given.
     """
 
     units: dict[LayerSide, Tensor] = field(default_factory=dict)
@@ -102,11 +104,14 @@ class Coupling:
     mixing: frozenset[str] = frozenset()
     kept_whole: dict[str, str] = field(default_factory=dict)
     not_run: tuple[str, ...] = ()
+    norms: dict[str, int] = field(default_factory=dict)
 
     @property
     def n_units(self) -> int:
         """How many numbers of units there may be, those that are gone included."""
-        return 1 + max((int(units.max()) for units in self.groups.values() if len(units)), default=-1)
+        return 1 + max(
+            (int(units.max()) for units in self.groups.values() if len(units)), default=-1
+        )
 
     def indispensable(self) -> Iterator[tuple[str, Tensor]]:
         """Go through sets of units of which one has to stay, or a layer would be left without any.
@@ -153,6 +158,26 @@ class Coupling:
         left = scale.units[~torch.isin(scale.units, units)]
         return scale._replace(rows=scale.rows[kept], units=left)
 
+    def tied(self, name: str, other: str) -> "Coupling":
+        """Let units at equal places of two groups of one size go together."""
+        number = torch.arange(self.n_units + 1)
+        number[self.groups[other]] = self.groups[name]
+        groups = {n: ids for n, ids in self.groups.items() if n != other}
+        left = torch.cat(list(groups.values()))
+        number = torch.searchsorted(left.sort().values, number)
+        number[-1] = -1
+        return replace(
+            self,
+            units={side: number[ids] for side, ids in self.units.items()},
+            groups={n: number[ids] for n, ids in groups.items()},
+            group_of={layer: name if g == other else g for layer, g in self.group_of.items()},
+            kinds={n: kind for n, kind in self.kinds.items() if n != other},
+            weight_of={n: weight for n, weight in self.weight_of.items() if n != other},
+            widths=[w._replace(units=number[w.units]) for w in self.widths],
+            scales=[scale._replace(units=number[scale.units]) for scale in self.scales],
+            mixing=self.mixing - {other} | ({name} if other in self.mixing else set()),
+        )
+
     def without_groups(self, reasons: Mapping[str, str]) -> "Coupling":
         """Leave all units of some groups where they are.
 
@@ -195,6 +220,7 @@ class Coupling:
             self.mixing & groups.keys(),
             {**self.kept_whole, **{layer: reasons[group] for layer, group in stays.items()}},
             self.not_run,
+            self.norms,
         )
 
 

@@ -67,6 +67,8 @@ def settled_guesses(module: nn.Module, coupling: Coupling, fault: _Fault) -> Cou
         return coupling
     tried: dict[tuple[object, ...], tuple[frozenset[object], int | None]] = {}
     for name in names:
+        if name not in coupling.groups:  # it goes with another by now
+            continue
         guesses = _guesses(module, coupling, name)
         pattern = (coupling.kinds[name], frozenset(guesses))
         contested = any(claims.count((w.module, w.attribute)) > 1 for w in _widths(coupling, name))
@@ -81,7 +83,33 @@ def settled_guesses(module: nn.Module, coupling: Coupling, fault: _Fault) -> Cou
                 tried[pattern] = choice
                 coupling = candidate
                 break
+        else:
+            coupling = _tied_to_another(coupling, name, fault)
     return _one_claim_each(coupling)
+
+
+def _tied_to_another(coupling: Coupling, name: str, fault: _Fault) -> Coupling:
+    """Try if dimensions of heads can go with others of the same heads, since one number is both."""
+    if coupling.kinds[name] != "head dimension":
+        return coupling
+    heads, size = _heads_of(coupling, name), len(coupling.groups[name])
+    for other, kind in coupling.kinds.items():
+        if other == name or kind != "head dimension" or len(coupling.groups[other]) != size:
+            continue
+        if heads & _heads_of(coupling, other):
+            candidate = _one_claim_each(coupling.tied(*sorted((name, other), key=list(coupling.groups).index)))
+            if fault(candidate, [n for n in (name, other) if n in candidate.groups]) is None:
+                return candidate
+    return coupling
+
+
+def _heads_of(coupling: Coupling, name: str) -> set[int]:
+    """Give the units that channels with some dimensions of heads belong to beside."""
+    units, found = coupling.groups[name], set[int]()
+    for ids in coupling.units.values():
+        if ids.dim() == 2 and (mine := torch.isin(ids, units).any(1)).any():
+            found |= set(ids[mine].flatten().tolist())
+    return found - set(units.tolist()) - {-1}
 
 
 def _widths(coupling: Coupling, name: str) -> list[Width]:
@@ -126,7 +154,9 @@ def _choose(
     """Leave out the other attributes that might count a group's units."""
     mine = {id(width) for width in _widths(coupling, name)}
     widths = [
-        width for width in coupling.widths if id(width) not in mine or _sign(module, width) in guesses
+        width
+        for width in coupling.widths
+        if id(width) not in mine or _sign(module, width) in guesses
     ]
     scales = coupling.scales
     if way is not None:
@@ -142,4 +172,3 @@ def _one_claim_each(coupling: Coupling) -> Coupling:
     for width in coupling.widths:
         first.setdefault((width.module, width.attribute), width)
     return replace(coupling, widths=list(first.values()))
-

@@ -137,10 +137,10 @@ class Removals:
             _set_width(smaller, place, attribute, width)
         for place, dtype in self._biases.items():
             part = smaller.get_submodule(place)
-            width = layer_for(part).n_channels("out")
-            assert width is not None
+            n_outputs = layer_for(part).n_channels("out")
+            assert n_outputs is not None
             device = next(part.parameters()).device
-            part.bias = nn.Parameter(torch.zeros(width, dtype=dtype, device=device))
+            part.bias = nn.Parameter(torch.zeros(n_outputs, dtype=dtype, device=device))
         return smaller
 
     def _check(self, module: nn.Module, place: str, side: Side | int, width: int) -> None:

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor
 
 from skprune.exceptions import UntraceableError
-from skprune.network.comparison import outputs_of, same_in_training, same_on, trials_for
+from skprune.network.comparison import (
+    outputs_of,
+    same_on,
+    same_outputs,
+    trials_and_layers,
+    trials_for,
+)
 from skprune.network.coupling import Coupling
 from skprune.network.guesses import settled_guesses
 from skprune.network.layers_run import fed_by_units, layers_run
@@ -71,8 +77,8 @@ def check_units(network: Network, coupling: Coupling) -> Coupling:
     faults = _misread(trial, coupling, names) if names else {}
     return coupling.without_groups(
         {
-            name: f"without some of its units the network {fault}, since it uses them in a way "
-            "that its graph does not show"
+            name: f"without some of its units the network {fault}: it uses them in a way that "
+            "its graph does not show"
             for name, fault in faults.items()
         }
     )
@@ -124,13 +130,25 @@ class _Trial(NamedTuple):
 
     @classmethod
     def of(cls, network: Network) -> "_Trial":
-        inputs = trials_for(network)
-        evaluated = set[str]().union(*(layers_run(network, rows) or () for rows in inputs))
+        inputs, evaluated = trials_and_layers(network)
         trained = layers_run(network.copy(), network.inputs, training=True) or set()
         lively = _lively(network)
         if not all(_has_finite_outputs(lively, rows) for rows in inputs):
             lively = network
         return cls(lively, inputs, not trained <= evaluated)
+
+    def outputs(self, network: Network, inputs: list[Any], *, twice: bool = False) -> "_Outputs":
+        """Compute the outputs of a copy of the network, which is not to be used any more."""
+        evaluated = [outputs_of(network, rows) for rows in inputs]
+        times = (1 + twice) * self.trains
+        return _Outputs(evaluated, [outputs_of(network, training=True) for _ in range(times)])
+
+
+class _Outputs(NamedTuple):
+    """Outputs for each of some inputs, and those in training mode where that is tried."""
+
+    evaluated: list[list[Tensor]]
+    trained: list[list[Tensor]]
 
 
 def _misread(trial: _Trial, coupling: Coupling, names: list[str]) -> dict[str, str]:
@@ -158,19 +176,32 @@ def _fault(trial: _Trial, coupling: Coupling, names: list[str]) -> str | None:
     """Say what goes wrong without some units of groups; None if nothing does."""
     if not names:
         return None
-    for choose in (_one, _half, _most):
-        gone = _spared(coupling, torch.cat([choose(coupling.groups[name]) for name in names]))
+    # Each removal shows on any rows; what a branch on data does has to be seen once.
+    for turn, inputs in enumerate((trial.inputs, trial.inputs[:1], trial.inputs[-1:])):
+        # Groups next to each other lose different numbers: they may have to be of one size.
+        chosen = [
+            _CHOICES[(turn + place) % len(_CHOICES)](coupling.groups[name])
+            for place, name in enumerate(names)
+        ]
+        gone = _spared(coupling, torch.cat(chosen))
         try:
+            # One copy at a time, as networks may be large.
+            whole = with_units_at_zero(trial.network, coupling, gone)
+            zeroed = trial.outputs(whole, inputs, twice=True)
+            del whole
             cut = trial.network.copy()
             cut.remove_units(coupling, gone)
-            outputs_of(cut)
+            found = trial.outputs(cut, inputs)
         except Exception as error:  # whatever a module raises that relies on channels that are gone
-            return f"fails ({type(error).__name__}: {error})"
-        zeroed = with_units_at_zero(trial.network, coupling, gone)
-        if not same_on(cut, zeroed, trial.inputs):
+            reason = str(error).partition("\n")[0]
+            return f"fails ({type(error).__name__}: {reason})"
+        del cut
+        if not all(map(same_outputs, found.evaluated, zeroed.evaluated)):
             return "computes something else than with their weights at zero"
-        if trial.trains and not same_in_training(cut, zeroed):
-            return "fails in training mode, or computes something else there"
+        # What is drawn at random, as by dropout, is not compared.
+        steady = all(same_outputs(again, zeroed.trained[0]) for again in zeroed.trained)
+        if steady and not all(map(same_outputs, found.trained, zeroed.trained)):
+            return "computes something else in training mode than with their weights at zero"
     return None
 
 
@@ -234,6 +265,9 @@ def _half(units: Tensor) -> Tensor:
 def _most(units: Tensor) -> Tensor:
     """Take more than half of them at random, others than :func:`_half`."""
     return _at_random(units, len(units) // 2 + 1, seed=1)
+
+
+_CHOICES = (_one, _half, _most)
 
 
 def _at_random(units: Tensor, count: int, seed: int) -> Tensor:

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skprune.network.coupling import Coupling, goes
+from skprune.network.coupling import Coupling, LayerSide, goes
 from skprune.network.layers import layer_for
 from skprune.network.network import Network, all_tensors
+from skprune.network.removals import Removals
 
 __all__ = ["with_units_at_zero"]
 
@@ -45,25 +46,38 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
                     tensor.index_fill_(side, gone.nonzero().flatten().to(tensor.device), 0.0)
             continue
         layer = layer_for(zeroed.module.get_submodule(name))
-        if layer.mixes_units:
-            _compute_over(layer.module, ~gone)
+        if layer.mixes_units and name in coupling.norms:
+            smaller = deepcopy(layer.module)
+            layer_for(smaller).keep("out", ~gone)
+            _put_out_of(layer.module, smaller, coupling.norms[name], ~gone)
         elif not layer.normalizes:
             layer.zero(side, gone.nonzero().flatten())
+    for name, dim in coupling.norms.items():
+        norm = zeroed.module.get_submodule(name)
+        if layer_for(norm).mixes_units:
+            continue
+        parameters = [leaf for leaf, _ in norm.named_parameters(recurse=False)]
+        place = LayerSide(f"{name}.{parameters[0]}" if name else parameters[0], 0)
+        if place not in coupling.units or not (gone := goes(coupling.units[place], units)).any():
+            continue
+        smaller, removals = deepcopy(norm), Removals()
+        for leaf in parameters:
+            removals.cut(smaller, leaf, 0, ~gone)
+        for width in coupling.widths:
+            if width.module == name:
+                left = int((~goes(width.units, units)).sum())
+                removals.set_width(smaller, "", width.attribute, left)
+        _put_out_of(norm, smaller, dim, ~gone)
     return zeroed
 
 
-def _compute_over(norm: nn.Module, keep: Tensor) -> None:
-    """Let a norm compute over some channels, and put out zero for the others."""
-    layer, smaller = layer_for(norm), deepcopy(norm)
-    layer_for(smaller).keep("out", keep)
+def _put_out_of(norm: nn.Module, smaller: nn.Module, dim: int, keep: Tensor) -> None:
+    """Let a norm put out what a smaller one does of some channels, and zero for the others."""
     index = keep.nonzero().flatten()
 
     def put_out(_: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:
         inputs = (*arguments, *named.values())[0]
-        last = layer.channels_last
-        if last is None:
-            last = inputs.shape[-1] == len(keep)
-        dim, kept = -1 if last else 1, index.to(inputs.device)
+        kept = index.to(inputs.device)
         left = smaller(inputs.index_select(dim, kept))
         return torch.zeros_like(out).index_copy(dim, kept, left.to(out.dtype))
 

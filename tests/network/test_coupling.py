@@ -13,7 +13,7 @@ from skprune.network.coupling import Coupling, LayerSide
 from skprune.network.network import Network
 from skprune.network.tracing import trace_units
 from skprune.network.verification import removable_units
-from tests.helpers import fit_untrained, forward, make_data, make_net, same_state, snapshot
+from tests.helpers import fit_untrained, forward, same_state, snapshot
 from tests.networks import NETWORKS, TRACEABLE, Recurrent
 
 

@@ -66,7 +66,9 @@ class Layer:
     normalizes : bool
         Whether it is a norm, whose parameters are no weights.
     mixes_units : bool
-        Whether what it computes for one unit depends on the others that are there.
+        Whether what it computes for one unit depends on the others that are there. Where
+        `channels_last` is None, its channels have to be the last dimension of its inputs or the
+        second.
     reads_codes : bool
         Whether its inputs are integers to look up, as those of an embedding.
     is_recurrent : bool

@@ -15,9 +15,9 @@ _MOST_PARTS = 4
 class Labels:
     """Labels that are united step by step: a union-find over whole arrays.
 
-    A label stands for channels that can only go together. It may have been fixed, for a reason: then
-    they stay. Or it may consist of parts, since its dimension was split into two, such as into heads
-    and their dimensions: the channel then stays if all its parts do.
+    A label stands for channels that can only go together. It may have been fixed, for a reason:
+    then they stay. Or it may consist of parts, since its dimension was split into two, such as into
+    heads and their dimensions: the channel then stays if all its parts do.
 
     Channels of a dimension are given as a matrix with a row for each; a channel stays if all labels
     in its row do.
@@ -197,7 +197,7 @@ class Labels:
         self._inherit(column, self.find(column))
 
     def factors(self, channels: Array, shape: tuple[int, ...]) -> list[Array | None]:
-        """Split a dimension into several: give the channels of each; None for one without labels."""
+        """Split a dimension into several: give the channels of each, None where it has none."""
         columns: list[list[Array]] = [[] for _ in shape]
         for column in self.atoms(channels).T:
             table = column.reshape(shape)

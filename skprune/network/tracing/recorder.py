@@ -13,10 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from skprune.network.forward import flattened
-from skprune.network.layers import layer_for
+from skprune.network.layers import Layer, layer_for
 from skprune.network.tracing.channels import Channels
+from skprune.network.tracing.labels import MIXED
 from skprune.network.tracing.rules import rule_for
-from skprune.network.tracing.values import ANY, Dim, Value
+from skprune.network.tracing.values import ANY, Dim, Value, is_labelled
 
 __all__ = ["Recorder"]
 
@@ -80,6 +81,9 @@ class Recorder(TorchDispatchMode):
         many they are.
     passed_on : dict of str to Dim
         The channels that norms and the like passed on.
+    norms : dict of str to int
+        The dimension of the channels of norms over them: those that are registered, and modules
+        with a number or two for each channel, over which they take a mean or the like.
     unknown : Counter
         How often operations without a rule were given channels.
     """
@@ -92,6 +96,7 @@ class Recorder(TorchDispatchMode):
         self.called: set[str] = set()
         self.widths: dict[str, dict[int, list[Dim]]] = {}
         self.passed_on: dict[str, Dim] = {}
+        self.norms: dict[str, int] = {}
         self.unknown: Counter[str] = Counter()
         self.tensors = {
             name: _with_fresh_channels(tensor, channels)
@@ -164,7 +169,8 @@ class Recorder(TorchDispatchMode):
         for output, own in zip(call.outputs, dims, strict=True):
             self._note(self._know(Value.of(output, own, is_weight)))
         first = len(self._needed)
-        self._needed += self.channels.deferred
+        if not self._in_norm(call):
+            self._needed += self.channels.deferred
         self.channels.deferred.clear()
         new = frozenset(range(first, len(self._needed)))
         self._pass_needs([value.tensor for value in values], call.outputs, new)
@@ -174,6 +180,21 @@ class Recorder(TorchDispatchMode):
             self._parents |= {id(output): values[0] for output in call.outputs}
         elif call.name.endswith("_"):
             self._write_through(call.outputs[0])
+
+    def _in_norm(self, call: Call) -> bool:
+        """Whether an operation is that of a norm, which computes over the channels there are."""
+        if call.name not in _STATISTICS or not self._modules:
+            return False
+        name = self._modules[-1]
+        size = _norm_size(self.module.get_submodule(name))
+        labels = self.channels.labels
+        value = call.values[0]
+        axes = [a for a, dim in enumerate(value.dims) if is_labelled(dim) and len(dim) == size]
+        if not size or len(axes) != 1:
+            return False
+        labels.set_role(value.dims[axes[0]], MIXED)
+        self.norms[name] = size
+        return True
 
     def _pass_needs(
         self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], new: frozenset[int] = frozenset()
@@ -190,7 +211,9 @@ class Recorder(TorchDispatchMode):
         own, whole = self.value_of(part), self.value_of(self._parents[id(part)].tensor)
         dims = list(own.dims)
         if own.ndim == whole.ndim - 1:  # one place along a dimension
-            axis = next(a for a in range(whole.ndim) if a == own.ndim or own.shape[a] != whole.shape[a])
+            axis = next(
+                a for a in range(whole.ndim) if a == own.ndim or own.shape[a] != whole.shape[a]
+            )
             dims.insert(axis, ANY)
         for axis, dim in enumerate(dims):
             if dim is not ANY and own.ndim == whole.ndim and own.shape[axis] != whole.shape[axis]:
@@ -249,10 +272,17 @@ class Recorder(TorchDispatchMode):
                 self._whole -= 1
                 if not self._whole:
                     self._follow_whole(name, layer, args, kwargs, output)
+            is_norm = name in self.norms or (layer.mixes_units and layer.n_channels("out"))
+            if is_norm and isinstance(output, Tensor):
+                size = _norm_size(part) or layer.n_channels("out")
+                dims = self.value_of(output).dims
+                own = [a for a, d in enumerate(dims) if is_labelled(d) and len(d) == size]
+                self.norms[name] = own[0] - len(dims) if own else -1
             if layer.passes_on and isinstance(output, Tensor):
-                axis = -1 if layer.channels_last else 1
-                dim = self.value_of(output).dims[axis]
-                self.passed_on[name] = dim
+                dims = self.value_of(output).dims
+                own = [d for d in dims if is_labelled(d) and len(d) == layer.n_channels("out")]
+                if own:
+                    self.passed_on[name] = own[0]
 
         return leave
 
@@ -275,6 +305,17 @@ class Recorder(TorchDispatchMode):
                 own = seen.setdefault(len(dim), [])
                 if not any(dim is other for other in own):
                     own.append(dim)
+
+
+_STATISTICS = {"mean", "var", "var_mean", "std", "std_mean", "native_layer_norm", "native_group_norm"}
+
+
+def _norm_size(part: nn.Module) -> int:
+    """Give the number of channels of a module that may be a norm; zero if it is none."""
+    if type(layer_for(part)) is not Layer or any(True for _ in part.children()):
+        return 0
+    shapes = {tuple(parameter.shape) for parameter in part.parameters(recurse=False)}
+    return next(iter(shapes))[0] if len(shapes) == 1 and len(next(iter(shapes))) == 1 else 0
 
 
 def _with_fresh_channels(tensor: Tensor, channels: Channels) -> Value:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skprune.network.coupling import Coupling, Kind, LayerSide, Width
@@ -74,14 +75,14 @@ class _Found:
                     tensor, axis = axes[0]
                     dim = self.recorder.tensors[tensor].dims[axis.dim]
                     if isinstance(dim, np.ndarray):
-                        yield LayerSide(name, side), np.resize(dim, (width, dim.shape[1]))
+                        yield LayerSide(name, side), _repeated(dim, width)
                     known.update((tensor, axis.dim) for tensor, axis in axes)
                 elif name in self.recorder.passed_on and not list(layer.axes(side)):
                     yield LayerSide(name, side), self.recorder.passed_on[name]
         for tensor, value in self.recorder.tensors.items():
-            for axis, dim in enumerate(value.dims):
-                if tensor in used and (tensor, axis) not in known:
-                    yield LayerSide(tensor, axis), dim
+            for place, dim in enumerate(value.dims):
+                if tensor in used and (tensor, place) not in known:
+                    yield LayerSide(tensor, place), dim
 
     def _sides_of(self, name: str) -> tuple[Side, ...]:
         layer = layer_for(self.modules[name])
@@ -119,7 +120,7 @@ class _Found:
     # What goes.
 
     def number_units(self) -> None:
-        """Number what is left, group by group: those of layers in their order, then the others."""
+        """Give numbers to what is left, group by group: layers in their order, then the others."""
         own = [
             (name, LayerSide(name, "out"))
             for name, part in self.modules.items()
@@ -150,12 +151,14 @@ class _Found:
             new = np.array([label for label in labels if label not in self.numbers], dtype=np.int64)
             for role, suffix in ((HEAD, ":heads"), (HEAD_DIMENSION, ":head_dims"), (0, "")):
                 mine = new[self._has_role(new, role)]
-                if mine.size:
+                # One unit of a head, or of what is like it, cannot go.
+                if mine.size > 1 or (mine.size and atoms.shape[1] == 1):
                     self._add(layer, suffix, role, mine, place)
-            if labels.size and layer not in self.result.group_of:
-                self.result.group_of[layer] = self.names[int(labels[0])]
+            named = [self.names[label] for label in labels.tolist() if label in self.names]
+            if named and layer not in self.result.group_of:
+                self.result.group_of[layer] = named[0]
 
-    def _has_role(self, labels: Array, role: int) -> Array:
+    def _has_role(self, labels: Array, role: int) -> NDArray[np.bool_]:
         if role == HEAD_DIMENSION:
             return self.labels.has_role(labels, role) & ~self.labels.has_role(labels, HEAD)
         return self.labels.has_role(labels, role or HEAD | HEAD_DIMENSION) == bool(role)
@@ -203,6 +206,7 @@ class _Found:
             mixing=frozenset(self._names_with(MIXED)),
             kept_whole=dict(self._kept_whole(protected)),
             not_run=tuple(self._not_run()),
+            norms=dict(self.recorder.norms),
         )
         scales = [
             next(scales_of(coupling, name), None) for name in sorted(self._names_with(SCALING))
@@ -219,7 +223,11 @@ class _Found:
     def _not_run(self) -> Iterator[str]:
         """Name the layers none of whose own parameters was seen."""
         for name, part in self.modules.items():
-            own = [self.first_names[name, leaf] for leaf, p in part._parameters.items() if p is not None]
+            own = [
+                self.first_names[name, leaf]
+                for leaf, p in part._parameters.items()
+                if p is not None
+            ]
             if own and not self.recorder.used & {*own}:
                 yield name
 
@@ -229,11 +237,14 @@ class _Found:
             return None
         atoms = self.labels.atoms(dim)
         known = np.array([self.numbers.get(label, -1) for label in atoms.ravel().tolist()])
-        ids = known.reshape(atoms.shape)
+        # Each unit of a channel once, in the same order for all channels.
+        ids = np.sort(known.reshape(atoms.shape), 1)[:, ::-1]
+        ids[:, 1:][ids[:, 1:] == ids[:, :-1]] = -1
+        ids = np.sort(ids, 1)[:, ::-1]
         ids = ids[:, (ids >= 0).any(0)]
         if not ids.size:
             return None
-        return torch.from_numpy(ids[:, 0] if ids.shape[1] == 1 else ids).clone()
+        return torch.from_numpy((ids[:, 0] if ids.shape[1] == 1 else ids).copy())
 
     def _known_widths(self) -> Iterator[Width]:
         """Go through attributes of layers whose tensors are shared or computed."""
@@ -242,13 +253,13 @@ class _Found:
             for side in self._sides_of(name):
                 if LayerSide(name, side) in self.sides:
                     continue
-                for tensor, axis, period in _axes(self, name, side):
+                for tensor, axis, width in _axes(self, name, side):
                     dim = self.recorder.tensors[tensor].dims[axis]
                     if tensor in self.recorder.used and isinstance(dim, np.ndarray):
-                        ids = self._ids(np.resize(dim, (period, dim.shape[1])))
+                        ids = self._ids(_repeated(dim, width))
                         widths = layer.out_widths if side == "out" else layer.in_widths
                         if ids is not None:
-                            yield from (Width(name, width, ids) for width in widths)
+                            yield from (Width(name, attribute, ids) for attribute in widths)
                         break
 
     def _counts(self) -> Iterator[Width]:
@@ -265,11 +276,9 @@ class _Found:
         """Take each of the heads, or of the dimensions of a head, that channels have."""
         if not isinstance(dim, np.ndarray):
             return None
-        for column in self.labels.atoms(dim).T:
-            labels = np.array(list(dict.fromkeys(column.tolist())), dtype=np.int64)
-            if self._has_role(labels, HEAD if role == "head" else HEAD_DIMENSION).all():
-                return labels[:, None]
-        return None
+        labels = np.array(list(dict.fromkeys(self.labels.atoms(dim).ravel().tolist())))
+        labels = labels[self._has_role(labels, HEAD if role == "head" else HEAD_DIMENSION)]
+        return labels[:, None] if labels.size else None
 
     def _guessed_widths(self) -> Iterator[Width]:
         """Go through attributes that have the size of channels that their module has seen."""
@@ -327,6 +336,11 @@ def _owners(module: nn.Module) -> tuple[dict[str, set[str]], dict[tuple[str, str
                 owners.setdefault(names[id(tensor)], set()).add(name)
                 first_names[name, leaf] = names[id(tensor)]
     return owners, first_names
+
+
+def _repeated(dim: Array, width: int) -> Array:
+    """Repeat channels that stand for those of each group, to so many."""
+    return np.tile(dim, (width // len(dim), 1))
 
 
 def _whole_number(value: object) -> int | None:

@@ -18,13 +18,22 @@ def attention(channels: Any, call: Any) -> list[list[Dim]]:
     channels.fix([query.dims[-2], key.dims[-2], value.dims[-2]], "softmax runs over them")
     lead = query.dims[:-2]
     for other in (key, value):
-        lead = tuple(channels.meet(a, b) for a, b in zip(lead, other.dims[:-2], strict=True))
+        # Several heads of queries may share one of keys and values.
+        own = [
+            dim.repeat(size // old, 0) if is_labelled(dim) and size != old else dim
+            for dim, size, old in zip(other.dims[:-2], query.shape, other.shape, strict=False)
+        ]
+        lead = tuple(channels.meet(a, b) for a, b in zip(lead, own, strict=True))
     mask = call.get("attn_mask", call.get("attn_bias"))
     if isinstance(mask, Value):
         weights = Value(mask.tensor, (*lead, None, None))
         channels.pointwise([weights.with_dims(weights.dims[-mask.ndim :]), mask], mask.shape)
     compared = channels.meet(query.dims[-1], key.dims[-1])
-    for dim, role in ((lead[-1], HEAD), (compared, HEAD_DIMENSION), (value.dims[-1], HEAD_DIMENSION)):
+    for dim, role in (
+        (lead[-1], HEAD),
+        (compared, HEAD_DIMENSION),
+        (value.dims[-1], HEAD_DIMENSION),
+    ):
         if is_labelled(dim):
             channels.labels.set_role(dim, role)
     if call.get("scale") is None and is_labelled(compared):

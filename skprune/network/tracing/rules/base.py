@@ -24,7 +24,7 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def rule_for(name: str, operation: Any) -> Rule | None:
-    """Give the rule of an operation: its own, that of its form out of place, or the pointwise one."""
+    """Give the rule of an operation, of its form out of place, or that of all pointwise ones."""
     if name in _RULES:
         return _RULES[name]
     if name.rstrip("_") in _RULES:

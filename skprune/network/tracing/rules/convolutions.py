@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from skprune.network.tracing.rules.base import rule
-from skprune.network.tracing.values import Dim, Value, is_labelled
+from skprune.network.tracing.values import Dim, Value
 
 __all__: list[str] = []
 
@@ -40,4 +40,4 @@ def convolution(channels: Any, call: Any) -> list[Dim]:
 
 
 def _repeated(dim: Dim, groups: int) -> Dim:
-    return np.tile(dim, (groups, 1)) if is_labelled(dim) else dim
+    return np.tile(dim, (groups, 1)) if isinstance(dim, np.ndarray) else dim

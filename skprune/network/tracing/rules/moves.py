@@ -1,5 +1,6 @@
 """What only moves numbers."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ def parts(channels: Any, call: Any) -> list[list[Dim]]:
         channels.fix([dim], "they are split into parts of different sizes")
     ends = np.cumsum([0, *sizes])
     result = []
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in pairwise(ends):
         own = dim[start:end] if is_labelled(dim) else dim
         result.append([own if a == axis else d for a, d in enumerate(value.dims)])
     return result
@@ -156,7 +157,9 @@ def pixel_unshuffle(channels: Any, call: Any) -> list[Dim]:
     channels.fix(value.dims[-2:], "they become channels")
     *lead, n_channels, _, _ = value.shape
     spread = value.with_dims([*value.dims[:-2], None, None])
-    merged = channels.reshaped(spread.dims, (*lead, n_channels, by, by), (*lead, n_channels * by**2))
+    merged = channels.reshaped(
+        spread.dims, (*lead, n_channels, by, by), (*lead, n_channels * by**2)
+    )
     return [*merged, None, None] if merged else [None] * len(call.shape)
 
 
@@ -200,7 +203,8 @@ def gather(channels: Any, call: Any) -> list[Dim]:
 def index(channels: Any, call: Any) -> list[Dim]:
     """Pick by numbers or by a mask."""
     value = call["self"]
-    axes, axis = [], 0
+    axes: list[int] = []
+    axis = 0
     for given in call["indices"]:
         is_mask = isinstance(given, Value) and given.tensor.dtype == torch.bool
         width = given.ndim if is_mask else 1

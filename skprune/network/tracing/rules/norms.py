@@ -10,7 +10,8 @@ __all__: list[str] = []
 
 
 def _others(call: Any, dims: list[Dim]) -> list[list[Dim]]:
-    return [dims, *[[None] * output.dim() for output in call.outputs[1:]]]
+    others: list[list[Dim]] = [[None] * output.dim() for output in call.outputs[1:]]
+    return [dims, *others]
 
 
 def _with_parameters(channels: Any, call: Any, dim: Dim) -> Dim:

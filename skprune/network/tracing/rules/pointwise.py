@@ -10,6 +10,7 @@ __all__: list[str] = []
 
 # Every operation that torch itself says is of this kind comes here; these are not said to be.
 @rule("add", "masked_fill", "where", "lerp", "_prelu_kernel", "log_sigmoid_forward", "bernoulli")
+@rule("hardswish", "rsub", "floor_divide", "complex", "polar", "abs", "gcd", "lcm", "isclose")
 @rule("native_dropout", "_fused_dropout", "rrelu_with_noise", "clamp", "copy", "bucketize")
 def broadcast(channels: Any, call: Any) -> Any:
     """Unite what meets when it is broadcast."""
@@ -18,10 +19,13 @@ def broadcast(channels: Any, call: Any) -> Any:
 
 
 @rule("clone", "_to_copy", "detach", "alias", "lift_fresh", "lift_fresh_copy", "contiguous")
-@rule("_conj", "positive", "to", "resolve_conj", "resolve_neg", "triu", "tril", "set_data")
+@rule("_conj", "positive", "to", "resolve_conj", "resolve_neg", "triu", "tril", "as_strided")
 def same(channels: Any, call: Any) -> list[Dim]:
     """Leave all dimensions as they are."""
     value = call.values[0]
+    if value.shape != call.shape:
+        channels.fix(value.dims, "they are laid out anew in memory")
+        return [None] * len(call.shape)
     if call.name in ("triu", "tril"):
         channels.fix(value.dims[-2:], "numbers are picked by their places among them")
     return list(value.dims)
@@ -29,10 +33,24 @@ def same(channels: Any, call: Any) -> list[Dim]:
 
 @rule("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty")
 @rule("zeros_like", "ones_like", "full_like", "empty_like", "scalar_tensor", "empty_strided")
+@rule("rand_like", "randn_like", "randint_like", "rand", "randn", "randint")
 @rule("fill", "zero", "uniform", "normal", "exponential", "random")
 def one_number(channels: Any, call: Any) -> list[Dim]:
     """Say that it could have any size."""
     return [ANY] * len(call.shape)
+
+
+@rule("view_as_real")
+def pairs(channels: Any, call: Any) -> list[Dim]:
+    """Take complex numbers apart."""
+    return [*call["self"].dims, None]
+
+
+@rule("view_as_complex")
+def from_pairs(channels: Any, call: Any) -> list[Dim]:
+    """Make complex numbers of pairs."""
+    channels.fix([call["self"].dims[-1]], "they are parts of complex numbers")
+    return list(call["self"].dims[:-1])
 
 
 @rule("copy_")

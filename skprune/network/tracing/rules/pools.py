@@ -30,6 +30,14 @@ def over_positions(channels: Any, call: Any) -> list[list[Dim]]:
     return [dims for _ in call.outputs]
 
 
+@rule("grid_sampler_2d", "grid_sampler_3d", "cudnn_grid_sampler")
+def sampled(channels: Any, call: Any) -> list[Dim]:
+    """Take values from between positions."""
+    value, grid = call["input"], call["grid"]
+    channels.fix([*value.dims[2:], *grid.dims], "values are taken from between them")
+    return [*value.dims[:2], *[None] * (len(call.shape) - 2)]
+
+
 @rule("im2col")
 def patches(channels: Any, call: Any) -> list[Dim]:
     """Take patches, whose positions follow each channel."""

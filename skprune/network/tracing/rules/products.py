@@ -115,3 +115,16 @@ def distances(channels: Any, call: Any) -> list[Dim]:
         [first.with_dims(first.dims[:-2]), second.with_dims(second.dims[:-2])], call.shape[:-2]
     )
     return [*lead, first.dims[-2], second.dims[-2]]
+
+
+@rule("addr")
+def outer_product_and_addend(channels: Any, call: Any) -> list[Dim]:
+    """Multiply each number of a vector with each of another, and add something."""
+    return _with_addend(channels, call, [call["vec1"].dims[0], call["vec2"].dims[0]])
+
+
+@rule("addbmm")
+def sum_of_batches_and_addend(channels: Any, call: Any) -> list[Dim]:
+    """Multiply matrices pair by pair, and add them all up."""
+    dims = product(channels, call["batch1"], call["batch2"], "bij,bjk->ik")
+    return _with_addend(channels, call, dims)

@@ -33,7 +33,9 @@ def added(channels: Any, call: Any) -> list[list[Dim]]:
     return _reduced(call, call["self"])
 
 
-@rule("mean", "amax", "amin", "max", "min", "argmax", "argmin", "prod", "all", "median", "nanmedian")
+@rule(
+    "mean", "amax", "amin", "max", "min", "argmax", "argmin", "prod", "all", "median", "nanmedian"
+)
 @rule("var", "std", "var_mean", "std_mean", "logsumexp", "mode", "aminmax", "count_nonzero")
 def reduced(channels: Any, call: Any) -> list[list[Dim]]:
     """Reduce to a number that depends on how many there are."""

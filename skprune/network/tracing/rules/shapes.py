@@ -41,10 +41,8 @@ def stack(channels: Any, call: Any) -> list[Dim]:
 def expand(channels: Any, call: Any) -> list[Dim]:
     """Broadcast to a shape."""
     value, n_new = call["self"], len(call.shape) - call["self"].ndim
-    return [ANY] * n_new + [
-        dim if old == new else ANY
-        for dim, old, new in zip(value.dims, value.shape, call.shape[n_new:], strict=True)
-    ]
+    sizes = zip(value.dims, value.shape, call.shape[n_new:], strict=True)
+    return [*[ANY] * n_new, *(dim if old == new else ANY for dim, old, new in sizes)]
 
 
 @rule("repeat", "tile")
