@@ -192,7 +192,9 @@ class Recorder(TorchDispatchMode):
         axes = [a for a, dim in enumerate(value.dims) if is_labelled(dim) and len(dim) == size]
         if not size or len(axes) != 1:
             return False
-        labels.set_role(value.dims[axes[0]], MIXED)
+        for dim in value.channels:
+            if len(dim) == size:
+                labels.set_role(dim, MIXED)
         self.norms[name] = size
         return True
 
@@ -276,8 +278,8 @@ class Recorder(TorchDispatchMode):
             if is_norm and isinstance(output, Tensor):
                 size = _norm_size(part) or layer.n_channels("out")
                 dims = self.value_of(output).dims
-                own = [a for a, d in enumerate(dims) if is_labelled(d) and len(d) == size]
-                self.norms[name] = own[0] - len(dims) if own else -1
+                axes = [a for a, d in enumerate(dims) if is_labelled(d) and len(d) == size]
+                self.norms[name] = axes[0] - len(dims) if axes else -1
             if layer.passes_on and isinstance(output, Tensor):
                 dims = self.value_of(output).dims
                 own = [d for d in dims if is_labelled(d) and len(d) == layer.n_channels("out")]
