@@ -262,18 +262,24 @@ class Recorder(TorchDispatchMode):
         def enter(part: nn.Module, arguments: Any) -> None:
             self._modules.append(name)
             self.called.add(name)
+            if not self._whole:
+                for tensor in flattened(arguments):
+                    self._note(self.value_of(tensor))
             self._whole += layer_for(part).is_followed_as_whole
 
         return enter
 
     def _leave(self, name: str) -> Any:
         def leave(part: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            self._modules.pop()
             layer = layer_for(part)
             if layer.is_followed_as_whole:
                 self._whole -= 1
                 if not self._whole:
                     self._follow_whole(name, layer, args, kwargs, output)
+            self._modules.pop()
+            if not self._whole:
+                for tensor in flattened(output):
+                    self._note(self.value_of(tensor))
             is_norm = name in self.norms or (layer.mixes_units and layer.n_channels("out"))
             if is_norm and isinstance(output, Tensor):
                 size = _norm_size(part) or layer.n_channels("out")
