@@ -81,6 +81,10 @@ def raw_outputs(kind: str, estimator: Any, X: np.ndarray) -> np.ndarray:
     return estimator.predict_proba(X)
 
 
+# Few networks have heads.
+STRUCTURES_OF_ANY = [name for name in STRUCTURES if name != "head"]
+
+
 def forward(module: nn.Module, inputs: Any) -> Any:
     return module(inputs)
 

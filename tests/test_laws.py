@@ -56,6 +56,7 @@ from skprune.strategies.allocation import KeepBudget
 from skprune.structures import STRUCTURES, Unit
 from tests.helpers import (
     ESTIMATORS,
+    STRUCTURES_OF_ANY,
     fit_untrained,
     make_data,
     make_net,
@@ -71,11 +72,11 @@ STARTS = ["trained", "init"]
 
 every_estimator = pytest.mark.parametrize("kind", ESTIMATORS)
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
-every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+every_structure = pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 # What cannot come back, or only into its own group, is refused; see SENSELESS.
 CASES = [
     (strategy, structure)
-    for strategy, structure in product(STRATEGIES, STRUCTURES)
+    for strategy, structure in product(STRATEGIES, STRUCTURES_OF_ANY)
     if STRATEGIES[strategy]().regrowth is None or structure not in ("unit", "2:4")
 ]
 # Their scores are those of a layer among themselves; see SENSELESS.
@@ -217,7 +218,7 @@ def test_the_count_is_exact_where_all_weights_are_equal(
     assert sum(run.counts.values()) == n_left(structure, "conv_batch_norm", sparsity)
 
 
-@pytest.mark.parametrize("structure", [name for name in STRUCTURES if asked(name, 0.5)])
+@pytest.mark.parametrize("structure", [name for name in STRUCTURES_OF_ANY if asked(name, 0.5)])
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_largest_reachable_sparsity_is_told_and_can_be_reached(
@@ -403,7 +404,7 @@ def test_the_report_of_a_fit_is_within_the_budget(
     assert estimator.sparsity_ > 0
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 @pytest.mark.parametrize("regrowth", REGROWTHS)
 def test_a_budget_that_regrowth_cannot_hold_is_refused(structure: str, regrowth: str) -> None:
     if structure in ("weight", "feature"):
@@ -667,7 +668,7 @@ def test_constants_of_dead_units_move_into_what_follows(
     ("network", "structure"),
     [
         (network, structure)
-        for network, structure in product(TRACEABLE, STRUCTURES)
+        for network, structure in product(TRACEABLE, STRUCTURES_OF_ANY)
         # Tokens are no features, and the other has one alone.
         if structure != "feature" or network not in ("embedding", "embedding_bag", "conv3d")
     ],
@@ -1029,7 +1030,7 @@ AXES: dict[str, list[Any]] = {
     "start": list(STARTS),
     "regularizer": [None, *REGULARIZERS],
     "regrowth": [None, *REGROWTHS],
-    "structure": list(STRUCTURES),
+    "structure": list(STRUCTURES_OF_ANY),
     "kind": list(ESTIMATORS),
     "network": LAW_NETWORKS,
 }

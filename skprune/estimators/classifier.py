@@ -103,8 +103,10 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
 
         - ``"weight"``: single weights, which are set to zero; units that are left without weights
           are removed.
-        - ``"unit"``: neurons and channels, with all that is coupled to them; the network becomes
-          smaller.
+        - ``"unit"``: neurons, channels, heads of attention and their dimensions, hidden units of
+          recurrent layers and columns of embeddings, with all that is coupled to them; the network
+          becomes smaller. ``Unit(kinds=[...])`` says which of these may go.
+        - ``"head"``: heads of attention alone.
         - ``"feature"``: columns or channels of the input: all weights that read them are set to
           zero.
         - ``"block"``: blocks of 4 x 4 neighbouring weights of a matrix, which are set to zero.

@@ -42,8 +42,8 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
     budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
         What the sparsities are fractions of: see :class:`~skprune.PrunedClassifier`.
     structure : str or Structure, default="weight"
-        What is removed together: ``"weight"``, ``"unit"``, ``"feature"``, ``"block"`` or ``"2:4"``,
-        which :class:`~skprune.PrunedClassifier` explains, or an object of
+        What is removed together: ``"weight"``, ``"unit"``, ``"head"``, ``"feature"``,
+        ``"block"`` or ``"2:4"``, which :class:`~skprune.PrunedClassifier` explains, or an object of
         :mod:`skprune.structures`.
     path : {"restart", "chained"}, default="restart"
         How the network gets to each sparsity. What is chosen is then fitted in the same way.

@@ -41,8 +41,9 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
     budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
         What the sparsities are fractions of: see :class:`~skprune.PrunedRegressor`.
     structure : str or Structure, default="weight"
-        What is removed together: ``"weight"``, ``"unit"``, ``"feature"``, ``"block"`` or ``"2:4"``,
-        which :class:`~skprune.PrunedRegressor` explains, or an object of :mod:`skprune.structures`.
+        What is removed together: ``"weight"``, ``"unit"``, ``"head"``, ``"feature"``,
+        ``"block"`` or ``"2:4"``, which :class:`~skprune.PrunedRegressor` explains, or an object of
+        :mod:`skprune.structures`.
     path : {"restart", "chained"}, default="restart"
         How the network gets to each sparsity. What is chosen is then fitted in the same way.
 

@@ -249,7 +249,7 @@ class NetRun:
             "masks_": pruned.masks,
             "kept_": pruned.kept,
             "sparsity_": pruned.sparsity,
-            "report_": PruningReport(dense.sizes, pruned.sizes),
+            "report_": PruningReport(dense.sizes, pruned.sizes, pruned.groups),
             "removals_": pruned.network.removals,
             "_masks": pruned.network.masks,
             "_feature_norms": pruned.feature_norms,

@@ -57,8 +57,6 @@ def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
         return False
 
 
-
-
 def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
     """Whether two networks computed the same, up to the rounding of reordered sums."""
     return len(ours) == len(theirs) and all(map(_same, ours, theirs))

@@ -1,5 +1,6 @@
 """What a network without some units has to compute: that of the whole one with them at zero."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from skprune.network.coupling import Coupling, LayerSide, goes
 from skprune.network.layers import layer_for
 from skprune.network.network import Network, all_tensors
-from skprune.network.removals import Removals
+from skprune.network.removals import Removals, set_tensor
 
 __all__ = ["with_units_at_zero"]
 
@@ -34,16 +35,17 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
     zeroed : Network
         Of the same shape, to compare with; it is not to be trained.
     """
-    zeroed = network.copy()
+    zeroed = network.copy(shares_parameters=True)
     for (name, side), ids in coupling.units.items():
         gone = goes(ids, units)
         if not gone.any():
             continue
         if isinstance(side, int):
-            tensor = all_tensors(zeroed.module)[name]
-            if isinstance(tensor, nn.Parameter):
-                with torch.no_grad():
-                    tensor.index_fill_(side, gone.nonzero().flatten().to(tensor.device), 0.0)
+            tensors = all_tensors(zeroed.module)
+            tensor = tensors[name]
+            if isinstance(tensor, nn.Parameter) and not _has_length(tensors, name, side):
+                index = gone.nonzero().flatten().to(tensor.device)
+                set_tensor(zeroed.module, tensor, tensor.detach().index_fill(side, index, 0.0))
             continue
         layer = layer_for(zeroed.module.get_submodule(name))
         if layer.mixes_units and name in coupling.norms:
@@ -51,6 +53,9 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
             layer_for(smaller).keep("out", ~gone)
             _put_out_of(layer.module, smaller, coupling.norms[name], ~gone)
         elif not layer.normalizes:
+            for axis in layer.axes(side):
+                tensor = getattr(layer.module, axis.tensor)
+                set_tensor(zeroed.module, tensor, tensor.detach().clone())
             layer.zero(side, gone.nonzero().flatten())
     for name, dim in coupling.norms.items():
         norm = zeroed.module.get_submodule(name)
@@ -69,6 +74,18 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
                 removals.set_width(smaller, "", width.attribute, left)
         _put_out_of(norm, smaller, dim, ~gone)
     return zeroed
+
+
+def _has_length(tensors: Mapping[str, Tensor], name: str, dim: int) -> bool:
+    """Whether a tensor's rows are directions, which weight_norm multiplies with lengths.
+
+    The lengths are set to zero; a direction of zeros is none.
+    """
+    for ours, theirs in (("original1", "original0"), ("weight_v", "weight_g")):
+        length = tensors.get(name.removesuffix(ours) + theirs) if name.endswith(ours) else None
+        if length is not None and length.dim() == tensors[name].dim() and length.shape[dim] > 1:
+            return True
+    return False
 
 
 def _put_out_of(norm: nn.Module, smaller: nn.Module, dim: int, keep: Tensor) -> None:

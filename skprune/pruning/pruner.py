@@ -434,7 +434,7 @@ class Pruner:
             pruned.masks,
             pruned.kept,
             pruned.sparsity,
-            PruningReport(self._before, pruned.sizes),
+            PruningReport(self._before, pruned.sizes, pruned.groups),
             network.removals,
             self._predictor(network),
         )

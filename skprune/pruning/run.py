@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from skprune.metrics.groups import UnitGroups
 from skprune.metrics.report import LayerSize, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.forward import module_device
@@ -50,6 +51,8 @@ class Pruned:
         The fraction of the structure's elements that is gone.
     sizes : mapping of str to LayerSize
         Sizes of the layers.
+    groups : UnitGroups
+        The groups of units that were found.
     feature_norms : ndarray of shape (n_features,) or None
         Norm of the weights that read each input feature; None for other structures.
     """
@@ -59,6 +62,7 @@ class Pruned:
     kept: dict[str, np.ndarray]
     sparsity: float
     sizes: Mapping[str, LayerSize]
+    groups: UnitGroups
     feature_norms: np.ndarray | None
 
 
@@ -200,7 +204,8 @@ class PruningRun:
                 network = remove_dead_units(network, self._protected, rows, may_add_biases=may_add)
             sizes = measure(network.module, network.inputs, network.forward, network.masks)
         kept = {name: kept.numpy().copy() for name, kept in self.elements.kept.items()}
-        return Pruned(network, masks, kept, self.elements.sparsity, sizes, norms)
+        groups = self.elements.unit_groups()
+        return Pruned(network, masks, kept, self.elements.sparsity, sizes, groups, norms)
 
     def _feature_norms(self) -> np.ndarray | None:
         if not isinstance(self._structure, Feature):

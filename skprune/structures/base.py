@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skprune.components import Component
+from skprune.metrics.groups import UnitGroups
 from skprune.metrics.prices import Prices, prices_of
 from skprune.network.network import Network
 
@@ -110,6 +111,16 @@ class Elements(ABC):
             How many elements of a group stay at the least, or all that are left.
         """
         return torch.arange(self.sizes[layer]), 0
+
+    def unit_groups(self) -> UnitGroups:
+        """Say which units were found, and how many are left, for a structure that removes units.
+
+        Returns
+        -------
+        groups : UnitGroups
+            Empty for other structures.
+        """
+        return UnitGroups()
 
     # What is left of the network, in the quantities of the report.
 

@@ -1,6 +1,6 @@
 """Units: neurons, channels, embedding dimensions, with all that is coupled to them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from numbers import Integral
 from typing import ClassVar
@@ -8,9 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from skprune._sklearn import Interval
+from skprune._sklearn import Interval, InvalidParameterError
+from skprune.components import near_match
 from skprune.exceptions import UntraceableError
-from skprune.network.coupling import Coupling, columns
+from skprune.metrics.groups import UnitGroup, UnitGroups
+from skprune.network.coupling import KINDS, Coupling, columns
 from skprune.network.network import (
     Network,
     all_tensors,
@@ -25,13 +27,14 @@ __all__ = ["Unit"]
 
 
 class Unit(Structure):
-    """Neurons, channels and embedding dimensions, with everything that is coupled to them.
+    """Neurons, channels, heads and the like, with everything that is coupled to them.
 
     They are removed from the network at once, so that what follows trains a smaller one. Layers
     that are joined by a sum, a concatenation or a depthwise convolution lose their units together
-    and go by the name of the first of them. Units of the output, of layers that the user protects,
-    and those that enter attention or a recurrent layer stay. So do those of a layer of which a
-    trial shows that the network uses them in a way that its graph does not show.
+    and go by the name of the first of them. Units of the output and of layers that the user
+    protects stay. So do those of a layer of which a trial shows that the network uses them in a way
+    that its graph does not show. ``report_.groups`` lists what was found, and says of each layer
+    that keeps its units why that is.
 
     Parameters
     ----------
@@ -41,6 +44,21 @@ class Unit(Structure):
         layer keeps as many at the least. A target is then met from below, `sparsity` included: by
         the most units that, rounded up, are no more than it leaves. What is fixed for a layer by
         name is rounded up too.
+    kinds : sequence of str, default=None
+        Which kinds of units may go; all of them if None:
+
+        - ``"neuron"``: an output of a linear layer, or of any other product;
+        - ``"channel"``: an output channel of a convolution;
+        - ``"head"``: a head of attention, with its rows in queries, keys, values and the output.
+          Where several heads of queries share one of keys and values, these go together;
+        - ``"head dimension"``: a dimension of all heads of a layer, with its rows in queries and
+          keys, in values and the output, or in all of them, as the network allows. Queries are
+          compared with keys on the scale of the original;
+        - ``"hidden unit"``: one of a recurrent layer, with its row in each gate. Stacked layers and
+          both directions lose those at equal places;
+        - ``"embedding dimension"``: a column of an embedding.
+
+        A unit that is several of these goes by that of the first layer that has it.
 
     References
     ----------
@@ -54,33 +72,53 @@ class Unit(Structure):
     PrunedClassifier()
     >>> PrunedClassifier(structure="unit").set_params(structure__round_to=8)
     PrunedClassifier(structure=Unit(round_to=8))
+    >>> from skprune.structures import Unit
+    >>> PrunedClassifier(structure=Unit(kinds=["head", "neuron"]))
+    PrunedClassifier(structure=Unit(kinds=['head', 'neuron']))
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "round_to": [Interval(Integral, 1, None, closed="left")]
+        "kinds": [list, tuple, None],
+        "round_to": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, round_to: int = 1) -> None:
+    def __init__(self, round_to: int = 1, kinds: Sequence[str] | None = None) -> None:
         self.round_to = round_to
+        self.kinds = kinds
 
     def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
         """Find what can be removed from a network; see :class:`Structure`."""
+        kinds = self._wanted_kinds()
         coupling = removable_units(network, protected)
+        coupling = coupling.without_groups(
+            {
+                name: f"they are of kind {kind!r}, and {' and '.join(map(repr, kinds))} may go"
+                for name, kind in coupling.kinds.items()
+                if kind not in kinds
+            }
+        )
         if not coupling.groups:
             reasons = [
-                f"{layer!r} keeps its units, since {reason}"
+                f"{layer or type(network.module).__name__!r} keeps its units, since {reason}"
                 for layer, reason in coupling.kept_whole.items()
             ]
-            others = (
-                "all are outputs, protected, of layers that share a weight, out of sight (forward "
-                "leaves torch, as for NumPy), or enter a layer whose units are coupled to its "
-                "inside (attention, recurrent)"
-            )
+            others = "all are protected, or out of sight (forward leaves torch, as for NumPy)"
             raise UntraceableError(
                 f"{type(network.module).__name__} has no units that can be removed: "
                 f"{'; '.join(reasons) or others}. Use structure='weight'."
             )
         return _Units(network, coupling, self.round_to)
+
+    def _wanted_kinds(self) -> Sequence[str]:
+        kinds: Sequence[str] = KINDS if self.kinds is None else self.kinds
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            raise InvalidParameterError(
+                f"The 'kinds' parameter of Unit must be some of {list(KINDS)}. Got {unknown[0]!r} "
+                f"instead.{near_match(str(unknown[0]), KINDS)}"
+            )
+        if not kinds:
+            raise InvalidParameterError("The 'kinds' parameter of Unit must name a kind at least.")
+        return kinds
 
 
 class _Units(Elements):
@@ -106,6 +144,28 @@ class _Units(Elements):
         shapes = {name: tuple(tensors[w].shape) for name, w in coupling.weight_of.items()}
         sizes = {name: len(units) for name, units in coupling.groups.items()}
         super().__init__(network, shapes, sizes, coupling.group_of)
+
+    def unit_groups(self) -> UnitGroups:
+        layers: dict[str, list[str]] = {name: [] for name in self.sizes}
+        for layer, group in self._coupling.group_of.items():
+            layers[group].append(layer)
+        for name, own in layers.items():
+            first = name.partition(":")[0]
+            if not own or first not in own:
+                own.insert(0, first)
+        return UnitGroups(
+            [
+                UnitGroup(
+                    name,
+                    self._coupling.kinds[name],
+                    size,
+                    int(self.kept[name].sum()),
+                    tuple(layers[name]),
+                )
+                for name, size in self.sizes.items()
+            ],
+            self._coupling.kept_whole,
+        )
 
     @property
     def min_kept(self) -> dict[str, int]:

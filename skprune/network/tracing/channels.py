@@ -57,10 +57,14 @@ class Channels:
         """Lay dimensions one after the other."""
         if all(dim is ANY for dim in dims):
             return ANY
-        if not any(isinstance(dim, np.ndarray) for dim in dims):
+        if all(dim is None for dim in dims):
             return None
         parts = [
-            dim if isinstance(dim, np.ndarray) else np.repeat(self._stays(), size, 0)
+            dim
+            if isinstance(dim, np.ndarray)
+            else self.labels.fresh(size)
+            if dim is ANY
+            else np.repeat(self._stays(), size, 0)
             for dim, size in zip(dims, sizes, strict=True)
         ]
         width = max(part.shape[1] for part in parts)

@@ -202,6 +202,11 @@ def gather(channels: Any, call: Any) -> list[Dim]:
 @rule("index")
 def index(channels: Any, call: Any) -> list[Dim]:
     """Pick by numbers or by a mask."""
+    return _picked(channels, call, len(call.shape))
+
+
+def _picked(channels: Any, call: Any, n_dims: int) -> list[Dim]:
+    """Give the dimensions of what is picked, so many."""
     value = call["self"]
     axes: list[int] = []
     axis = 0
@@ -212,10 +217,30 @@ def index(channels: Any, call: Any) -> list[Dim]:
         axis += width
     channels.fix([value.dims[a] for a in axes], _BY_NUMBER)
     left: list[Dim] = [dim for a, dim in enumerate(value.dims) if a not in axes]
-    places: list[Dim] = [None] * (len(call.shape) - len(left))
+    places: list[Dim] = [None] * (n_dims - len(left))
     together = bool(axes) and axes == list(range(axes[0], axes[-1] + 1))
     at = axes[0] if together else 0
     return [*left[:at], *places, *left[at:]]
+
+
+@rule("index_put", "_index_put_impl")
+def index_put(channels: Any, call: Any) -> list[Dim]:
+    """Write to what is picked by numbers or by a mask."""
+    value, written = call["self"], call["values"]
+    n_picked = sum(isinstance(one, Value) for one in call["indices"])
+    picked = _picked(channels, call, max(written.ndim, value.ndim - n_picked))
+    for axis in range(1, written.ndim + 1):
+        picked[-axis] = channels.meet(picked[-axis], written.dims[-axis])
+    return _with_known(value, picked)
+
+
+def _with_known(value: Value, picked: list[Dim]) -> list[Dim]:
+    """Give the dimensions of a tensor that numbers were written to, last ones as in the picked."""
+    dims = list(value.dims)
+    for axis in range(1, min(len(picked), len(dims)) + 1):
+        if dims[-axis] is ANY:
+            dims[-axis] = picked[-axis]
+    return dims
 
 
 @rule("unfold")
