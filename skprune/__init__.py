@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         PrunedRegressorCV,
         PrunedTransformer,
         pruning_path,
+        sensitivity,
         stability_selection,
     )
     from skprune.exceptions import (
@@ -64,6 +65,7 @@ __all__ = [
     "prune",
     "pruning_path",
     "save",
+    "sensitivity",
     "stability_selection",
 ]
 
@@ -81,6 +83,7 @@ _NAMES = {
         "PrunedRegressorCV",
         "PrunedTransformer",
         "pruning_path",
+        "sensitivity",
         "stability_selection",
     ),
     "exceptions": (

@@ -3,6 +3,7 @@
 from skprune.estimators.autoencoder import PrunedAutoencoder
 from skprune.estimators.classifier import PrunedClassifier
 from skprune.estimators.classifier_cv import PrunedClassifierCV
+from skprune.estimators.layer_sensitivity import sensitivity
 from skprune.estimators.path import PruningPath, pruning_path
 from skprune.estimators.regressor import PrunedRegressor
 from skprune.estimators.regressor_cv import PrunedRegressorCV
@@ -23,5 +24,6 @@ __all__ = [
     "PruningPath",
     "StabilitySelection",
     "pruning_path",
+    "sensitivity",
     "stability_selection",
 ]

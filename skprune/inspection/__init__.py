@@ -6,6 +6,7 @@ from skprune.inspection.layer_sparsity import LayerSparsityDisplay
 from skprune.inspection.mask import MaskDisplay
 from skprune.inspection.pareto import ParetoDisplay
 from skprune.inspection.pruning_path import PruningPathDisplay
+from skprune.inspection.sensitivity import SensitivityDisplay
 from skprune.inspection.stability import StabilityDisplay
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "MaskDisplay",
     "ParetoDisplay",
     "PruningPathDisplay",
+    "SensitivityDisplay",
     "StabilityDisplay",
 ]

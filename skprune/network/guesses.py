@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import nn
@@ -17,6 +17,13 @@ _Fault = Callable[[Coupling, list[str]], str | None]
 # The type of a module, the attribute, and which of how many guesses for it.
 _Sign: TypeAlias = tuple[type, str, int, int]
 _MOST_WIDTHS = 7
+
+
+class _Choice(NamedTuple):
+    """Which guesses are right, and which outputs have a scale to keep."""
+
+    guesses: frozenset[_Sign]
+    way: int | None
 
 
 def scales_of(coupling: Coupling, name: str) -> Iterator[Scale]:
@@ -65,47 +72,72 @@ def settled_guesses(module: nn.Module, coupling: Coupling, fault: _Fault) -> Cou
         With those that were right, as far as any were.
     """
     names = [name for name, units in coupling.groups.items() if len(units) > 1]
-    claims = [(width.module, width.attribute) for width in coupling.widths if width.is_guessed]
+    claims = [width[:2] for width in coupling.widths if width.is_guessed]
     if len(set(claims)) == len(claims) and fault(coupling, names) is None:
         return coupling
-    tried: dict[tuple[object, ...], tuple[frozenset[_Sign], int | None]] = {}
+    # Groups of one kind with the same guesses are alike: what is right of one is right of all.
+    tried: dict[tuple[object, ...], _Choice | None] = {}
     for name in names:
         if name not in coupling.groups:  # it goes with another by now
             continue
         guesses = _guesses(module, coupling, name)
         pattern = (coupling.kinds[name], frozenset(guesses))
-        contested = any(claims.count((w.module, w.attribute)) > 1 for w in _widths(coupling, name))
-        if pattern in tried and not contested:
-            coupling = _choose(module, coupling, name, *tried[pattern])
-            continue
-        if not guesses and coupling.kinds[name] != "head dimension":
-            continue
-        for choice in _choices(coupling, name, guesses):
-            candidate = _choose(module, coupling, name, *choice)
-            if fault(candidate, [name]) is None:
-                tried[pattern] = choice
-                coupling = candidate
-                break
-        else:
-            coupling = _tied_to_another(coupling, name, fault)
+        if pattern in tried:
+            choice = tried[pattern]
+            if choice is not None:
+                coupling = _choose(module, coupling, name, choice)
+            else:
+                coupling = _with_partners(coupling, name) or coupling
+        elif guesses or coupling.kinds[name] == "head dimension":
+            coupling = _settled(module, coupling, name, fault, tried, pattern)
     return _one_claim_each(coupling)
 
 
-def _tied_to_another(coupling: Coupling, name: str, fault: _Fault) -> Coupling:
-    """Try if dimensions of heads can go with others of the same heads, since one number is both."""
-    if coupling.kinds[name] != "head dimension":
-        return coupling
-    heads, size = _heads_of(coupling, name), len(coupling.groups[name])
-    for other, kind in coupling.kinds.items():
-        if other == name or kind != "head dimension" or len(coupling.groups[other]) != size:
-            continue
-        if heads & _heads_of(coupling, other):
-            candidate = _one_claim_each(
-                coupling.tied(*sorted((name, other), key=list(coupling.groups).index))
-            )
-            if fault(candidate, [n for n in (name, other) if n in candidate.groups]) is None:
-                return candidate
+def _settled(
+    module: nn.Module,
+    coupling: Coupling,
+    name: str,
+    fault: _Fault,
+    tried: dict[tuple[object, ...], _Choice | None],
+    pattern: tuple[object, ...],
+) -> Coupling:
+    """Find out which guesses for a group are right."""
+    for choice in _choices(coupling, name, _guesses(module, coupling, name)):
+        if choice is not None:
+            candidate: Coupling | None = _choose(module, coupling, name, choice)
+        else:
+            candidate = _with_partners(coupling, name)
+        # A group comes before its partners, and lends them its name.
+        if candidate is not None and fault(candidate, [name]) is None:
+            tried[pattern] = choice
+            return candidate
     return coupling
+
+
+def _with_partners(coupling: Coupling, name: str) -> Coupling | None:
+    """Let all groups go together whose units one number counts; None if there are no others.
+
+    An attribute may be the width of heads in queries and in values, or the number of heads in all
+    layers.
+    """
+    claims = {width[:2] for width in _widths(coupling, name)}
+    heads = _heads_of(coupling, name) if coupling.kinds[name] == "head dimension" else set[int]()
+    partners = [
+        other
+        for other, units in coupling.groups.items()
+        if coupling.kinds[other] == coupling.kinds[name]
+        and len(units) == len(coupling.groups[name])
+        and (
+            claims & {width[:2] for width in _widths(coupling, other)}
+            or heads & _heads_of(coupling, other)
+        )
+    ]
+    if len(partners) < 2:
+        return None
+    first, *others = [name, *(other for other in partners if other != name)]
+    for other in others:
+        coupling = coupling.tied(first, other)
+    return _one_claim_each(coupling)
 
 
 def _heads_of(coupling: Coupling, name: str) -> set[int]:
@@ -136,43 +168,41 @@ def _sign(module: nn.Module, coupling: Coupling, width: Width) -> _Sign:
     return type(module.get_submodule(width.module)), width.attribute, place, len(rivals)
 
 
-def _choices(
-    coupling: Coupling, name: str, guesses: list[_Sign]
-) -> Iterator[tuple[frozenset[_Sign], int | None]]:
-    """Go through sets of attributes, all first, with each way of keeping a scale."""
+def _choices(coupling: Coupling, name: str, guesses: list[_Sign]) -> Iterator[_Choice | None]:
+    """Go through sets of attributes, all first, with each way of keeping a scale.
+
+    None stands for a group that goes with another.
+    """
     tried, everything = guesses[:_MOST_WIDTHS], frozenset(guesses)
     contested = frozenset(guess for guess in guesses if guess[-1] > 1)
-    sets = [everything, everything - contested]
-    sets += [everything - {*left} for n in (1, 2) for left in combinations(tried, n)]
+    likely = dict.fromkeys([everything, everything - contested])
+    sets = [everything - {*left} for n in (1, 2) for left in combinations(tried, n)]
     sets += [frozenset(kept) for n in (2, 1, 0) for kept in combinations(tried, n)]
-    sets = list(dict.fromkeys(sets))
+    others = [chosen for chosen in dict.fromkeys(sets) if chosen not in likely]
     ways: list[int | None] = [None]
     if coupling.kinds[name] == "head dimension":
         ways += range(len(list(scales_of(coupling, name))))
     for way in ways:
-        for chosen in sets:
-            yield chosen, way
+        yield from (_Choice(chosen, way) for chosen in likely)
+    yield from (_Choice(chosen, None) for chosen in others)
+    yield None
+    for way in ways[1:]:
+        yield from (_Choice(chosen, way) for chosen in others)
 
 
-def _choose(
-    module: nn.Module,
-    coupling: Coupling,
-    name: str,
-    guesses: frozenset[_Sign],
-    way: int | None,
-) -> Coupling:
+def _choose(module: nn.Module, coupling: Coupling, name: str, choice: _Choice) -> Coupling:
     """Leave out the other attributes that might count a group's units."""
     mine = {id(width) for width in _widths(coupling, name)}
     widths = [
         width
         for width in coupling.widths
-        if id(width) not in mine or _sign(module, coupling, width) in guesses
+        if id(width) not in mine or _sign(module, coupling, width) in choice.guesses
     ]
     scales = coupling.scales
-    if way is not None:
+    if choice.way is not None:
         units = coupling.groups[name]
         scales = [scale for scale in scales if not torch.isin(scale.units, units).any()]
-        scales += list(scales_of(coupling, name))[way : way + 1]
+        scales += list(scales_of(coupling, name))[choice.way : choice.way + 1]
     return replace(coupling, widths=widths, scales=scales)
 
 

@@ -119,9 +119,22 @@ class Network:
             )
         return self.couplings[protected]
 
-    def copy(self) -> "Network":
-        """Copy the network, so that one of the two can be changed."""
-        return self.on(deepcopy(self.module), self.forward)
+    def copy(self, *, shares_parameters: bool = False) -> "Network":
+        """Copy the network, so that one of the two can be changed.
+
+        Parameters
+        ----------
+        shares_parameters : bool, default=False
+            Whether both have the same parameters, which then must not be changed in place; units
+            can be removed of the copy all the same.
+
+        Returns
+        -------
+        network : Network
+            The copy.
+        """
+        shared = {id(p): p for p in self.module.parameters()} if shares_parameters else {}
+        return self.on(deepcopy(self.module, shared), self.forward)
 
     def on(self, module: nn.Module, forward: Forward) -> "Network":
         """Say of a copy of the module what is known of this one.
@@ -183,8 +196,9 @@ class Network:
             factors = torch.ones(len(rows), dtype=torch.float64).masked_fill(rows, factor)
             before = self._factors.get(name)
             self._factors[name] = (axis.dim, factors if before is None else factors * before[1])
-            with torch.no_grad():
-                tensor.mul_(_along(factors, axis.dim, tensor))
+            part = self.module.get_submodule(layer)
+            scaled = tensor.detach() * _along(factors, axis.dim, tensor)
+            setattr(part, axis.tensor, nn.Parameter(scaled, requires_grad=tensor.requires_grad))
 
     def _record(self, name: str, dim: int, index: Tensor) -> None:
         if name in self._kept:

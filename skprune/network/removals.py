@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from skprune.network.layers import Side, layer_for
 
-__all__ = ["Removals"]
+__all__ = ["Removals", "set_tensor"]
 
 
 class _Cut(NamedTuple):
@@ -269,14 +269,28 @@ def _cut_tensor(module: nn.Module, name: str, dim: int, keep: Tensor) -> tuple[s
     owner, _, leaf = name.rpartition(".")
     old = getattr(module.get_submodule(owner), leaf)
     index = keep.nonzero().flatten()
-    new = old.detach().index_select(dim, index.to(old.device))
+    set_tensor(module, old, old.detach().index_select(dim, index.to(old.device)))
+    return name, dim, index
+
+
+def set_tensor(module: nn.Module, old: Tensor, new: Tensor) -> None:
+    """Put another tensor in all places of a network that have a parameter or buffer.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The network.
+    old : Tensor
+        The parameter or buffer.
+    new : Tensor
+        What it becomes; a parameter stays one.
+    """
     if isinstance(old, nn.Parameter):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
     for part in module.modules():
         for key, tensor in [*part._parameters.items(), *part._buffers.items()]:
             if tensor is old:
                 setattr(part, key, new)
-    return name, dim, index
 
 
 def _set_width(module: nn.Module, place: str, attribute: str, width: int) -> None:

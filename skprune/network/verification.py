@@ -189,7 +189,7 @@ def _fault(trial: _Trial, coupling: Coupling, names: list[str]) -> str | None:
             whole = with_units_at_zero(trial.network, coupling, gone)
             zeroed = trial.outputs(whole, inputs, twice=True)
             del whole
-            cut = trial.network.copy()
+            cut = trial.network.copy(shares_parameters=True)
             cut.remove_units(coupling, gone)
             found = trial.outputs(cut, inputs)
         except Exception as error:  # whatever a module raises that relies on channels that are gone
@@ -239,7 +239,7 @@ def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
 def _cut_agrees(network: Network, coupling: Coupling, gone: Tensor) -> bool:
     """Whether the network without units computes what it does with their weights at zero."""
     try:
-        cut = network.copy()
+        cut = network.copy(shares_parameters=True)
         cut.remove_units(coupling, gone)
     except Exception:
         return False

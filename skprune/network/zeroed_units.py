@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from skprune.network.coupling import Coupling, LayerSide, goes
 from skprune.network.layers import layer_for
 from skprune.network.network import Network, all_tensors
-from skprune.network.removals import Removals
+from skprune.network.removals import Removals, set_tensor
 
 __all__ = ["with_units_at_zero"]
 
@@ -35,7 +35,7 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
     zeroed : Network
         Of the same shape, to compare with; it is not to be trained.
     """
-    zeroed = network.copy()
+    zeroed = network.copy(shares_parameters=True)
     for (name, side), ids in coupling.units.items():
         gone = goes(ids, units)
         if not gone.any():
@@ -44,8 +44,8 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
             tensors = all_tensors(zeroed.module)
             tensor = tensors[name]
             if isinstance(tensor, nn.Parameter) and not _has_length(tensors, name, side):
-                with torch.no_grad():
-                    tensor.index_fill_(side, gone.nonzero().flatten().to(tensor.device), 0.0)
+                index = gone.nonzero().flatten().to(tensor.device)
+                set_tensor(zeroed.module, tensor, tensor.detach().index_fill(side, index, 0.0))
             continue
         layer = layer_for(zeroed.module.get_submodule(name))
         if layer.mixes_units and name in coupling.norms:
@@ -53,6 +53,9 @@ def with_units_at_zero(network: Network, coupling: Coupling, units: Tensor) -> N
             layer_for(smaller).keep("out", ~gone)
             _put_out_of(layer.module, smaller, coupling.norms[name], ~gone)
         elif not layer.normalizes:
+            for axis in layer.axes(side):
+                tensor = getattr(layer.module, axis.tensor)
+                set_tensor(zeroed.module, tensor, tensor.detach().clone())
             layer.zero(side, gone.nonzero().flatten())
     for name, dim in coupling.norms.items():
         norm = zeroed.module.get_submodule(name)

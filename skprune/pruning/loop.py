@@ -1,6 +1,7 @@
 """The pruning loop: score, allocate, remove, ask for training, and again."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -173,6 +174,10 @@ def _remove(
     peers: Peers | None,
 ) -> None:
     scored = score_elements(elements, strategy, samples, observer, generator)
+    strategy = copy(strategy)
+    strategy.allocation = strategy.allocation.measured(
+        elements, scored.scores, samples, generator, target.quantity
+    )
     kept = choose(elements, strategy, scored.scores, step.sparsity, target)
     if peers is not None:
         kept = peers.agree_on_kept(kept, elements.network)

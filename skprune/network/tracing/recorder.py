@@ -192,7 +192,9 @@ class Recorder(TorchDispatchMode):
         axes = [a for a, dim in enumerate(value.dims) if is_labelled(dim) and len(dim) == size]
         if not size or len(axes) != 1:
             return False
-        labels.set_role(value.dims[axes[0]], MIXED)
+        for dim in value.channels:
+            if len(dim) == size:
+                labels.set_role(dim, MIXED)
         self.norms[name] = size
         return True
 
@@ -260,24 +262,30 @@ class Recorder(TorchDispatchMode):
         def enter(part: nn.Module, arguments: Any) -> None:
             self._modules.append(name)
             self.called.add(name)
+            if not self._whole:
+                for tensor in flattened(arguments):
+                    self._note(self.value_of(tensor))
             self._whole += layer_for(part).is_followed_as_whole
 
         return enter
 
     def _leave(self, name: str) -> Any:
         def leave(part: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            self._modules.pop()
             layer = layer_for(part)
             if layer.is_followed_as_whole:
                 self._whole -= 1
                 if not self._whole:
                     self._follow_whole(name, layer, args, kwargs, output)
+            self._modules.pop()
+            if not self._whole:
+                for tensor in flattened(output):
+                    self._note(self.value_of(tensor))
             is_norm = name in self.norms or (layer.mixes_units and layer.n_channels("out"))
             if is_norm and isinstance(output, Tensor):
                 size = _norm_size(part) or layer.n_channels("out")
                 dims = self.value_of(output).dims
-                own = [a for a, d in enumerate(dims) if is_labelled(d) and len(d) == size]
-                self.norms[name] = own[0] - len(dims) if own else -1
+                axes = [a for a, d in enumerate(dims) if is_labelled(d) and len(d) == size]
+                self.norms[name] = axes[0] - len(dims) if axes else -1
             if layer.passes_on and isinstance(output, Tensor):
                 dims = self.value_of(output).dims
                 own = [d for d in dims if is_labelled(d) and len(d) == layer.n_channels("out")]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeGuard
 
 import numpy as np
 from torch import Tensor
@@ -24,7 +24,7 @@ ANY: Final = _Unlabelled.ANY
 Dim: TypeAlias = Array | _Unlabelled | None
 
 
-def is_labelled(dim: Dim) -> bool:
+def is_labelled(dim: Dim) -> TypeGuard[Array]:
     """Whether a dimension has channels that might go."""
     return isinstance(dim, np.ndarray)
 
