@@ -7,7 +7,7 @@ channel of which layer meets which, and joins what meets into units.
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -84,6 +84,13 @@ class Coupling:
             if (key := tuple(parts[group].tolist())) not in seen:
                 seen.add(key)
                 yield group, parts[group]
+
+    def on(self, side: Side) -> "Coupling":
+        """Give the same units, and of the layers this side alone."""
+        units = {
+            layer_side: ids for layer_side, ids in self.units.items() if layer_side.side == side
+        }
+        return replace(self, units=units)
 
     def without(self, units: Tensor) -> "Coupling":
         """Give the coupling of a network that has lost units; the others keep their numbers."""

@@ -28,7 +28,9 @@ from skprune.strategies.regularization import (
     L1,
     REGULARIZERS,
     GroupLasso,
+    InformationBottleneck,
     Regularizer,
+    VariationalDropout,
 )
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.stage import Stage
@@ -63,6 +65,7 @@ __all__ = [
     "GraSP",
     "GroupLasso",
     "Importance",
+    "InformationBottleneck",
     "Iterative",
     "LayerOBS",
     "Magnitude",
@@ -82,5 +85,6 @@ __all__ = [
     "Target",
     "Taylor",
     "Uniform",
+    "VariationalDropout",
     "Wanda",
 ]
