@@ -143,6 +143,13 @@ class Coupling:
                     seen.add(key)
                     yield group, parts[group]
 
+    def on(self, side: Side) -> "Coupling":
+        """Give the same units, and of the layers this side alone."""
+        units = {
+            layer_side: ids for layer_side, ids in self.units.items() if layer_side.side == side
+        }
+        return replace(self, units=units)
+
     def without(self, units: Tensor) -> "Coupling":
         """Give the coupling of a network that has lost units; the others keep their numbers."""
         return replace(

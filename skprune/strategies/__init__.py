@@ -36,7 +36,9 @@ from skprune.strategies.regularization import (
     L1,
     REGULARIZERS,
     GroupLasso,
+    InformationBottleneck,
     Regularizer,
+    VariationalDropout,
 )
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.stage import Stage
@@ -71,6 +73,7 @@ __all__ = [
     "GraSP",
     "GroupLasso",
     "Importance",
+    "InformationBottleneck",
     "Iterative",
     "LayerOBS",
     "Magnitude",
@@ -91,5 +94,6 @@ __all__ = [
     "Target",
     "Taylor",
     "Uniform",
+    "VariationalDropout",
     "Wanda",
 ]

@@ -100,6 +100,10 @@ class Strategy(Component):
           zero.
         - ``"group_lasso"``: does the same to the norm of all the weights that are removed together.
         - ``"l0"``: multiplies each element by a random gate, and trains the gates to be closed.
+        - ``"variational_dropout"``: adds noise to each weight, and trains it to be as loud as the
+          loss can bear; weights that are nothing but noise go to zero.
+        - ``"information_bottleneck"``: multiplies what each element passes on by noise, and trains
+          this to let as little through as the loss can bear.
         - ``"admm"``: pulls the weights to the nearest ones that have the target sparsity, more
           strongly the longer they resist.
 

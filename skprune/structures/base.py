@@ -345,6 +345,22 @@ class Elements(ABC):
             no element have ones, or are not there.
         """
 
+    def expand_to_readers(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Multiply what the elements pass on by values: as :meth:`expand_to_weights`, but once.
+
+        Parameters
+        ----------
+        values : mapping of str to Tensor of shape (n_elements,)
+            A value of each element, by layer.
+
+        Returns
+        -------
+        spread : dict of str to Tensor
+            As that of :meth:`expand_to_weights`. Of elements that have weights on both sides, as
+            units do, only the weights that read what they put out have their values.
+        """
+        return self.expand_to_weights(values)
+
     def keep(self, kept: Mapping[str, Tensor]) -> None:
         """Remove from the network what is not kept.
 

@@ -192,11 +192,17 @@ class _Units(Elements):
         return {name: sums[self._units[name]] for name in self.sizes}
 
     def expand_to_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._expand(values, self._coupling)
+
+    def expand_to_readers(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._expand(values, self._coupling.on("in"))
+
+    def _expand(self, values: Mapping[str, Tensor], coupling: Coupling) -> dict[str, Tensor]:
         network = self.network
         by_unit = torch.ones(self._n_units, dtype=torch.float64)
         for name, value in values.items():
             by_unit[self._units[name]] = value.to(by_unit)
-        return spread_over_weights(by_unit, network.weights, self._coupling, network.module)
+        return spread_over_weights(by_unit, network.weights, coupling, network.module)
 
     def entries_left(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
         stays = torch.ones(self._n_units + 1, dtype=torch.bool)  # the last, of -1, does
