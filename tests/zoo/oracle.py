@@ -180,7 +180,7 @@ class _Reference(nn.Module):
 
 
 def _without_length(name: str, kept: Mapping[str, Tensor]) -> Tensor:
-    """Which rows of weight_norm's directions have no length, so that zeros would be no direction."""
+    """Which rows of weight_norm's directions have no length: zeros would be no direction."""
     for ours, theirs in (("original1", "original0"), ("weight_v", "weight_g")):
         length = kept.get(name.removesuffix(ours) + theirs) if name.endswith(ours) else None
         if length is not None:
