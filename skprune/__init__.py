@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         PrunedRegressor,
         PrunedRegressorCV,
         pruning_path,
+        sensitivity,
     )
     from skprune.exceptions import (
         DivergedError,
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "prune",
     "pruning_path",
+    "sensitivity",
 ]
 
 # Where names come from. They are imported when they are first asked for, so that to load a
@@ -54,6 +56,7 @@ _NAMES = {
         "PrunedRegressor",
         "PrunedRegressorCV",
         "pruning_path",
+        "sensitivity",
     ),
     "exceptions": (
         "DivergedError",

@@ -36,6 +36,7 @@ __all__ = [
     "iter_path",
     "n_fits_of",
     "pruning_path",
+    "unfitted",
 ]
 
 # How a network gets from one sparsity to the next.
@@ -150,7 +151,7 @@ def pruning_path(
     X, y = with_targets(estimator, X, y)
     chosen = [estimator.strategy] if strategies is None else strategies
     with given_back(), interruptible():
-        branches = branches_of(_unfitted(estimator), X, y, sample_weight, chosen, sparsities)
+        branches = branches_of(unfitted(estimator), X, y, sample_weight, chosen, sparsities)
         n_fits = n_fits_of(branches)
         with progress_bar("pruning_path", n_fits, "fit", shown=estimator.verbose > 0) as bar:
             fitted = []
@@ -262,7 +263,7 @@ def iter_path(
         The fitted estimators: first that of the dense network, then branch by branch. No two of
         them have a parameter in common that can be changed.
     """
-    first = _unfitted(estimator)
+    first = unfitted(estimator)
     resolved = _resolved([branch.strategy for branch in branches])
     at_init = _any_at_init(resolved)
     dense, target = first._prepare(X, y, sample_weight, at_init=at_init)
@@ -287,7 +288,7 @@ def iter_path(
     dense.train(found_again(first.memory, first.random_state))
 
     def fitted(run: NetRun, **params: Any) -> BasePruned:
-        result = copy(first).set_params(**_unfitted(estimator).get_params(deep=False))
+        result = copy(first).set_params(**unfitted(estimator).get_params(deep=False))
         result.set_params(**params)
         result._set_fitted(run, target)
         return result
@@ -305,8 +306,19 @@ def iter_path(
             yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
 
 
-def _unfitted(estimator: BasePruned) -> BasePruned:
-    """Copy an estimator as ``clone`` does, and the weights that its net came with as well."""
+def unfitted(estimator: BasePruned) -> BasePruned:
+    """Copy an estimator as ``clone`` does, and the weights that its net came with as well.
+
+    Parameters
+    ----------
+    estimator : BasePruned
+        The estimator; it is left as it is.
+
+    Returns
+    -------
+    copied : BasePruned
+        One that is not fitted.
+    """
     copied = clone(estimator)
     if isinstance(estimator.estimator, estimator._nets) and is_fitted_net(estimator.estimator):
         copied.estimator = copy_net(estimator.estimator)

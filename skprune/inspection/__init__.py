@@ -4,6 +4,7 @@ from skprune.inspection.layer_sparsity import LayerSparsityDisplay
 from skprune.inspection.mask import MaskDisplay
 from skprune.inspection.pareto import ParetoDisplay
 from skprune.inspection.pruning_path import PruningPathDisplay
+from skprune.inspection.sensitivity import SensitivityDisplay
 from skprune.inspection.stability import StabilityDisplay
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "MaskDisplay",
     "ParetoDisplay",
     "PruningPathDisplay",
+    "SensitivityDisplay",
     "StabilityDisplay",
 ]

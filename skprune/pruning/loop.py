@@ -1,6 +1,7 @@
 """The pruning loop: score, allocate, remove, ask for training, and again."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -129,6 +130,10 @@ def _remove(
                 "weights have diverged, or are too large to be squared."
             )
         scores[name] = score.masked_fill(~alive, -torch.inf)
+    strategy = copy(strategy)
+    strategy.allocation = strategy.allocation.measured(
+        elements, scores, samples, generator, target.quantity
+    )
     kept = choose(elements, strategy, scores, step.sparsity, target)
     if peers is not None:
         kept = peers.agree_on_kept(kept, elements.network)

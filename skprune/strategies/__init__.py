@@ -1,6 +1,14 @@
 """How to prune: the strategy, its axes, and the loop that carries it out."""
 
-from skprune.strategies.allocation import ALLOCATIONS, ERK, Allocation, Explicit, Global, Uniform
+from skprune.strategies.allocation import (
+    ALLOCATIONS,
+    ERK,
+    Allocation,
+    Explicit,
+    Global,
+    Sensitivity,
+    Uniform,
+)
 from skprune.strategies.importance import (
     IMPORTANCES,
     LAMP,
@@ -75,6 +83,7 @@ __all__ = [
     "Rewind",
     "RigL",
     "Schedule",
+    "Sensitivity",
     "Splicing",
     "Stage",
     "Strategy",

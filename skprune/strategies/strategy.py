@@ -59,6 +59,8 @@ class Strategy(Component):
           in; each layer keeps one at least.
         - ``"erk"``: small layers are kept denser than large ones: the density is proportional to
           the sum of the sizes of a layer's weight over their product (Erdős-Rényi-Kernel).
+        - ``"sensitivity"``: the loss is measured without the least important elements of one layer
+          alone, for each layer, and what it misses least goes, whatever the budget is counted in.
         - mapping: the sparsity of each layer by its name, such as ``{"hidden0": 0.9}``; two numbers
           are bounds of it, None leaves a layer as it is. See
           :class:`~skprune.strategies.Explicit`.

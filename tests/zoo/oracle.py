@@ -194,6 +194,10 @@ def reference(module: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
     tensors = dict(copy.named_parameters()) | dict(copy.named_buffers())
     with torch.no_grad():
         for name, mask in kept.items():
+            if name.endswith(".parametrizations.weight.original1"):
+                # weight_norm divides a row by its norm; that of a row that is gone has a scale of
+                # zero, and no norm if it is zero as well.
+                mask = mask | ~mask.flatten(1).any(1)[:, None]
             if not name.endswith(("running_mean", "running_var")):
                 tensors[name][~mask & ~_without_length(name, kept)] = 0.0
     norms = {id(tensors[name]): mask for name, mask in kept.items()}

@@ -4,7 +4,18 @@ from functools import partial
 
 from torch import nn
 
-from tests.zoo import oddities, pretrained, sequence, tabular, text, vision
+from tests.zoo import (
+    mobile,
+    oddities,
+    patches,
+    pixels,
+    pretrained,
+    sequence,
+    tabular,
+    text,
+    vision,
+    weights,
+)
 from tests.zoo.row import Row, floats, lengths, tokens
 
 __all__ = ["ROWS"]
@@ -44,60 +55,60 @@ VISION = [
     Row("inception", vision.inception, image, {CHANNEL: 6 + 2 * (17 + 8)}),
     Row("googlenet", vision.GoogLeNet, image, {CHANNEL: 6 + 2 * (17 + 8) + 7}, trains=True),
     Row("squeezenet", vision.squeezenet, image, {CHANNEL: 8 + 2 * (4 + 11)}),
-    Row("mobilenet_v1", vision.mobilenet_v1, image, {CHANNEL: 6 + 10 + 12}),
+    Row("mobilenet_v1", mobile.mobilenet_v1, image, {CHANNEL: 6 + 10 + 12}),
     # A block from 6 to 6 channels adds to its input, one from 6 to 8 does not.
-    Row("mobilenet_v2", vision.mobilenet_v2, image, {CHANNEL: 6 + 12 + 12 + 8 + 16}),
+    Row("mobilenet_v2", mobile.mobilenet_v2, image, {CHANNEL: 6 + 12 + 12 + 8 + 16}),
     # The squeezed channels (4) are counted as well.
     Row(
         "mobilenet_v3",
-        vision.mobilenet_v3,
+        mobile.mobilenet_v3,
         image,
         {CHANNEL: 6 + (10 + 4) + (12 + 4) + 8, NEURON: 14},
     ),
-    Row("efficientnet", vision.efficientnet, image, {CHANNEL: 6 + (10 + 3) + (10 + 3) + 9 + 12}),
+    Row("efficientnet", mobile.efficientnet, image, {CHANNEL: 6 + (10 + 3) + (10 + 3) + 9 + 12}),
     # The stream goes in pairs (two groups); inside, groups and the shuffle tie 8 channels to 2.
-    Row("shufflenet_v1", vision.ShuffleNetV1, image, {CHANNEL: 6 + 2}),
+    Row("shufflenet_v1", mobile.ShuffleNetV1, image, {CHANNEL: 6 + 2}),
     # Halves of the stem's 16 channels go in pairs, and with what the shuffle puts beside them.
-    Row("shufflenet_v2", vision.ShuffleNetV2, image, {CHANNEL: 8 + 10 + 12}),
-    Row("shufflenet_group_norm", vision.shufflenet_group_norm, image, {CHANNEL: 4 + 5 + 12}),
+    Row("shufflenet_v2", mobile.ShuffleNetV2, image, {CHANNEL: 8 + 10 + 12}),
+    Row("shufflenet_group_norm", mobile.shufflenet_group_norm, image, {CHANNEL: 4 + 5 + 12}),
     Row("convnext", vision.convnext, image, {CHANNEL: 8 + 12, NEURON: 16 + 18}),
-    Row("ghostnet", vision.GhostNet, image, {CHANNEL: 8 + 10}),
+    Row("ghostnet", mobile.GhostNet, image, {CHANNEL: 8 + 10}),
     # Parts of 5 channels of a split go together, since the split is in equal parts.
     Row("res2net", vision.Res2Net, image, {CHANNEL: 9 + 5 + 5}),
-    Row("cross_stage", vision.CrossStage, image, {CHANNEL: 6 + 5 + 10}),
-    Row("unet", vision.UNet, image, {CHANNEL: 6 + 8 + 12 + 8 + 9 + 6 + 7}),
-    Row("fully_convolutional", vision.FullyConvolutional, image, {CHANNEL: 6 + 9}),
-    Row("feature_pyramid", vision.Pyramid, image, {CHANNEL: 6 + 8 + 10 + 7}),
-    Row("conv_autoencoder", vision.conv_autoencoder, image, {CHANNEL: 8 + 5 + 7}),
+    Row("cross_stage", pixels.CrossStage, image, {CHANNEL: 6 + 5 + 10}),
+    Row("unet", pixels.UNet, image, {CHANNEL: 6 + 8 + 12 + 8 + 9 + 6 + 7}),
+    Row("fully_convolutional", pixels.FullyConvolutional, image, {CHANNEL: 6 + 9}),
+    Row("feature_pyramid", pixels.Pyramid, image, {CHANNEL: 6 + 8 + 10 + 7}),
+    Row("conv_autoencoder", pixels.conv_autoencoder, image, {CHANNEL: 8 + 5 + 7}),
     # Four neurons become a channel.
-    Row("dcgan_generator", vision.Generator, floats(5), {CHANNEL: 9 + 6}),
+    Row("dcgan_generator", pixels.Generator, floats(5), {CHANNEL: 9 + 6}),
     # The channels of the last convolution are the classes.
     Row("network_in_network", vision.network_in_network, image, {CHANNEL: 6 + 6 + 8 + 8}),
     # Four channels become one with more pixels.
-    Row("super_resolution", vision.super_resolution, image, {CHANNEL: 8 + 5}),
+    Row("super_resolution", pixels.super_resolution, image, {CHANNEL: 8 + 5}),
     Row("siamese_conv", vision.SiameseConv, (image, image), {CHANNEL: 6 + 8, NEURON: 10}),
     Row("coordinate_conv", vision.CoordinateConv, image, {CHANNEL: 8 + 7}),
     Row("spatial_transformer", vision.SpatialTransformer, image, {CHANNEL: 5 + 7, NEURON: 9}),
-    Row("style_transfer", vision.style_transfer, image, {CHANNEL: 6 + 8}),
+    Row("style_transfer", pixels.style_transfer, image, {CHANNEL: 6 + 8}),
     # Queries and keys are one group.
-    Row("non_local", vision.NonLocal, image, {CHANNEL: 8 + 5 + 6}),
+    Row("non_local", patches.NonLocal, image, {CHANNEL: 8 + 5 + 6}),
     Row("selective_kernel", vision.SelectiveKernel, image, {CHANNEL: 8, NEURON: 5}),
     Row("video", vision.video, floats(2, 4, 6, 6), {CHANNEL: 6 + 8}),
     Row(
         "vit",
-        vision.ViT,
+        patches.ViT,
         image,
         {EMBEDDING: 12, HEAD: 2 * 4, DIMENSION: 2 * 3, NEURON: 2 * 18},
     ),
     Row(
         "swin",
-        vision.Swin,
+        patches.Swin,
         image,
         {EMBEDDING: 12, HEAD: 2 * 3, DIMENSION: 2 * 4, NEURON: 2 * 14},
     ),
-    Row("mlp_mixer", vision.mlp_mixer, image, {EMBEDDING: 10, NEURON: 2 * (7 + 15)}),
+    Row("mlp_mixer", patches.mlp_mixer, image, {EMBEDDING: 10, NEURON: 2 * (7 + 15)}),
     # Each unit inside is two neurons, one of which gates the other.
-    Row("gated_mlp", vision.gated_mlp, image, {EMBEDDING: 10, NEURON: 2 * 9}),
+    Row("gated_mlp", patches.gated_mlp, image, {EMBEDDING: 10, NEURON: 2 * 9}),
 ]
 
 # A stream of 12, 3 heads of 4 dimensions, and 16 neurons in each of two blocks.
@@ -385,19 +396,19 @@ ODDITIES = [
     Row("cosine_classifier", oddities.Cosine, table, {NEURON: 9 + 7}),
     Row("prototypes", oddities.Distances, table, {NEURON: 9 + 7}),
     Row("everything_put_out", oddities.EverythingPutOut, table, {NEURON: 8}),
-    Row("bare_pair", oddities.BarePair, table, {NEURON: 10}),
-    Row("functional", oddities.Functional, table, TWO),
-    Row("einsum", oddities.Einsum, table, TWO),
-    Row("einsum_heads", oddities.EinsumHeads, floats(5, 6), {HEAD: 3, DIMENSION: 4 + 4, NEURON: 8}),
-    Row("parameter_dict", oddities.Parameters, table, {}, "forward finds biases by their width"),
-    Row("parameter_list", oddities.ParameterStack, table, TWO),
+    Row("bare_pair", weights.BarePair, table, {NEURON: 10}),
+    Row("functional", weights.Functional, table, TWO),
+    Row("einsum", weights.Einsum, table, TWO),
+    Row("einsum_heads", weights.EinsumHeads, floats(5, 6), {HEAD: 3, DIMENSION: 4 + 4, NEURON: 8}),
+    Row("parameter_dict", weights.Parameters, table, {}, "forward finds biases by their width"),
+    Row("parameter_list", weights.ParameterStack, table, TWO),
     # A low rank can lose ranks too.
-    Row("low_rank", oddities.LowRank, table, {NEURON: 10 + 4}),
-    Row("weight_norm", oddities.weight_norm, table, TWO),
-    Row("spectral_norm", oddities.spectral_norm, floats(3, 8, 8), {CHANNEL: 6 + 8}),
+    Row("low_rank", weights.LowRank, table, {NEURON: 10 + 4}),
+    Row("weight_norm", weights.weight_norm, table, TWO),
+    Row("spectral_norm", weights.spectral_norm, floats(3, 8, 8), {CHANNEL: 6 + 8}),
     # A weight's mean goes over the channels that it reads.
-    Row("weight_standardization", oddities.weight_standardization, image, {CHANNEL: 8}),
-    Row("complex", oddities.Complex, series, {NEURON: 8}),
+    Row("weight_standardization", weights.weight_standardization, image, {CHANNEL: 8}),
+    Row("complex", weights.Complex, series, {NEURON: 8}),
     Row("branch_on_data", oddities.BranchOnData, table, TWO),
     Row("rare_branch", oddities.RareBranch, table, TWO),
     Row("auxiliary_head", oddities.AuxiliaryHead, table, TWO, trains=True),
@@ -415,7 +426,7 @@ ODDITIES = [
     Row("interleaved", oddities.Interleaved, table, TWO),
     Row("outer_product", oddities.OuterProduct, table, {NEURON: 10 + 5 + 8}),
     # A neuron of the written layer is four of the writing one.
-    Row("hypernetwork", oddities.HyperNetwork, table, {NEURON: 8 + 7}),
+    Row("hypernetwork", weights.HyperNetwork, table, {NEURON: 8 + 7}),
     Row("optional_input", oddities.FastWeights, {"x": table, "hint": floats(4)}, {NEURON: 8}),
     Row("lazy", oddities.Lazy, image, {CHANNEL: 6, NEURON: 9}),
     Row("learnt_scale", oddities.LearntScale, table, TWO),

@@ -48,13 +48,17 @@ def test_the_record_agrees_with_the_table() -> None:
 def _outcome(row: Row, found: int) -> str:
     if not row.n_units:
         return "none"
-    if found == row.n_units:
-        return "all"
+    if found >= row.n_units:
+        return "all" if found == row.n_units else "miscounted"
     return "some" if found else "refused"
 
 
-@pytest.mark.xfail(reason="the graph that units are found in misses what these networks do")
 def test_none_goes_wrong() -> None:
     counts = Counter(line["outcome"] for line in OUTCOMES.values())
     assert not counts["wrong"] + counts["crash"] + counts["miscounted"]
     assert {line["weights"] for line in OUTCOMES.values()} <= {"ok", "refused"}
+
+
+def test_nearly_all_lose_all_units_that_they_can() -> None:
+    counts = Counter(line["outcome"] for line in OUTCOMES.values())
+    assert counts["all"] + counts["none"] >= len(OUTCOMES) * 75 / 83

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.zoo.vision import SelfAttention, mlp
+from tests.zoo.patches import SelfAttention, mlp
 
 VOCABULARY = 20
 
