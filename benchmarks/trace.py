@@ -75,7 +75,7 @@ def main() -> None:
     print(f"half of each group removed in {time.perf_counter() - start:.1f} s")
     left = sum(p.numel() for p in network.module.parameters())
     shape = tuple(scores(module, inputs).shape)
-    print(f"{left / 1e6:.0f} million parameters are left; outputs {shape}")
+    print(f"{left / 1e6:.0f} million parameters are left; outputs of shape {shape}")
     print(f"peak of the memory: {1 + (peak() - before) / size:.1f} times the weights")
 
 

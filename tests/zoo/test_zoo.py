@@ -53,8 +53,12 @@ def _outcome(row: Row, found: int) -> str:
     return "some" if found else "refused"
 
 
-@pytest.mark.xfail(reason="the graph that units are found in misses what these networks do")
 def test_none_goes_wrong() -> None:
     counts = Counter(line["outcome"] for line in OUTCOMES.values())
     assert not counts["wrong"] + counts["crash"] + counts["miscounted"]
     assert {line["weights"] for line in OUTCOMES.values()} <= {"ok", "refused"}
+
+
+def test_nearly_all_lose_all_units_that_they_can() -> None:
+    counts = Counter(line["outcome"] for line in OUTCOMES.values())
+    assert counts["all"] + counts["none"] >= len(OUTCOMES) * 75 / 83
