@@ -37,7 +37,7 @@ from skprune import PrunedClassifier, deploy
 # %%
 # The application
 # ---------------
-# What predicts is made by ``deploy`` of what was loaded, and knows no skorch. By ``--runtime auto`` it
+# What predicts is made by ``deploy`` of what was loaded. By ``--runtime auto`` it
 # is the fastest that agrees with the network, which takes longer to start and more memory. Several
 # threads may ask it at once.
 
