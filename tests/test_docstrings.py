@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import skprune
+import skprune.deployment
 import skprune.inspection
 import skprune.metrics
 import skprune.model_selection
@@ -32,6 +33,7 @@ PUBLIC = [
     skprune.structures,
     skprune.network,
     skprune.pruning,
+    skprune.deployment,
     skprune.metrics,
     skprune.model_selection,
     skprune.inspection,
