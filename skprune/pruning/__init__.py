@@ -15,7 +15,8 @@ if TYPE_CHECKING:
         ValueOutputs,
     )
     from skprune.pruning.predictor import Predictor
-    from skprune.pruning.pruner import PrunedModule, Pruner
+    from skprune.pruning.pruned_module import PrunedModule
+    from skprune.pruning.pruner import Pruner
 
 __all__ = [
     "BinaryOutputs",
@@ -40,7 +41,7 @@ __getattr__, __dir__ = lazy_names(
         "LabelOutputs": "outputs",
         "Outputs": "outputs",
         "Predictor": "predictor",
-        "PrunedModule": "pruner",
+        "PrunedModule": "pruned_module",
         "Pruner": "pruner",
         "ValueOutputs": "outputs",
         "prune": "module_pruning",

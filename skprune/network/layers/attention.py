@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from skprune.network.layers.base import Layer, register_layer
+from skprune.network.layers.base import Layer
+from skprune.network.layers.registry import register_layer
 
 __all__ = ["Attention"]
 

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skprune.network.layers.base import Layer, register_layer
+from skprune.network.layers.base import Layer
+from skprune.network.layers.registry import register_layer
 
 __all__ = ["Recurrent"]
 
