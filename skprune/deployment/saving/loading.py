@@ -53,7 +53,8 @@ def load(
         that the file describes. It is needed where the network's class takes something else than
         plain data, and is left as it is.
     max_bytes : int, default=1 GiB
-        How much memory the dense network, or all arrays of the file, may take.
+        How much memory the dense network, or all arrays of the file, may take; what describes
+        them has 16 MiB at the most.
 
     Returns
     -------
