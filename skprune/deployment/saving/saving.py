@@ -66,6 +66,11 @@ def save(
     OSError
         If the file cannot be written.
 
+    Warns
+    -----
+    IncompleteWarning
+        If something that only a training reads is left out; see :func:`~skprune.load`.
+
     See Also
     --------
     load : Reads the file.
