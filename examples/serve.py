@@ -37,13 +37,14 @@ from skprune import PrunedClassifier, deploy
 # %%
 # The application
 # ---------------
-# What predicts is made by ``deploy`` of what was loaded: without skorch, by the fastest runtime
-# that agrees with the network. Several threads may ask it at once.
+# What predicts is made by ``deploy`` of what was loaded. By ``--runtime auto`` it
+# is the fastest that agrees with the network, which takes longer to start and more memory. Several
+# threads may ask it at once.
 
 
-def application(model: Any, max_rows: int, max_bytes: int) -> FastAPI:
+def application(model: Any, runtime: str, max_rows: int, max_bytes: int) -> FastAPI:
     """Answer requests by the predictions of a fitted model."""
-    predictor = deploy(model)
+    predictor = deploy(model, runtime=runtime)
     width = predictor.n_features_in_
     app = FastAPI(title="Predictions of a pruned network", max_body_size=max_bytes)
 
@@ -102,6 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.add_argument("path", type=Path, help="the file that skprune.save wrote")
     options.add_argument("--demo", action="store_true", help="train a model of digits first")
     options.add_argument("--trusted", nargs="*", default=[], help="see skprune.load")
+    options.add_argument("--runtime", default="torch", help="see skprune.deploy; default: torch")
     options.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     options.add_argument("--port", type=int, default=8000, help="0 stands for any; default: 8000")
     options.add_argument("--max-rows", type=int, default=1024, help="default: %(default)s")
@@ -110,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     if args.demo:
         train(args.path)
     model = skprune.load(args.path, trusted=args.trusted)
-    app = application(model, args.max_rows, args.max_bytes)
+    app = application(model, args.runtime, args.max_rows, args.max_bytes)
     config = uvicorn.Config(app, log_level=logging.WARNING, timeout_keep_alive=30)
     with socket.create_server((args.host, args.port)) as listening:
         host, port = listening.getsockname()[:2]

@@ -36,6 +36,7 @@ PUBLIC = [
     skprune.structures,
     skprune.network,
     skprune.pruning,
+    skprune.deployment,
     skprune.metrics,
     skprune.model_selection,
     skprune.inspection,

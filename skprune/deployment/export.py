@@ -18,6 +18,7 @@ from skprune.deployment.onnx_graph import OUTPUT, module_to_onnx
 from skprune.deployment.requirements import require
 from skprune.deployment.runtimes.onnx import OnnxRuntime
 from skprune.deployment.source import Source, source_of
+from skprune.deployment.torch_export import quiet_torch, reason_of
 from skprune.exceptions import NotDeployableError
 from skprune.files import write_whole
 from skprune.network.forward import first_output, run_module
@@ -156,17 +157,15 @@ def to_torch_export(estimator: Any, path: str | PathLike, X_sample: Any = None) 
     shapes = dict.fromkeys(parts or ("rows",), free)
     buffer = BytesIO()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's own serialization
+        with quiet_torch():
             program = torch.export.export(predicting, rows, parts, dynamic_shapes=shapes)
             torch.export.save(
                 program, buffer, extra_files={"skprune.json": json.dumps(_metadata(source))}
             )
             written = torch.export.load(BytesIO(buffer.getvalue())).module()
     except Exception as error:
-        first = (str(error).splitlines() or [""])[0]
         raise NotDeployableError(
-            f"{type(source.module).__name__} cannot be exported: {type(error).__name__}: {first}"
+            f"{type(source.module).__name__} cannot be exported: {reason_of(error)}"
         ) from error
 
     def outputs(X: Any) -> np.ndarray:

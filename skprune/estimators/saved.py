@@ -105,7 +105,9 @@ def from_saved(cls: type[_Estimator], saved: dict[str, Any]) -> _Estimator:
     """
     network: SavedNetwork = saved["network"]
     record, wrapped = saved["net"], saved["estimator"]
-    params, lost = saved["params"], saved.get("lost", ())
+    params, lost, known = saved["params"], saved["lost"], saved["as_it_is"]
+    if not known.keys() <= set(_AS_IT_IS):
+        raise ValueError(f"An estimator has no attributes {sorted(known.keys() - set(_AS_IT_IS))}.")
     net = net_from(record, network.module, network.masks, saved["training"])
     if saved["classes_inferred"] is not None:
         net.classes_inferred_ = saved["classes_inferred"]
@@ -117,7 +119,7 @@ def from_saved(cls: type[_Estimator], saved: dict[str, Any]) -> _Estimator:
     target = _target_from_plain(saved["target"])
     seed, features = saved["random_state"], saved["features"]
     vars(estimator).update(
-        saved["as_it_is"],
+        known,
         net_=net,
         masks_=dict(network.original_masks),
         kept_=dict(network.kept),

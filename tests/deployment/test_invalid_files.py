@@ -164,7 +164,7 @@ def test_a_file_that_ends_too_early(estimator_file: bytes, tmp_path: Path) -> No
         load(again, tmp_path)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(data=st.data())
 def test_no_damage_of_bytes_is_anything_but_an_error(
     estimator_file: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -180,7 +180,7 @@ def test_no_damage_of_bytes_is_anything_but_an_error(
         load(damaged, tmp_path_factory.getbasetemp())
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(content=st.binary(max_size=300))
 def test_no_content_is_anything_but_an_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
@@ -215,7 +215,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(inner, (*path, key))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(data=st.data())
 def test_no_change_of_the_description_is_more_than_an_error(
     estimator_file: bytes,
@@ -639,3 +639,10 @@ def test_a_value_is_no_estimator(tmp_path: Path) -> None:
         about = {"skprune": "", "arrays": {}, "object": value}
         with pytest.raises(InvalidFileError, match="it holds no estimator"):
             load(closed(about, {}), tmp_path)
+
+
+def test_an_estimator_has_no_other_attributes(estimator_file: bytes, tmp_path: Path) -> None:
+    about, streams = opened(estimator_file)
+    text = json.dumps(about).replace('"sparsity_"', '"predict"')
+    with pytest.raises(InvalidFileError, match=r"no attributes \['predict'\]"):
+        load(closed(text.encode(), streams), tmp_path)

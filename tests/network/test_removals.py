@@ -67,3 +67,48 @@ def test_a_network_of_other_widths_is_refused() -> None:
         removals.replay(other)
     with pytest.raises(ValueError, match="Sequential has none"):
         removals.replay(nn.Sequential(nn.Linear(6, 8)))
+
+
+@pytest.mark.parametrize("network", TRACEABLE)
+def test_removals_as_plain_data_are_the_same(network: str) -> None:
+    example = TRACEABLE[network]
+    run = run_loop(example.build(), example, "magnitude", "unit", 0.5)
+    removals = run.network.removals
+    removals.add_bias(next(iter(dict(run.network.module.named_modules()))), torch.float32)
+    plain = removals.to_plain()
+    again = Removals.from_plain(plain)
+    assert len(again) == len(removals)
+    assert repr(again.to_plain()) == repr(plain)
+    for cut in plain["cuts"]:
+        assert type(cut["place"]) is str
+        assert type(cut["side"]) in (int, str)
+        cut["keep"][:] = False  # what is given is a copy
+    assert repr(again.to_plain()) != repr(plain)
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ([], "a mapping with 'cuts' and 'biases'"),
+        ({"cuts": []}, "a mapping with 'cuts' and 'biases'"),
+        ({"cuts": [1], "biases": {}}, "A cut has place, side, keep; got 1"),
+        ({"cuts": [{"place": "a", "side": "in"}], "biases": {}}, "A cut has place, side, keep"),
+        (
+            {"cuts": [{"place": "a", "side": "up", "keep": [True]}], "biases": {}},
+            "a side or dimension, and a vector of bool; got 'a', 'up'",
+        ),
+        (
+            {"cuts": [{"place": "a", "side": True, "keep": [True]}], "biases": {}},
+            "got 'a', True",
+        ),
+        (
+            {"cuts": [{"place": "a", "side": 0, "keep": [1, 0]}], "biases": {}},
+            "and int64 of shape",
+        ),
+        ({"cuts": [], "biases": {"a": "int32"}}, "The bias of 'a' is of no type of torch's"),
+        ({"cuts": [], "biases": {"a": "load"}}, "The bias of 'a' is of no type of torch's"),
+    ],
+)
+def test_other_plain_data_are_refused(plain: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Removals.from_plain(plain)  # type: ignore[arg-type]

@@ -6,14 +6,15 @@ from typing import Any
 
 from torch import nn
 
+from skprune.deployment.saving.array_kinds import ARRAY_KINDS
 from skprune.deployment.saving.arrays import ArrayReader
 from skprune.deployment.saving.container import Container
 from skprune.deployment.saving.estimators import EstimatorKind, NetKind, TrainingKind
 from skprune.deployment.saving.fields import check, names_in
 from skprune.deployment.saving.networks import NetworkKind, SavedNetwork
 from skprune.deployment.saving.objects import LearnedKind, MadeKind, RandomStateKind
+from skprune.deployment.saving.plain_kinds import PLAIN_KINDS
 from skprune.deployment.saving.predictors import PredictorKind
-from skprune.deployment.saving.tensor_values import TensorKind
 from skprune.deployment.saving.trust import Names
 from skprune.deployment.saving.values import Kind, Reader
 from skprune.exceptions import InvalidFileError
@@ -52,7 +53,8 @@ def load(
         that the file describes. It is needed where the network's class takes something else than
         plain data, and is left as it is.
     max_bytes : int, default=1 GiB
-        How much memory the dense network, or all arrays of the file, may take.
+        How much memory the dense network, or all arrays of the file, may take; what describes
+        them has 16 MiB at the most.
 
     Returns
     -------
@@ -152,7 +154,7 @@ def from_bytes(
 
 
 def kinds(network: NetworkKind, estimator: EstimatorKind) -> tuple[Kind, ...]:
-    """List what a file can hold beside plain values.
+    """List what a file can hold beside what JSON holds.
 
     Parameters
     ----------
@@ -167,12 +169,13 @@ def kinds(network: NetworkKind, estimator: EstimatorKind) -> tuple[Kind, ...]:
         In the order in which they are asked.
     """
     return (
+        *ARRAY_KINDS,
+        *PLAIN_KINDS,
         network,
         PredictorKind(),
         estimator,
         NetKind(),
         TrainingKind(),
-        TensorKind(),
         MadeKind(),
         RandomStateKind(),
         LearnedKind(),

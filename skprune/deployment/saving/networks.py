@@ -1,7 +1,6 @@
 """Networks: how they are made, what was removed of them, and their weights."""
 
-from collections.abc import Callable, Mapping
-from copy import deepcopy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as data_field
 from typing import Any
@@ -10,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skprune.deployment.saving.building import build, made
 from skprune.deployment.saving.examples import example_from_plain, example_to_plain
 from skprune.deployment.saving.fields import check, field, names_in
-from skprune.deployment.saving.layers import describe_layers, layers_from, same_layers
+from skprune.deployment.saving.making import Making, describe_making
 from skprune.deployment.saving.original_masks import (
     original_places,
     read_kept,
@@ -22,7 +20,6 @@ from skprune.deployment.saving.original_masks import (
     write_original,
 )
 from skprune.deployment.saving.tensors import dtype_name, rounds, to_numpy, to_tensor
-from skprune.deployment.saving.trust import is_known
 from skprune.deployment.saving.values import Kind, Reader, Writer
 from skprune.exceptions import InvalidFileError, UnsavableError
 from skprune.network.recipe import ModuleRecipe
@@ -106,12 +103,12 @@ class NetworkKind(Kind):
         wrapper = wrapper_of(module)
         if wrapper is not None:
             raise UnsavableError(f"{where} is in a {wrapper}: save what is inside it.")
-        recipe, dense = self._recipe(value, to, where)
+        about, dense = describe_making(value.module, value.recipe, value.example, to, where)
         masks = {name: mask.cpu().numpy() for name, mask in value.masks.items()}
         state = self._write_state(module, masks, to, where)
         places = {} if dense is None else original_places(dense, value.removals)
         return {
-            "made": recipe,
+            "made": about,
             "example": example_to_plain(value.example),
             "removals": to.write(value.removals.to_plain(), f"{where}.removals"),
             "state": state,
@@ -126,29 +123,6 @@ class NetworkKind(Kind):
                 for name, kept in value.kept.items()
             },
         }
-
-    def _recipe(
-        self, value: SavedNetwork, to: Writer, where: str
-    ) -> tuple[dict[str, Any], nn.Module | None]:
-        """Describe how the network is made, and make it so, before it is pruned."""
-        reasons = []
-        if value.recipe is not None:
-            try:
-                call = to.write(value.recipe.make, f"{where}.module")
-                arguments = to.attempt(dict(value.recipe.arguments), f"{where}.module__")
-                about = {"as": "call", "call": call, "arguments": arguments}
-                return about, made(value.recipe, value.example)
-            except UnsavableError as error:
-                reasons.append(str(error))
-        try:
-            layers = describe_layers(value.module, "")
-            if same_layers(made(lambda: layers_from(layers, where), None), value.module):
-                return {"as": "layers", "layers": to.write(layers, where)}, None
-            reasons.append("its layers are more than their arguments say")
-        except UnsavableError as error:
-            reasons.append(str(error))
-        about = {"as": "given", "class": type(value.module).__name__, "because": reasons[-1]}
-        return about, None
 
     def _write_state(
         self, module: nn.Module, masks: Mapping[str, np.ndarray], to: Writer, where: str
@@ -183,7 +157,10 @@ class NetworkKind(Kind):
         example = example_from_plain(about["example"], source, f"{where}.example")
         removals = Removals.from_plain(source.read(about["removals"], f"{where}.removals"))
         state = field(about, "state", dict, where)
-        recipe, dense, pruned = self._made(about["made"], example, len(state), source, where)
+        making = Making(
+            self._given, self._stand_in, example, n_tensors=len(state), max_bytes=self._max_bytes
+        )
+        recipe, dense, pruned = making.made(about["made"], source, where)
         smaller = dense if pruned else removals.replay(dense)
         kept = _load(smaller, state, source, where)
         for name in field(about, "frozen", list, where):
@@ -213,49 +190,6 @@ class NetworkKind(Kind):
                 for name, plain in field(about, "kept", dict, where).items()
             },
         )
-
-    def _made(
-        self, about: Any, example: Any, n_tensors: int, source: Reader, where: str
-    ) -> tuple[ModuleRecipe | None, nn.Module, bool]:
-        """Make the network; say by what, and whether it comes without what was removed."""
-        kind = field(about, "as", str, where)
-        make: Callable[[], nn.Module]
-        recipe = None
-        if kind == "call":
-            names_in(about, where, {"as", "call", "arguments"})
-            call: Any = None
-            if self._given is None:
-                call = source.read(about["call"], f"{where}.module")
-            arguments = source.read(field(about, "arguments", dict, where), where)
-            if self._given is None:
-                is_module = isinstance(call, type) and issubclass(call, nn.Module)
-                check(callable(call) and (is_module or not isinstance(call, type)), where, "no net")
-                make = recipe = ModuleRecipe(call, arguments)
-            pruned = False
-        elif kind == "layers":
-            names_in(about, where, {"as", "layers"})
-            layers = source.read(about["layers"], where)
-            call, pruned = nn.Module, True
-            make = lambda: layers_from(layers, where)  # noqa: E731
-        else:
-            names_in(about, where, {"as", "class", "because"})
-            check(kind == "given", where, f"a network is made by {kind[:80]!r}")
-            pruned = False
-            if self._stand_in is not None:
-                return None, deepcopy(self._stand_in), True
-            if self._given is None:
-                raise InvalidFileError(
-                    f"The file has the weights of a {field(about, 'class', str, where)[:80]}, and "
-                    "nothing that makes one. Pass module=, a network as the original was before "
-                    f"it was pruned. (The reason: {field(about, 'because', str, where)[:300]})"
-                )
-        if self._given is not None:
-            return None, self._given, False
-        module = build(
-            make, example, n_tensors, self._max_bytes, known=kind == "layers" or is_known(call)
-        )
-        check(isinstance(module, nn.Module), where, f"{call} made a {type(module).__name__}")
-        return recipe, module, pruned
 
 
 def _load(

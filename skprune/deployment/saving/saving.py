@@ -66,6 +66,11 @@ def save(
     OSError
         If the file cannot be written.
 
+    Warns
+    -----
+    IncompleteWarning
+        If something that only a training reads is left out; see :func:`~skprune.load`.
+
     See Also
     --------
     load : Reads the file.
@@ -133,7 +138,7 @@ def _check(estimator: Any) -> None:
         raise UnsavableError(
             f"save is for fitted estimators of skprune, pipelines that end in one, and predictors; "
             f"got a {name}{'' if last is estimator else f' that ends in a {type(last).__name__}'}. "
-            "For others there is skops.io.dump."
+            "For others there are joblib.dump and skops.io.dump."
         )
     if not isinstance(last, Predictor):
         check_is_fitted(last, "net_")
