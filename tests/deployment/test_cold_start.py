@@ -1,4 +1,4 @@
-"""A deployed predictor in a process that has neither torch nor skorch, nor anything it can spare."""
+"""A deployed predictor in a process without torch, skorch, and whatever else it can spare."""
 
 import pickle
 import subprocess
