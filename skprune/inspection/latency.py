@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from skprune.deployment.deployed import DeployedPredictor
-from skprune.inspection._drawing import COLOURS, add_legend, axes_for
+from skprune.inspection._drawing import COLOURS, axes_for
 
 __all__ = ["LatencyDisplay"]
 
@@ -146,5 +146,6 @@ class LatencyDisplay:
         ax.xaxis.set_major_formatter(EngFormatter("s"))
         ax.set_xlabel("Time of a prediction")
         ax.set_ylabel("Runtime")
-        add_legend(ax)
+        # Below, where no bar is.
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=len(sizes), frameon=False)
         return self
