@@ -222,7 +222,7 @@ def _arrays(example: Any) -> Any:
 def _difference(runtime: Runtime, sample: Any, reference: np.ndarray) -> float:
     """Compare outputs for all rows, and for one and two of them, which may go another way."""
     return max(
-        disagreement(runtime.outputs(_tiled(sample, n_rows)), reference[:n_rows])
+        disagreement(runtime.all_outputs(_tiled(sample, n_rows)), reference[:n_rows])
         for n_rows in {1, min(2, len(reference)), len(reference)}
     )
 
@@ -235,4 +235,4 @@ def _tiled(X: Any, n_rows: int) -> Any:
 
 
 def _bound(runtime: Runtime, rows: Any) -> Callable[[], Any]:
-    return lambda: runtime.outputs(rows)
+    return lambda: runtime.all_outputs(rows)

@@ -2,6 +2,7 @@
 
 from skprune.inspection.feature_importance import FeatureImportanceDisplay
 from skprune.inspection.feature_path import FeaturePathDisplay
+from skprune.inspection.latency import LatencyDisplay
 from skprune.inspection.layer_sparsity import LayerSparsityDisplay
 from skprune.inspection.mask import MaskDisplay
 from skprune.inspection.pareto import ParetoDisplay
@@ -12,6 +13,7 @@ from skprune.inspection.stability import StabilityDisplay
 __all__ = [
     "FeatureImportanceDisplay",
     "FeaturePathDisplay",
+    "LatencyDisplay",
     "LayerSparsityDisplay",
     "MaskDisplay",
     "ParetoDisplay",

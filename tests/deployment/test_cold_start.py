@@ -1,4 +1,4 @@
-"""A deployed predictor in a process that has neither torch nor skorch, nor what it can spare."""
+"""A deployed predictor in a process without torch, skorch, and whatever else it can spare."""
 
 import pickle
 import subprocess
@@ -58,7 +58,13 @@ def predicted(deployed: Any, rows: Any, folder: Path, refused: str) -> dict[str,
     ("runtime", "refused"),
     [("onnx", "torch skorch scipy sklearn onnx onnxscript"), ("sparse", "torch skorch sklearn")],
 )
-@pytest.mark.parametrize("kind", ["strings", "two classes", "several values"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "strings",
+        *(pytest.param(k, marks=pytest.mark.slow) for k in ("two classes", "several values")),
+    ],
+)
 def test_predictions_need_no_torch(runtime: str, refused: str, kind: str, tmp_path: Path) -> None:
     estimator, rows = fitted(kind)
     deployed = deploy(estimator, rows, runtime=runtime)
@@ -78,6 +84,7 @@ def test_a_pipeline_needs_no_more_once_its_scaler_is_folded(tmp_path: Path) -> N
     np.testing.assert_array_equal(found["predict"], pipeline.predict(X))
 
 
+@pytest.mark.slow
 def test_what_scikit_learn_checks_is_imported_when_it_is_needed(tmp_path: Path) -> None:
     estimator, frame = fitted("frame")
     deployed = deploy(estimator, frame, runtime="onnx")
@@ -85,6 +92,7 @@ def test_what_scikit_learn_checks_is_imported_when_it_is_needed(tmp_path: Path) 
     np.testing.assert_array_equal(found["predict"], estimator.predict(frame))
 
 
+@pytest.mark.slow
 def test_torch_runs_without_skorch(tmp_path: Path) -> None:
     estimator, rows = fitted("strings")
     found = predicted(deploy(estimator, runtime="torch"), rows, tmp_path, "skorch onnxruntime")

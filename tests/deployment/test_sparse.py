@@ -146,7 +146,16 @@ def check(module: nn.Module, X: Tensor, tolerance: float = 2e-6) -> SparseRuntim
 UNSUITED = {"embedding", "embedding_bag", "transformer", "gru", "lstm"}
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - UNSUITED))
+QUICK = {"conv_batch_norm", "residual", "concatenation", "transposed", "prelu", "layer_norm"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in sorted(NETWORKS.keys() - UNSUITED)
+    ],
+)
 def test_every_feed_forward_network(name: str) -> None:
     example = NETWORKS[name]
     check(example.build(), torch.from_numpy(example.inputs(70)))
@@ -207,7 +216,7 @@ def test_every_layer(module: nn.Module) -> None:
     check(module, 2 * torch.randn(70, 2, 8, 7, generator=torch.Generator().manual_seed(0)))
 
 
-@pytest.mark.parametrize("module", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("module", ACTIVATIONS[::4], ids=str)
 def test_activations_after_a_product(module: nn.Module) -> None:
     runtime = check(nn.Sequential(nn.Linear(4, 5), module), 3 * torch.randn(70, 4))
     assert len(runtime.program.steps) == 1  # one pass
