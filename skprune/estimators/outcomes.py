@@ -20,7 +20,7 @@ from skprune.estimators.inputs import as_dense
 from skprune.estimators.scoring import params_of_rows
 from skprune.model_selection.bias_correction import Outcome
 
-__all__ = ["Responses", "SomeOf", "outcome_of", "responses_of"]
+__all__ = ["Responses", "outcome_of", "responses_of"]
 
 # What a network gives for the test rows, by the name of the method: of predict_proba and others.
 Responses = Mapping[str, np.ndarray]
@@ -47,7 +47,7 @@ def responses_of(scorer: Any, fitted: Any, X: Any) -> Responses | None:
     if parts is None:
         return None
     method = next((name for name in parts.methods if hasattr(fitted, name)), None)
-    return None if method is None else {method: getattr(fitted, method)(X)}
+    return None if method is None else {method: as_dense(getattr(fitted, method)(X))}
 
 
 def _parts(scorer: Any, fitted: Any) -> ScorerParts | None:
@@ -90,7 +90,8 @@ def outcome_of(
             right = np.stack([_all_equal(value, y) for value in values])
             return _MeanOfRows(right, weights)
         if parts.function is r2_score:
-            return _R2(np.stack([_matrix(value) for value in values]), _matrix(y), weights)
+            squares = [(_matrix(value) - _matrix(y)) ** 2 for value in values]
+            return _R2(np.stack(squares), _matrix(y), weights)
         if parts.function in (mean_squared_error, mean_absolute_error):
             power = 2 if parts.function is mean_squared_error else 1
             errors = [np.abs(_matrix(v) - _matrix(y)) ** power for v in values]
@@ -109,29 +110,6 @@ def _all_equal(predicted: Any, y: np.ndarray) -> np.ndarray:
     return equal.all(axis=1).astype(np.float64)
 
 
-class SomeOf:
-    """What some of the networks say.
-
-    Parameters
-    ----------
-    outcome : Outcome
-        What all of them say.
-    kept : list of int
-        Which of them.
-    """
-
-    def __init__(self, outcome: Outcome, kept: list[int]) -> None:
-        self.outcome = outcome
-        self.kept = kept
-        self.is_fast = outcome.is_fast
-
-    def __call__(self, counts: np.ndarray, only: int | None = None) -> np.ndarray:
-        """Score the networks; see :class:`~skprune.model_selection.bias_correction.Outcome`."""
-        if only is None:
-            return self.outcome(counts)[self.kept]
-        return self.outcome(counts, self.kept[only])
-
-
 class _MeanOfRows:
     """Scores that are means over the rows."""
 
@@ -146,15 +124,25 @@ class _MeanOfRows:
         with np.errstate(invalid="ignore"):
             return _those(self.values, only) @ weights / weights.sum()
 
+    def some(self, kept: list[int]) -> "_MeanOfRows":
+        """Say the same of some of the networks."""
+        return _MeanOfRows(self.values[kept], self.weights)
+
+    def joined(self, others: Sequence["_MeanOfRows"]) -> "_MeanOfRows":
+        """Say the same of these rows and others."""
+        parts = [self, *others]
+        values = np.concatenate([part.values for part in parts], axis=1)
+        return _MeanOfRows(values, np.concatenate([part.weights for part in parts]))
+
 
 class _R2:
     """Coefficients of determination; their mean over several targets."""
 
     is_fast = True
 
-    def __init__(self, predicted: np.ndarray, y: np.ndarray, weights: Any) -> None:
+    def __init__(self, squares: np.ndarray, y: np.ndarray, weights: Any) -> None:
         self.y = y
-        self.squares = (predicted - y) ** 2
+        self.squares = squares
         self.weights = _as_weights(weights, len(y))
 
     def __call__(self, counts: np.ndarray, only: int | None = None) -> np.ndarray:
@@ -163,6 +151,19 @@ class _R2:
             spread = weights @ (self.y - weights @ self.y / weights.sum()) ** 2
             errors = np.einsum("i,kio->ko", weights, _those(self.squares, only))
             return np.where(spread > 0, 1 - errors / spread, np.nan).mean(axis=1)
+
+    def some(self, kept: list[int]) -> "_R2":
+        """Say the same of some of the networks."""
+        return _R2(self.squares[kept], self.y, self.weights)
+
+    def joined(self, others: Sequence["_R2"]) -> "_R2":
+        """Say the same of these rows and others."""
+        parts = [self, *others]
+        return _R2(
+            np.concatenate([part.squares for part in parts], axis=1),
+            np.concatenate([part.y for part in parts]),
+            np.concatenate([part.weights for part in parts]),
+        )
 
 
 class _ByScorer:
@@ -190,6 +191,29 @@ class _ByScorer:
                 ]
             )
 
+    def some(self, kept: list[int]) -> "_ByScorer":
+        """Say the same of some of the networks."""
+        responses = [self.networks[i].responses for i in kept]
+        return _ByScorer(self.scorer, responses, self.networks[0], self.y, self.params)
+
+    def joined(self, others: Sequence["_ByScorer"]) -> "_ByScorer":
+        """Say the same of these rows and others."""
+        parts = [self, *others]
+        names = self.networks[0].responses
+        responses = [
+            {name: np.concatenate([each.responses[name] for each in same]) for name in names}
+            for same in zip(*(part.networks for part in parts), strict=True)
+        ]
+        n_rows = [len(part.y) for part in parts]
+        params = {
+            name: np.concatenate([np.asarray(part.params[name]) for part in parts])
+            if np.ndim(value) and len(value) == n_rows[0]
+            else value
+            for name, value in self.params.items()
+        }
+        y = np.concatenate([part.y for part in parts])
+        return _ByScorer(self.scorer, responses, self.networks[0], y, params)
+
 
 def _as_weights(weights: Any, n_rows: int) -> np.ndarray:
     return np.ones(n_rows) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -211,13 +235,13 @@ class _Replayed(BaseEstimator):
     """Gives for the numbers of rows what a network gave for the rows."""
 
     def __init__(self, responses: Responses, fitted: Any) -> None:
-        self._responses = responses
+        self.responses = responses
         self._tags = get_tags(fitted)
         if hasattr(fitted, "classes_"):
             self.classes_ = fitted.classes_
 
     def __getattr__(self, name: str) -> Any:
-        responses = vars(self).get("_responses", {})
+        responses = vars(self).get("responses", {})
         if name not in responses:
             raise AttributeError(name)
 

@@ -6,7 +6,6 @@ from math import ceil
 import numpy as np
 
 from skprune.estimators.folds import Fold
-from skprune.estimators.outcomes import SomeOf
 from skprune.estimators.path import StrategyPath
 from skprune.structures import Elements
 
@@ -99,5 +98,5 @@ def n_begun(fold: Fold, branches: Sequence[StrategyPath]) -> int:
 def _with_points(fold: Fold, numbers: list[int]) -> Fold:
     outcome = fold.outcome
     if outcome is not None:  # it tells of the dense network first
-        outcome = SomeOf(outcome, [0, *(1 + i for i in numbers)])
+        outcome = outcome.some([0, *(1 + i for i in numbers)])
     return Fold(fold.dense, [fold.points[i] for i in numbers], outcome)

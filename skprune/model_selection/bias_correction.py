@@ -1,7 +1,7 @@
 """An honest score of what was chosen, without another fit: bootstrap bias-corrected CV."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -33,6 +33,34 @@ class Outcome(Protocol):
         -------
         scores : ndarray of shape (n_candidates,) or (1,)
             The scores; NaN where there is none.
+        """
+
+    def some(self, kept: list[int]) -> Self:
+        """Say the same of some of the candidates.
+
+        Parameters
+        ----------
+        kept : list of int
+            Which.
+
+        Returns
+        -------
+        outcome : Outcome
+            Of these, in this order.
+        """
+
+    def joined(self, others: Sequence[Self]) -> Self:
+        """Say the same of these rows and others.
+
+        Parameters
+        ----------
+        others : sequence of Outcome
+            What the candidates say of other rows.
+
+        Returns
+        -------
+        outcome : Outcome
+            Of all rows, one split after another.
         """
 
 
@@ -81,6 +109,9 @@ def bias_corrected_score(
 
     Notes
     -----
+    What was chosen is scored by the rows of all splits at once, since those of one split that a
+    draw leaves out are few; a mean of coefficients of determination over few rows is far too low.
+
     A draw leaves out a fraction `f` of the rows, about 0.37. The variance of a mean over these,
     from draw to draw, is ``(1 - f) / f`` times that of a mean over all rows, from sample to
     sample. The interval has the quantiles of the draws, with their distances to the mean divided
@@ -94,17 +125,16 @@ def bias_corrected_score(
     rng = np.random.default_rng(random_state)
     rows = np.unique(np.concatenate(tests))
     places = [np.searchsorted(rows, test) for test in tests]
+    overall = outcomes[0].joined(outcomes[1:])
     scores, left_out = [], []
     for _ in range(n_draws):
         counts = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
         by_split = list(zip(outcomes, [counts[place] for place in places], strict=True))
         chosen = choose(np.stack([outcome(drawn) for outcome, drawn in by_split], axis=1))
-        own = np.array(
-            [outcome((drawn == 0).astype(int), chosen)[0] for outcome, drawn in by_split]
-        )
-        own = own[~np.isnan(own)]
-        if len(own):
-            scores.append(own.mean())
+        others = np.concatenate([(drawn == 0).astype(int) for _, drawn in by_split])
+        (score,) = overall(others, chosen)
+        if not np.isnan(score):
+            scores.append(score)
             left_out.append((counts == 0).mean())
     if not scores:
         return CorrectedScore(np.nan, np.nan, np.nan)

@@ -44,10 +44,13 @@ WRAPPED = {
     "classifier": PrunedClassifier(classifier_net(module__hidden=32, max_epochs=20)),
     "regressor": PrunedRegressor(regressor_net(max_epochs=20), sparsity=0.9),
     "classifier_cv": PrunedClassifierCV(
-        classifier_net(module__hidden=32, max_epochs=8, batch_size=32), sparsities=[0.5], cv=2
+        classifier_net(module__hidden=32, max_epochs=8, batch_size=32),
+        sparsities=[0.5],
+        selection="best",
+        cv=2,
     ),
     "regressor_cv": PrunedRegressorCV(
-        regressor_net(max_epochs=8, batch_size=32), sparsities=[0.9], cv=2
+        regressor_net(max_epochs=8, batch_size=32), sparsities=[0.9], selection="best", cv=2
     ),
 }
 SELECTORS = {

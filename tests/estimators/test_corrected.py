@@ -53,6 +53,12 @@ def test_an_outcome_is_the_scorers_score_of_repeated_rows(
     expected = [scorer(model, X[rows], y[rows], **of_rows) for model in models]
     np.testing.assert_allclose(outcome(counts), expected)
     np.testing.assert_allclose(outcome(counts, 1), expected[1:])
+    np.testing.assert_allclose(outcome.some([1])(counts), expected[1:])
+    joined = outcome.joined([outcome])
+    np.testing.assert_allclose(joined(np.concatenate([counts, 0 * counts])), expected)
+    np.testing.assert_allclose(
+        joined(np.concatenate([counts // 2, counts - counts // 2])), expected
+    )
     again = pickle.loads(pickle.dumps(outcome))
     np.testing.assert_allclose(again(counts), expected)
 

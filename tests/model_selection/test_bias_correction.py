@@ -13,7 +13,7 @@ def best_mean(scores):
 
 
 def corrected_by_loops(right, tests, n_draws, seed):
-    """Draw rows; choose by them; score by the others; fold by fold. Mean over folds with rows."""
+    """Draw rows; choose by the mean of the folds' scores of them; score by all the others."""
     rng = np.random.default_rng(seed)
     rows = sorted({int(row) for test in tests for row in test})
     scores, shares = [], []
@@ -28,11 +28,13 @@ def corrected_by_loops(right, tests, n_draws, seed):
                 by_fold += [sum(values) / len(values)] if values else []
             means.append(sum(by_fold) / len(by_fold))
         chosen = means.index(max(means))
-        by_fold = []
-        for fold, test in enumerate(tests):
-            values = [right[chosen][fold][i] for i, row in enumerate(test) if row in others]
-            by_fold += [sum(values) / len(values)] if values else []
-        scores.append(sum(by_fold) / len(by_fold))
+        values = [
+            right[chosen][fold][i]
+            for fold, test in enumerate(tests)
+            for i, row in enumerate(test)
+            if row in others
+        ]
+        scores.append(sum(values) / len(values))
         shares.append(len(others) / len(rows))
     mean, share = sum(scores) / n_draws, sum(shares) / n_draws
     shrink = (share / (1 - share)) ** 0.5
