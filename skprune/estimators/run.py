@@ -177,7 +177,7 @@ class NetRun:
         )
         if strategy.recovery.rewinds_to is not None:
             dense.trainer.remember(strategy.recovery.rewinds_to)
-        strategy.recovery.check(dense.trainer.learning, strategy.start)
+        strategy.recovery.check(dense.trainer.learning, strategy.start.trains_dense)
 
     @property
     def network(self) -> Network:

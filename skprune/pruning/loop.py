@@ -1,6 +1,7 @@
 """The pruning loop: score, allocate, remove, ask for training, and again."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from skprune.strategies.regrowth import StageSpan
 from skprune.strategies.samples import Samples
 from skprune.strategies.schedule import Step
 from skprune.strategies.scoring_progress import TrackedSamples
-from skprune.strategies.stage import Stage
+from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 
@@ -60,7 +61,8 @@ def pruning_stages(
     Yields
     ------
     stage : Stage
-        A training before the first step, if the strategy has one; then one after each step, of 0
+        An epoch at a time of the dense training, where the strategy compares their masks; a
+        training before the first step, if the strategy has one; then one after each step, of 0
         epochs where the schedule has none there.
 
     Raises
@@ -70,6 +72,13 @@ def pruning_stages(
     """
     check_epochs(strategy, target, epochs)
     importance, regularizer = strategy.importance, strategy.regularizer
+    choosing = _Choosing(elements, strategy, learning.samples, generator, tell, peers)
+    masks: list[dict[str, Tensor]] = []
+    while len(masks) < strategy.start.n_waits(epochs) and not strategy.start.is_settled(masks):
+        assert target is not None  # none is for a regularizer, which does not go with waiting
+        yield Stage(1, DENSE, part=True)
+        masks.append(choosing.kept(target.sparsity, target)[0])
+    epochs -= len(masks)
     fill_in = strategy.recovery.begin(learning)
     observer = importance.observer()
     lead = lead_epochs(strategy, target, epochs)
@@ -93,10 +102,12 @@ def pruning_stages(
         hooks = []
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
-        samples = learning.samples if tell is None else TrackedSamples(learning.samples, tell)
-        _remove(elements, strategy, step, target, samples, observer, generator, peers)
-        if tell is not None:
-            tell("")
+        kept, compensate = choosing.kept(step.sparsity, target, observer)
+        if compensate is not None:
+            compensate(kept)
+        elements.keep(kept)
+        if peers is not None:
+            peers.agree_on_tensors(elements.network)
         # After the last step there is nothing left to watch for.
         observer = None if step is steps[-1] else importance.observer()
         if observer is not None:
@@ -106,37 +117,41 @@ def pruning_stages(
         done += step.epochs
 
 
-def _remove(
-    elements: Elements,
-    strategy: ResolvedStrategy,
-    step: Step,
-    target: Goal,
-    samples: Samples,
-    observer: TrainingHook | None,
-    generator: torch.Generator,
-    peers: Peers | None,
-) -> None:
-    weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
-    scored = strategy.importance.score(
-        ScoringContext(weights, elements, generator, samples, observer)
-    )
-    scores = {}
-    for name, alive in elements.kept.items():
-        score = scored.scores[name].cpu()
-        if not torch.isfinite(score[alive]).all():
-            raise ValueError(
-                f"{strategy.importance!r} gave scores that are not finite in layer {name!r}: its "
-                "weights have diverged, or are too large to be squared."
-            )
-        scores[name] = score.masked_fill(~alive, -torch.inf)
-    kept = choose(elements, strategy, scores, step.sparsity, target)
-    if peers is not None:
-        kept = peers.agree_on_kept(kept, elements.network)
-    if scored.compensate is not None:
-        scored.compensate(kept)
-    elements.keep(kept)
-    if peers is not None:
-        peers.agree_on_tensors(elements.network)
+@dataclass(frozen=True)
+class _Choosing:
+    """Scores what is left, and says what of it is kept."""
+
+    elements: Elements
+    strategy: ResolvedStrategy
+    samples: Samples
+    generator: torch.Generator
+    tell: Callable[[str], object] | None
+    peers: Peers | None
+
+    def kept(
+        self, sparsity: float, target: Goal, observer: TrainingHook | None = None
+    ) -> tuple[dict[str, Tensor], Callable[[Mapping[str, Tensor]], None] | None]:
+        elements, importance = self.elements, self.strategy.importance
+        weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
+        samples = self.samples if self.tell is None else TrackedSamples(self.samples, self.tell)
+        scored = importance.score(
+            ScoringContext(weights, elements, self.generator, samples, observer)
+        )
+        scores = {}
+        for name, alive in elements.kept.items():
+            score = scored.scores[name].cpu()
+            if not torch.isfinite(score[alive]).all():
+                raise ValueError(
+                    f"{importance!r} gave scores that are not finite in layer {name!r}: its "
+                    "weights have diverged, or are too large to be squared."
+                )
+            scores[name] = score.masked_fill(~alive, -torch.inf)
+        kept = choose(elements, self.strategy, scores, sparsity, target)
+        if self.peers is not None:
+            kept = self.peers.agree_on_kept(kept, elements.network)
+        if self.tell is not None:
+            self.tell("")
+        return kept, scored.compensate
 
 
 def _projection(

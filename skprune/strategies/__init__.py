@@ -34,6 +34,7 @@ from skprune.strategies.regularization import (
 )
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.stage import Stage
+from skprune.strategies.start import STARTS, Early, Init, Start, Trained
 from skprune.strategies.strategy import Strategy
 from skprune.strategies.target import Target
 
@@ -53,11 +54,13 @@ __all__ = [
     "SCHEDULES",
     "SET",
     "SNIP",
+    "STARTS",
     "STRATEGIES",
     "APoZ",
     "Allocation",
     "Cubic",
     "Distill",
+    "Early",
     "Explicit",
     "FineTune",
     "Fisher",
@@ -66,6 +69,7 @@ __all__ = [
     "GroupLasso",
     "Importance",
     "InformationBottleneck",
+    "Init",
     "Iterative",
     "LayerOBS",
     "Magnitude",
@@ -80,10 +84,12 @@ __all__ = [
     "Schedule",
     "Splicing",
     "Stage",
+    "Start",
     "Strategy",
     "SynFlow",
     "Target",
     "Taylor",
+    "Trained",
     "Uniform",
     "VariationalDropout",
     "Wanda",
