@@ -74,6 +74,7 @@ def test_every_part_has_its_place() -> None:
         "regrowth",
         "regularization",
         "schedule",
+        "start",
     ]
 
 
