@@ -242,7 +242,7 @@ def run_loop(
     run = Run(elements, network, goal, [], [], [])
 
     trainer = Disturb(network)
-    resolved.recovery.check(trainer, resolved.start)
+    resolved.recovery.check(trainer, resolved.start.trains_dense)
     generator = torch.Generator().manual_seed(seed)
     lead = lead_epochs(resolved, goal, epochs)
 

@@ -27,7 +27,7 @@ from skprune.estimators.wrapping import WrapsNet
 from skprune.model_selection.non_inferior import AGAINST
 from skprune.model_selection.smoothing import SMOOTHINGS
 from skprune.strategies import IMPORTANCES, STRATEGIES
-from skprune.strategies.strategy import STARTS, Strategy
+from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES
 
 PUBLIC = [
@@ -188,7 +188,6 @@ def test_an_estimator_describes_what_fit_sets(name: str) -> None:
 
 LISTS = {
     **{("skprune.Strategy", axis): list(table) for axis, table in Strategy.axes.items()},
-    ("skprune.Strategy", "start"): list(STARTS),
     **{
         (f"skprune.{name}", parameter): list(table)
         for name in ("PrunedClassifier", "PrunedRegressor")

@@ -49,6 +49,7 @@ from skprune.strategies import (
     REGROWTHS,
     REGULARIZERS,
     SCHEDULES,
+    STARTS,
     STRATEGIES,
     Explicit,
 )
@@ -67,8 +68,6 @@ from tests.helpers import (
     snapshot,
 )
 from tests.networks import LAW_NETWORKS, NETWORKS, TRACEABLE, Perceptron, Residual
-
-STARTS = ["trained", "init"]
 
 every_estimator = pytest.mark.parametrize("kind", ESTIMATORS)
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
@@ -940,6 +939,7 @@ def test_every_axis_is_reached_by_its_name(strategy: str, axis: str) -> None:
         "allocation": ALLOCATIONS,
         "schedule": SCHEDULES,
         "recovery": RECOVERIES,
+        "start": STARTS,
         "regularizer": REGULARIZERS,
         "regrowth": REGROWTHS,
     }
@@ -1038,11 +1038,17 @@ AXES: dict[str, list[Any]] = {
 # Pairs that make no sense, and what the error says of them.
 SENSELESS = {
     ("recovery", "distill", "start", "init"): "teacher",
+    ("recovery", "distill", "start", "early"): "teacher",
+    ("importance", "movement", "start", "early"): "watched its share",
     ("structure", "2:4", "allocation", "explicit"): "fixes the sparsity of every layer",
 }
 SENSELESS |= {
     ("importance", importance, "allocation", "global"): "compares the scores of different layers"
     for importance in INCOMPARABLE
+}
+SENSELESS |= {
+    ("regularizer", regularizer, "start", "early"): "has to train before that"
+    for regularizer in REGULARIZERS
 }
 SENSELESS |= {
     ("regrowth", regrowth, "structure", "unit"): "gone from the network" for regrowth in REGROWTHS

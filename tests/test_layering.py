@@ -79,6 +79,7 @@ def test_every_part_has_its_place() -> None:
         "regrowth",
         "regularization",
         "schedule",
+        "start",
     ]
 
 

@@ -258,7 +258,7 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
         strategy = resolve(self.strategy, STRATEGIES, "strategy", Strategy).resolved()
         speaking = in_name_of(self, plain)
         speaking.random_state = 0
-        at_init = strategy.start == "init"
+        at_init = not strategy.start.trains_dense
         dense, _ = speaking._prepare(X, X.reshape(len(X), -1), sample_weight, at_init=at_init)
         module = dense.network.module
         # Checks the name, and that it gives a row of numbers for each row.

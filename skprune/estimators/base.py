@@ -139,7 +139,7 @@ class BasePruned(WrapsNet, ABC):
     def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         strategy = resolve(self.strategy, STRATEGIES, "strategy", Strategy).resolved()
         structure = resolve(self.structure, STRUCTURES, "structure", Structure).validated()
-        at_init = strategy.start == "init"
+        at_init = not strategy.start.trains_dense
         dense, target = self._prepare(X, y, sample_weight, classes, at_init=at_init)
         run = NetRun(
             dense, strategy, structure, self.protect or (), only_named=self.sparsity is None
@@ -187,8 +187,8 @@ class BasePruned(WrapsNet, ABC):
             net = self._default_net()
         _require(
             not (fitted and net.history and at_init),
-            "start='init' prunes a network before it is trained, and the estimator is already "
-            "trained. Pass a net that is not fitted, or use start='trained'.",
+            "start='init' prunes a network before it is trained (and 'early' while it is), and the "
+            "estimator is already trained. Pass a net that is not fitted, or use start='trained'.",
         )
         weights = target.row_weights(y, sample_weight, self._class_weight)
         data = FitData(X if frame is None else frame, target.classes)

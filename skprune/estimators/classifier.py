@@ -78,6 +78,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
           the predictions of the dense network.
         - ``"lottery_ticket"``: removes the smallest weights in 5 steps; after each, what is left
           goes back to its initial weights and is trained again.
+        - ``"early_bird"``: removes, once, the smallest weights or units as soon as those of
+          successive epochs of the training agree; the rest of the training is of what is left.
         - ``"random_at_init"``: removes weights at random before training.
         - ``"snip"``: removes, before training, the weights whose product with their gradient is
           smallest.

@@ -310,6 +310,12 @@ def iter_path(
     # What cannot be pruned is found before anything is trained.
     for branch, strategy in zip(branches, resolved, strict=True):
         run = _run(first, dense, strategy)
+        if path == "chained" and strategy.start.compares_masks:
+            raise InvalidParameterError(
+                f"path='chained' goes on from the network of the sparsity before, and "
+                f"start={strategy.start!r} prunes a network that is not trained to the end. Use "
+                "path='restart', or start='trained'."
+            )
         for number, sparsity in enumerate(branch.sparsities):
             check_epochs(strategy, goal_of(run, sparsity), epochs_of(run, number, sparsity))
     untrained = dense.copy() if at_init else dense
@@ -340,7 +346,7 @@ def iter_path(
 
     yield fitted(_run(first, dense.copy(), resolved[0]), sparsity=0.0)
     for branch, strategy in zip(branches, resolved, strict=True):
-        start = untrained if strategy.start == "init" else dense
+        start = dense if strategy.start.trains_dense else untrained
 
         def made(start: Dense = start, strategy: ResolvedStrategy = strategy) -> NetRun:
             return _run(first, start.copy(), strategy)
@@ -373,7 +379,7 @@ def _resolved(strategies: Sequence[Any]) -> list[ResolvedStrategy]:
 
 
 def _any_at_init(strategies: Sequence[ResolvedStrategy]) -> bool:
-    return any(strategy.start == "init" for strategy in strategies)
+    return any(not strategy.start.trains_dense for strategy in strategies)
 
 
 def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> NetRun:
@@ -388,7 +394,7 @@ def _chained(run: NetRun, epochs: int, goal: Goal, *, first: bool) -> int:
     trained at the sparsity before. Where pruning comes before the training, the first link has
     all of the latter.
     """
-    training = run.dense.trainer.net.max_epochs if run.strategy.start == "init" else 0
+    training = 0 if run.strategy.start.trains_dense else run.dense.trainer.net.max_epochs
     epochs -= training
     gone = goal.gone(run.elements)
     share = (goal.sparsity - gone) / (1 - gone)

@@ -194,7 +194,7 @@ class NetRun:
         )
         if strategy.recovery.rewinds_to is not None:
             dense.trainer.remember(strategy.recovery.rewinds_to)
-        strategy.recovery.check(dense.trainer.learning, strategy.start)
+        strategy.recovery.check(dense.trainer.learning, strategy.start.trains_dense)
         if isinstance(self.elements, FeatureElements):
             constant = _constant_features(dense.X, self.elements)
             if constant is not None:

@@ -254,7 +254,7 @@ class PrunedFeatureSelector(SelectsFeatures):
     def _prune(self, plain: BasePruned, X: Any, y: Any, sample_weight: Any) -> None:
         """Fit a plain estimator to the number of features that is asked for."""
         strategy = resolve(self.strategy, STRATEGIES, "strategy", Strategy).resolved()
-        at_init = strategy.start == "init"
+        at_init = not strategy.start.trains_dense
         dense, target = plain._prepare(X, y, sample_weight, at_init=at_init)
         run = NetRun(dense, strategy, plain.structure.validated(), (), only_named=False)
         n_selected = None if self.threshold is not None else self._number_of(run)

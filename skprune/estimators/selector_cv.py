@@ -267,7 +267,7 @@ class PrunedFeatureSelectorCV(SelectsFeatures):
         )
         speaking = in_name_of(self, plain)
         X, y = with_targets(speaking, X, y)
-        dense, _ = speaking._prepare(X, y, sample_weight, at_init=strategy.start == "init")
+        dense, _ = speaking._prepare(X, y, sample_weight, at_init=not strategy.start.trains_dense)
         run = NetRun(dense, strategy, structure.validated(), (), only_named=False)
         return run.elements.n_elements
 

@@ -52,7 +52,8 @@ def shares_its_steps(strategy: ResolvedStrategy) -> bool:
     """Whether a strategy goes to each sparsity by way of the smaller ones.
 
     A single step does not. What looks on at the training from its beginning, such as a
-    regularizer, a regrowth or an importance that observes, would have to begin anew at a branch.
+    regularizer, a regrowth, an importance that observes or a start that compares masks, would have
+    to begin anew at a branch.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ def shares_its_steps(strategy: ResolvedStrategy) -> bool:
         strategy.regularizer is None
         and strategy.regrowth is None
         and strategy.importance.observer() is None
+        and not strategy.start.compares_masks
         and len(strategy.schedule.steps(0.5, 1)) > 1
     )
 

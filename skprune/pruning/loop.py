@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from skprune.strategies.regrowth import StageSpan
 from skprune.strategies.samples import Samples
 from skprune.strategies.schedule import Step
 from skprune.strategies.scoring_progress import TrackedSamples
-from skprune.strategies.stage import Stage
+from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 
@@ -61,7 +62,8 @@ def pruning_stages(
     Yields
     ------
     stage : Stage
-        A training before the first step, if the strategy has one; then one after each step, of 0
+        An epoch at a time of the dense training, where the strategy compares their masks; a
+        training before the first step, if the strategy has one; then one after each step, of 0
         epochs where the schedule has none there.
 
     Raises
@@ -71,6 +73,13 @@ def pruning_stages(
     """
     check_epochs(strategy, target, epochs)
     importance, regularizer = strategy.importance, strategy.regularizer
+    choosing = _Choosing(elements, strategy, learning.samples, generator, tell, peers)
+    masks: list[dict[str, Tensor]] = []
+    while len(masks) < strategy.start.n_waits(epochs) and not strategy.start.is_settled(masks):
+        assert target is not None  # none is for a regularizer, which does not go with waiting
+        yield Stage(1, DENSE, part=True)
+        masks.append(choosing.kept(target.sparsity, target)[0])
+    epochs -= len(masks)
     fill_in = strategy.recovery.begin(learning)
     observer = importance.observer()
     lead = lead_epochs(strategy, target, epochs)
@@ -94,11 +103,13 @@ def pruning_stages(
         hooks = []
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
-        samples = learning.samples if tell is None else TrackedSamples(learning.samples, tell)
         if not _is_gone(elements, step, target):
-            _remove(elements, strategy, step, target, samples, observer, generator, peers)
-        if tell is not None:
-            tell("")
+            kept, compensate = choosing.kept(step.sparsity, target, observer)
+            if compensate is not None:
+                compensate(kept)
+            elements.keep(kept)
+            if peers is not None:
+                peers.agree_on_tensors(elements.network)
         # After the last step there is nothing left to watch for.
         observer = None if step is steps[-1] else importance.observer()
         if observer is not None:
@@ -163,29 +174,32 @@ def score_elements(
     return Scores(dict(elements.adjusted(scores)), scored.compensate)
 
 
-def _remove(
-    elements: Elements,
-    strategy: ResolvedStrategy,
-    step: Step,
-    target: Goal,
-    samples: Samples,
-    observer: TrainingHook | None,
-    generator: torch.Generator,
-    peers: Peers | None,
-) -> None:
-    scored = score_elements(elements, strategy, samples, observer, generator)
-    strategy = copy(strategy)
-    strategy.allocation = strategy.allocation.measured(
-        elements, scored.scores, samples, generator, target.quantity
-    )
-    kept = choose(elements, strategy, scored.scores, step.sparsity, target)
-    if peers is not None:
-        kept = peers.agree_on_kept(kept, elements.network)
-    if scored.compensate is not None:
-        scored.compensate(kept)
-    elements.keep(kept)
-    if peers is not None:
-        peers.agree_on_tensors(elements.network)
+@dataclass(frozen=True)
+class _Choosing:
+    """Scores what is left, and says what of it is kept."""
+
+    elements: Elements
+    strategy: ResolvedStrategy
+    samples: Samples
+    generator: torch.Generator
+    tell: Callable[[str], object] | None
+    peers: Peers | None
+
+    def kept(
+        self, sparsity: float, target: Goal, observer: TrainingHook | None = None
+    ) -> tuple[dict[str, Tensor], Callable[[Mapping[str, Tensor]], None] | None]:
+        elements, strategy, generator = self.elements, copy(self.strategy), self.generator
+        samples = self.samples if self.tell is None else TrackedSamples(self.samples, self.tell)
+        scored = score_elements(elements, strategy, samples, observer, generator)
+        strategy.allocation = strategy.allocation.measured(
+            elements, scored.scores, samples, generator, target.quantity
+        )
+        kept = choose(elements, strategy, scored.scores, sparsity, target)
+        if self.peers is not None:
+            kept = self.peers.agree_on_kept(kept, elements.network)
+        if self.tell is not None:
+            self.tell("")
+        return kept, scored.compensate
 
 
 def _projection(

@@ -203,12 +203,12 @@ class Pruner:
                 seed=self.seeds["scores"],
             )
             self._target = self._run.target(target_for(sparsity, budget))
-            self._dense_epochs = 0 if resolved.start == "init" else epochs
+            self._dense_epochs = epochs if resolved.start.trains_dense else 0
             self._epochs = self._run.epochs(fine_tune_epochs, epochs or _EPOCHS)
-            if resolved.start == "init" and not epochs:
+            if not resolved.start.trains_dense and not epochs:
                 self._epochs -= _EPOCHS
             check_epochs(resolved, self._target, self._epochs)
-            resolved.recovery.check(self.learning, resolved.start)
+            resolved.recovery.check(self.learning, resolved.start.trains_dense)
         self._early = self._early_state(resolved, epochs, initial_state)
         self._steps_of_epoch = steps_per_epoch or self.samples.n_batches
         self._watch = StepWatch(self.network)
@@ -377,7 +377,7 @@ class Pruner:
         if state is not None:
             check_state(state, self.network.module)
             return {epoch: _copied(state)}
-        if strategy.start == "init" and epoch == 0:
+        if not strategy.start.trains_dense and epoch == 0:
             return {0: _copied(all_tensors(self.network.module))}
         if epochs == 0:
             raise InvalidParameterError(

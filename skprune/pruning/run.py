@@ -136,12 +136,15 @@ class PruningRun:
         Returns
         -------
         epochs : int
-            With those of the dense training where the network is pruned before it.
+            With those of the dense training where the network is pruned before its end.
         """
-        if epochs is None:
+        start = self.strategy.start
+        if epochs is None and not start.fine_tunes:
+            epochs = 0
+        elif epochs is None:
             n_steps = len(self.strategy.schedule.steps(0.5, 1))
             epochs = self.strategy.recovery.default_epochs(max_epochs, n_steps)
-        return epochs + (max_epochs if self.strategy.start == "init" else 0)
+        return epochs + (0 if start.trains_dense else max_epochs)
 
     def stages(
         self,

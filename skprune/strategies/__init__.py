@@ -42,6 +42,7 @@ from skprune.strategies.regularization import (
 )
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.stage import Stage
+from skprune.strategies.start import STARTS, Early, Init, Start, Trained
 from skprune.strategies.strategy import Strategy
 from skprune.strategies.target import Target
 
@@ -61,11 +62,13 @@ __all__ = [
     "SCHEDULES",
     "SET",
     "SNIP",
+    "STARTS",
     "STRATEGIES",
     "APoZ",
     "Allocation",
     "Cubic",
     "Distill",
+    "Early",
     "Explicit",
     "FineTune",
     "Fisher",
@@ -74,6 +77,7 @@ __all__ = [
     "GroupLasso",
     "Importance",
     "InformationBottleneck",
+    "Init",
     "Iterative",
     "LayerOBS",
     "Magnitude",
@@ -89,10 +93,12 @@ __all__ = [
     "Sensitivity",
     "Splicing",
     "Stage",
+    "Start",
     "Strategy",
     "SynFlow",
     "Target",
     "Taylor",
+    "Trained",
     "Uniform",
     "VariationalDropout",
     "Wanda",

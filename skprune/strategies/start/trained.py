@@ -1,0 +1,20 @@
+"""After the dense training."""
+
+from typing import ClassVar
+
+from skprune.strategies.start.base import Start
+
+__all__ = ["Trained"]
+
+
+class Trained(Start):
+    """The weights of the trained network are pruned.
+
+    Examples
+    --------
+    >>> from skprune.strategies import Trained
+    >>> Trained().trains_dense
+    True
+    """
+
+    trains_dense: ClassVar[bool] = True
