@@ -2,8 +2,8 @@
 
 Networks have random weights, pruned by magnitude without training: what is timed is arithmetic, and
 that the outputs are those of the same network in torch is asserted. The reference is the dense
-network in torch, with as many threads, and the dense network in ONNX Runtime the second. With one thread, times are
-those of the processor.
+network in torch, with as many threads, and the dense network in ONNX Runtime the second. With one
+thread, times are those of the processor.
 """
 
 import os
@@ -83,7 +83,7 @@ def timed(runtime: Any, X: np.ndarray, calls: int, n_threads: int) -> Callable[[
     def run() -> float:
         start = clock()
         for _ in range(calls):
-            runtime.outputs(X)
+            runtime.all_outputs(X)
         return (clock() - start) / calls
 
     return run
@@ -91,11 +91,11 @@ def timed(runtime: Any, X: np.ndarray, calls: int, n_threads: int) -> Callable[[
 
 def assert_equal(runtimes: dict[str, Any], reference: str, X: np.ndarray) -> None:
     """What is compared computes the same; the dense network is another one, and is left out."""
-    expected = runtimes[reference].outputs(X)
+    expected = runtimes[reference].all_outputs(X)
     for name, runtime in runtimes.items():
         if name not in (DENSE, DENSE_ONNX):
             np.testing.assert_allclose(
-                runtime.outputs(X), expected, rtol=1e-4, atol=1e-5 * abs(expected).max()
+                runtime.all_outputs(X), expected, rtol=1e-4, atol=1e-5 * abs(expected).max()
             )
 
 

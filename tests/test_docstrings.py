@@ -37,6 +37,7 @@ PUBLIC = [
     skprune.metrics,
     skprune.model_selection,
     skprune.inspection,
+    skprune.deployment,
 ]
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(skprune.__path__, prefix="skprune.")

@@ -8,6 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from skprune._sklearn import InvalidParameterError
+from skprune.casting import cast_inputs
 from skprune.components import near_match
 from skprune.deployment.agreement import TOLERANCE, disagreement
 from skprune.deployment.deployed import DeployedPredictor
@@ -52,6 +53,7 @@ def deploy(
     batch_sizes: Sequence[int] = (1, 1024),
     *,
     n_threads: int | None = None,
+    dtype: str | None = None,
 ) -> DeployedPredictor:
     """Make a light predictor of a fitted estimator, or of a pipeline that ends in one.
 
@@ -87,6 +89,9 @@ def deploy(
     n_threads : int, default=None
         How many threads compute at the most; the runtime's own choice if None. For ``"torch"`` it
         is always ``torch.get_num_threads()``.
+    dtype : {None, "float32"}, default=None
+        The type of the numbers: that of the network, or single precision, which is faster than
+        double, and counts as equal where the outputs are.
 
     Returns
     -------
@@ -119,10 +124,12 @@ def deploy(
     >>> deployed.transformers  # the scaler is part of the first layer
     ()
     """
-    _check_options(runtime, batch_sizes, n_threads)
-    source = source_of(estimator)
-    source, sample = _folded(source, X_sample)
+    _check_options(runtime, batch_sizes, n_threads, dtype)
+    source, sample = _folded(source_of(estimator), X_sample)
     reference = source.network_outputs(sample)
+    if dtype is not None:
+        source = source.in_single_precision()
+        sample = cast_inputs(sample, source.floating, lambda: source.has_embedding)
     found: dict[str, Runtime] = {}
     measurements: dict[str, dict[str, Any]] = {}
     for name in RUNTIMES if runtime == "auto" else [runtime]:
@@ -160,7 +167,7 @@ def deploy(
     )
 
 
-def _check_options(runtime: Any, batch_sizes: Any, n_threads: Any) -> None:
+def _check_options(runtime: Any, batch_sizes: Any, n_threads: Any, dtype: Any) -> None:
     names = ["auto", *RUNTIMES]
     if runtime not in names:
         raise InvalidParameterError(
@@ -174,6 +181,8 @@ def _check_options(runtime: Any, batch_sizes: Any, n_threads: Any) -> None:
         )
     if n_threads is not None and not (isinstance(n_threads, (int, np.integer)) and n_threads > 0):
         raise InvalidParameterError(f"n_threads must be at least 1, or None; got {n_threads!r}.")
+    if dtype not in (None, "float32"):
+        raise InvalidParameterError(f"dtype must be None or 'float32'; got {dtype!r}.")
 
 
 def _refuse_own_nonlinearity(source: Source, name: str) -> None:
@@ -213,7 +222,7 @@ def _arrays(example: Any) -> Any:
 def _difference(runtime: Runtime, sample: Any, reference: np.ndarray) -> float:
     """Compare outputs for all rows, and for one and two of them, which may go another way."""
     return max(
-        disagreement(runtime.outputs(_tiled(sample, n_rows)), reference[:n_rows])
+        disagreement(runtime.all_outputs(_tiled(sample, n_rows)), reference[:n_rows])
         for n_rows in {1, min(2, len(reference)), len(reference)}
     )
 
@@ -226,4 +235,4 @@ def _tiled(X: Any, n_rows: int) -> Any:
 
 
 def _bound(runtime: Runtime, rows: Any) -> Callable[[], Any]:
-    return lambda: runtime.outputs(rows)
+    return lambda: runtime.all_outputs(rows)

@@ -117,6 +117,18 @@ class Source:
             few = torch.from_numpy(X[:_FEW_ROWS].copy())
         return replace(self, example=few)
 
+    def in_single_precision(self) -> "Source":
+        """Give the network numbers of single precision."""
+
+        def single(rows: Tensor) -> Tensor:
+            return rows.float() if rows.is_floating_point() else rows
+
+        if isinstance(self.example, Tensor):
+            example: Any = single(self.example)
+        else:
+            example = {key: single(rows) for key, rows in self.example.items()}
+        return replace(self, module=deepcopy(self.module).float(), example=example)
+
     def folded(self) -> "Source | None":
         """Fold the last step into the network's first layer.
 

@@ -1,5 +1,6 @@
 """Pictures of what pruning did and of what a search found, by scikit-learn's Display protocol."""
 
+from skprune.inspection.latency import LatencyDisplay
 from skprune.inspection.layer_sparsity import LayerSparsityDisplay
 from skprune.inspection.mask import MaskDisplay
 from skprune.inspection.pareto import ParetoDisplay
@@ -7,6 +8,7 @@ from skprune.inspection.pruning_path import PruningPathDisplay
 from skprune.inspection.stability import StabilityDisplay
 
 __all__ = [
+    "LatencyDisplay",
     "LayerSparsityDisplay",
     "MaskDisplay",
     "ParetoDisplay",

@@ -46,8 +46,18 @@ def check_same(deployed: Any, estimator: Any, rows: Any) -> None:
                 np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("runtime", RUNTIMES)
+# Writing an ONNX model takes a second; the others are tried with every kind each time.
+QUICK = {"torch": KINDS, "onnx": ["strings", "pipeline", "mapping"], "sparse": KINDS}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "kind"),
+    [
+        pytest.param(runtime, kind, marks=[] if kind in QUICK[runtime] else pytest.mark.slow)
+        for runtime in RUNTIMES
+        for kind in KINDS
+    ],
+)
 def test_predictions_are_those_of_the_estimator(runtime: str, kind: str) -> None:
     estimator, rows = fitted(kind)
     if runtime == "sparse" and kind == "mapping":

@@ -1,6 +1,7 @@
 """What every runtime is: it computes a network's outputs of NumPy arrays."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,6 +43,30 @@ class Runtime(ABC):
         outputs : ndarray of shape (n_rows, ...)
             What the network puts out, the first if it puts out several.
         """
+
+    def all_outputs(self, X: Any) -> np.ndarray:
+        """Compute the outputs of any number of rows, chunk by chunk.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, ...), or mapping of str to such
+            Inputs of the type that the network takes, of at least one row.
+
+        Returns
+        -------
+        outputs : ndarray of shape (n_rows, ...)
+            What :meth:`outputs` gives.
+        """
+        parts = X if isinstance(X, Mapping) else {None: X}
+        n_rows, length = len(next(iter(parts.values()))), self.chunk_rows
+        if n_rows <= length:
+            return self.outputs(X)
+        chunks = [
+            {key: rows[start : start + length] for key, rows in parts.items()}
+            for start in range(0, n_rows, length)
+        ]
+        one = not isinstance(X, Mapping)
+        return np.concatenate([self.outputs(chunk[None] if one else chunk) for chunk in chunks])
 
     @property
     @abstractmethod

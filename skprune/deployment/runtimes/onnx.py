@@ -34,6 +34,7 @@ class OnnxRuntime(Runtime):
     """
 
     name: ClassVar[str] = "onnx"
+    chunk_rows: ClassVar[int] = 512
 
     def __init__(self, model: bytes, n_threads: int | None = None) -> None:
         self.model = model

@@ -1,6 +1,7 @@
 """Pooling: the largest, or the mean, of the lines of each window."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -9,10 +10,17 @@ import numpy as np
 from skprune.deployment.runtimes.sparse.builder import Lines
 from skprune.deployment.runtimes.sparse.program import Kind
 from skprune.deployment.runtimes.sparse.rules.reducing import sums_of
-from skprune.deployment.runtimes.sparse.rules.registry import Batch, Call, Refused, rule
+from skprune.deployment.runtimes.sparse.rules.registry import (
+    Batch,
+    Call,
+    Refused,
+    check_dimensions,
+    rule,
+)
 
 
 def _max_pool(
+    n_dims: int,
     call: Call,
     value: Batch,
     kernel: Any,
@@ -21,6 +29,7 @@ def _max_pool(
     dilation: Any = 1,
     ceil_mode: bool = False,
 ) -> Batch:
+    check_dimensions(value, n_dims)
     table = _windows(call, value.lines, kernel, stride, padding, dilation)
     if (table < 0).all(axis=1).any():
         raise Refused("a window lies in the padding alone")
@@ -29,6 +38,7 @@ def _max_pool(
 
 
 def _average_pool(
+    n_dims: int,
     call: Call,
     value: Batch,
     kernel: Any,
@@ -38,6 +48,7 @@ def _average_pool(
     count_include_pad: bool = True,
     divisor_override: Any = None,
 ) -> Batch:
+    check_dimensions(value, n_dims)
     table = _windows(call, value.lines, kernel, stride, padding, 1)
     if ceil_mode:
         raise Refused("its windows reach over the border")
@@ -47,7 +58,8 @@ def _average_pool(
     return Batch(sums_of(call, inside, 1 / table.shape[1] if count_include_pad else None))
 
 
-def _adaptive_average_pool(call: Call, value: Batch, sizes: Any) -> Batch:
+def _adaptive_average_pool(n_dims: int, call: Call, value: Batch, sizes: Any) -> Batch:
+    check_dimensions(value, n_dims)
     lines = value.lines
     assert call.shape is not None
     bounds = [
@@ -63,9 +75,9 @@ def _adaptive_average_pool(call: Call, value: Batch, sizes: Any) -> Batch:
 
 
 for _n in (1, 2, 3):
-    rule(f"max_pool{_n}d")(_max_pool)
-    rule(f"avg_pool{_n}d")(_average_pool)
-    rule(f"adaptive_avg_pool{_n}d")(_adaptive_average_pool)
+    rule(f"max_pool{_n}d")(partial(_max_pool, _n))
+    rule(f"avg_pool{_n}d")(partial(_average_pool, _n))
+    rule(f"adaptive_avg_pool{_n}d")(partial(_adaptive_average_pool, _n))
 
 
 def _windows(

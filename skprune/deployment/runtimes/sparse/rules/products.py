@@ -1,6 +1,7 @@
 """Linear layers and convolutions: sparse products, at one place or at many."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from skprune.deployment.runtimes.sparse.rules.registry import (
     Batch,
     Call,
     Refused,
+    check_dimensions,
     number_of,
     rule,
 )
@@ -48,8 +50,8 @@ def _kept(weight: np.ndarray, lines: Lines) -> list[tuple[np.ndarray, np.ndarray
     return [(lines[of], row[of]) for row, of in ((row, np.flatnonzero(row)) for row in weight)]
 
 
-@rule("conv1d", "conv2d", "conv3d")
 def _convolution(
+    n_dims: int,
     call: Call,
     value: Batch,
     weight: Any,
@@ -59,8 +61,8 @@ def _convolution(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Batch:
+    check_dimensions(value, n_dims)
     weight, lines = number_of(weight), value.lines
-    n_dims = lines.ndim - 1
     stride, dilation = (_each(of, n_dims) for of in (stride, dilation))
     kernel = weight.shape[2:]
     if isinstance(padding, str):
@@ -74,8 +76,8 @@ def _convolution(
     return Batch(_convolved(call, lines, weight, bias, stride, dilation, groups))
 
 
-@rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def _transposed_convolution(
+    n_dims: int,
     call: Call,
     value: Batch,
     weight: Any,
@@ -87,8 +89,8 @@ def _transposed_convolution(
     dilation: Any = 1,
 ) -> Batch:
     # It is the convolution, with the kernel turned round, of inputs with zeros in between.
+    check_dimensions(value, n_dims)
     weight, lines = number_of(weight), value.lines
-    n_dims = lines.ndim - 1
     stride, padding, extra, dilation = (
         _each(of, n_dims) for of in (stride, padding, output_padding, dilation)
     )
@@ -112,6 +114,11 @@ def _transposed_convolution(
     turned = turned.reshape(groups * n_out, n_in // groups, *weight.shape[2:])
     one = [1] * n_dims
     return Batch(_convolved(call, spread[(slice(None), *cut)], turned, bias, one, dilation, groups))
+
+
+for _n in (1, 2, 3):
+    rule(f"conv{_n}d")(partial(_convolution, _n))
+    rule(f"conv_transpose{_n}d")(partial(_transposed_convolution, _n))
 
 
 def _convolved(

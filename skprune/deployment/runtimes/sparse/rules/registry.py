@@ -9,7 +9,7 @@ import numpy as np
 
 from skprune.deployment.runtimes.sparse.builder import Builder, Lines
 
-__all__ = ["RULES", "Batch", "Call", "Refused", "axis_of", "number_of", "rule"]
+__all__ = ["RULES", "Batch", "Call", "Refused", "axis_of", "check_dimensions", "number_of", "rule"]
 
 
 class Refused(ValueError):
@@ -69,6 +69,20 @@ def axis_of(value: Batch, dim: int) -> int:
     if dim == 0:
         raise Refused("it works along the rows of a batch")
     return dim - 1
+
+
+def check_dimensions(value: Batch, n_dims: int) -> None:
+    """Refuse channels and positions that have no rows before them, or more than that.
+
+    Parameters
+    ----------
+    value : Batch
+        What a convolution or a pooling is given.
+    n_dims : int
+        Over how many dimensions it goes.
+    """
+    if Batch.lines_of(value).ndim != n_dims + 1:
+        raise Refused("its inputs are not rows of channels")
 
 
 def number_of(value: Any) -> np.ndarray:
