@@ -12,15 +12,7 @@ if TYPE_CHECKING:
     from skprune.deployment.saving.loading import load
     from skprune.deployment.saving.saving import save
 
-__all__ = [
-    "DeployedPredictor",
-    "deploy",
-    "load",
-    "quantize",
-    "save",
-    "to_onnx",
-    "to_torch_export",
-]
+__all__ = ["DeployedPredictor", "deploy", "load", "quantize", "save", "to_onnx", "to_torch_export"]
 
 # A deployed predictor is loaded without torch, which it takes to make one.
 __getattr__, __dir__ = lazy_names(
