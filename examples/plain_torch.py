@@ -143,8 +143,7 @@ def main():
     with TemporaryDirectory() as folder:
         path = Path(folder, "pruned.pt")
         torch.save(pruned["in one call"].module.state_dict(), path)
-        loaded = make_module(args.width)
-        pruned["in one call"].removals.replay(loaded)
+        loaded = pruned["in one call"].removals.replay(make_module(args.width))
         loaded.load_state_dict(torch.load(path))
     print(f"\nSaved and loaded: {accuracy(loaded, X_test, y_test):.3f}")
 
