@@ -2,7 +2,6 @@
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any, ClassVar, Self
 
@@ -104,6 +103,8 @@ class SparseRuntime(Runtime):
         if n_parts == 1:
             compute(0, len(flat))
         else:
+            from concurrent.futures import ThreadPoolExecutor  # which one row does not need
+
             # Whole panels for each.
             ends = np.linspace(0, -(-len(flat) // width), n_parts + 1).astype(int) * width
             with ThreadPoolExecutor(n_parts) as pool:
