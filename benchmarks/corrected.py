@@ -23,7 +23,7 @@ SPARSITIES = [0.3, 0.5, 0.7, 0.8, 0.9]
 def problem(seed: int) -> tuple[bool, np.ndarray, np.ndarray, int]:
     """Rows of a random problem, those to learn from first."""
     rng = np.random.default_rng(seed)
-    n_rows, n_features = int(rng.integers(80, 300)), int(rng.integers(6, 15))
+    n_rows, n_features = int(rng.integers(100, 300)), int(rng.integers(6, 15))
     n_informative = int(rng.integers(3, n_features - 2))
     total, regression = n_rows + N_NEW, seed % 2 == 1
     if regression:
@@ -43,9 +43,9 @@ def problem(seed: int) -> tuple[bool, np.ndarray, np.ndarray, int]:
 def judge(seed: int, selection: str) -> dict[str, float]:
     regression, X, y, n = problem(seed)
     net = default_regressor_net() if regression else default_classifier_net()
-    net.set_params(max_epochs=15, batch_size=50, module__hidden_layer_sizes=(16,), lr=0.01)
+    net.set_params(max_epochs=30, batch_size=50, module__hidden_layer_sizes=(16,), lr=0.01)
     search = (PrunedRegressorCV if regression else PrunedClassifierCV)(
-        net, sparsities=SPARSITIES, selection=selection, cv=4, random_state=seed
+        net, sparsities=SPARSITIES, selection=selection, random_state=seed
     )
     search.fit(X[:n], y[:n])
     truth = search.score(X[n:], y[n:])

@@ -112,10 +112,9 @@ def bias_corrected_score(
     What was chosen is scored by the rows of all splits at once, since those of one split that a
     draw leaves out are few; a mean of coefficients of determination over few rows is far too low.
 
-    A draw leaves out a fraction `f` of the rows, about 0.37. The variance of a mean over these,
-    from draw to draw, is ``(1 - f) / f`` times that of a mean over all rows, from sample to
-    sample. The interval has the quantiles of the draws, with their distances to the mean divided
-    by the root of that.
+    The interval has the quantiles of the draws. A draw leaves out only a third of the rows, so that
+    these vary more than means over all rows would; what other training rows would change, which no
+    draw shows, is to be covered as well.
 
     References
     ----------
@@ -126,7 +125,7 @@ def bias_corrected_score(
     rows = np.unique(np.concatenate(tests))
     places = [np.searchsorted(rows, test) for test in tests]
     overall = outcomes[0].joined(outcomes[1:])
-    scores, left_out = [], []
+    scores = []
     for _ in range(n_draws):
         counts = np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows))
         by_split = list(zip(outcomes, [counts[place] for place in places], strict=True))
@@ -135,11 +134,8 @@ def bias_corrected_score(
         (score,) = overall(others, chosen)
         if not np.isnan(score):
             scores.append(score)
-            left_out.append((counts == 0).mean())
     if not scores:
         return CorrectedScore(np.nan, np.nan, np.nan)
-    mean, f = float(np.mean(scores)), np.mean(left_out)
     tail = (1 - confidence) / 2
-    spread = np.quantile(scores, [tail, 1 - tail]) - mean
-    lower, upper = mean + spread * np.sqrt(f / (1 - f))
-    return CorrectedScore(mean, float(lower), float(upper))
+    lower, upper = np.quantile(scores, [tail, 1 - tail])
+    return CorrectedScore(float(np.mean(scores)), float(lower), float(upper))
