@@ -117,8 +117,8 @@ class PrunedClassifier(ClassifierMixin, BasePruned):
 
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, all steps together. If None, half of
-        the net's ``max_epochs``, or what the strategy's recovery has instead (a lottery ticket is
-        trained anew at each step).
+        the net's ``max_epochs``, or what the strategy has instead (a lottery ticket is trained anew
+        at each step; ``"early_bird"`` has no more than those ``max_epochs``).
     protect : list of str or type, default=None
         Layers that keep their weights and units: their names; patterns such as
         ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as

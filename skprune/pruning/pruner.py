@@ -78,11 +78,11 @@ class Pruner:
         gradients.
     epochs : int, default=0
         Epochs of training that the module needs before it is pruned; 0 for one that is trained.
-        With a strategy that prunes first, the training that comes after it.
+        With a strategy that prunes first, or early, all epochs of the training.
     fine_tune_epochs : int, default=None
         Epochs that what is left is trained for, all steps together. None stands for half of
         `epochs`, or of 20 where that is 0; a strategy that starts over, such as a lottery ticket,
-        has as many for each step.
+        has as many for each step, and one that prunes early none.
     batch_size : int, default=128
         Rows of a batch, where `data` is a pair of tensors.
     steps_per_epoch : int, default=None
@@ -203,6 +203,12 @@ class Pruner:
                 seed=self.seeds["scores"],
             )
             self._target = self._run.target(target_for(sparsity, budget))
+            if resolved.start.compares_masks and not epochs:
+                raise InvalidParameterError(
+                    f"start={resolved.start!r} prunes in the course of the dense training, and "
+                    "there is none: epochs is 0. Pass an untrained module and the epochs of its "
+                    "training, or use start='trained'."
+                )
             self._dense_epochs = epochs if resolved.start.trains_dense else 0
             self._epochs = self._run.epochs(fine_tune_epochs, epochs or _EPOCHS)
             if not resolved.start.trains_dense and not epochs:

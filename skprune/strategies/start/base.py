@@ -1,5 +1,6 @@
 """What every start is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ __all__ = ["Masks", "Start"]
 Masks = Mapping[str, Tensor]
 
 
-class Start(Component):
+class Start(Component, ABC):
     """Says how far the network is trained before anything is removed.
 
     Attributes
@@ -30,6 +31,7 @@ class Start(Component):
     compares_masks: ClassVar[bool] = False
     fine_tunes: ClassVar[bool] = True
 
+    @abstractmethod
     def n_waits(self, epochs: int) -> int:
         """Count the epochs that it waits at the most, once the dense training is over.
 
@@ -43,7 +45,6 @@ class Start(Component):
         n_epochs : int
             Zero for a start that does not compare masks.
         """
-        return 0
 
     def is_settled(self, masks: Sequence[Masks]) -> bool:
         """Say whether it is clear by now what is to be kept.

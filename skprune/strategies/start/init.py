@@ -16,3 +16,7 @@ class Init(Start):
     >>> Init().trains_dense
     False
     """
+
+    def n_waits(self, epochs: int) -> int:
+        """Count the epochs that it waits, which is none; see :class:`Start`."""
+        return 0

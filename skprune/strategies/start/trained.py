@@ -18,3 +18,7 @@ class Trained(Start):
     """
 
     trains_dense: ClassVar[bool] = True
+
+    def n_waits(self, epochs: int) -> int:
+        """Count the epochs that it waits, which is none; see :class:`Start`."""
+        return 0
