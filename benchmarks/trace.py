@@ -74,9 +74,8 @@ def main() -> None:
     network.remove_units(coupling, gone)
     print(f"half of each group removed in {time.perf_counter() - start:.1f} s")
     left = sum(p.numel() for p in network.module.parameters())
-    print(
-        f"{left / 1e6:.0f} million parameters are left; outputs {tuple(scores(module, inputs).shape)}"
-    )
+    shape = tuple(scores(module, inputs).shape)
+    print(f"{left / 1e6:.0f} million parameters are left; outputs of shape {shape}")
     print(f"peak of the memory: {1 + (peak() - before) / size:.1f} times the weights")
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from joblib import Memory
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 from skorch import NeuralNet
 
 from skprune.estimators.classifier import PrunedClassifier
@@ -235,3 +236,27 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
             Logarithms of :meth:`predict_proba`.
         """
         return self._fitted().predict_log_proba(X)
+
+    def _has_scores(self) -> bool:
+        """Whether there is a decision_function; before a fit that is not known."""
+        return "best_estimator_" not in vars(self) or hasattr(
+            self.best_estimator_, "decision_function"
+        )
+
+    @available_if(_has_scores)
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Compute scores: what the network that was fitted puts out before a softmax or a sigmoid.
+
+        There are none where :class:`PrunedClassifier` has none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            One number a row for two classes, the log-odds of the second.
+        """
+        return self._fitted().decision_function(X)

@@ -360,8 +360,11 @@ def _checked(sparsities: Any) -> list[float]:
         )
     for place, value in enumerate(values):
         if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+            hint = ""
+            if isinstance(value, Target):
+                hint = " They are fractions of the budget, which is set on the estimator."
             raise InvalidParameterError(
-                f"sparsities must be in [0, 1); number {place} is {value!r}."
+                f"sparsities must be in [0, 1); number {place} is {value!r}.{hint}"
             )
     result = sorted(float(value) for value in values)
     for one, other in pairwise(result):

@@ -10,7 +10,8 @@ from skprune.pruning.outputs import (
 )
 from skprune.pruning.predictor import Predictor
 from skprune.pruning.prune import prune
-from skprune.pruning.pruner import PrunedModule, Pruner
+from skprune.pruning.pruned_module import PrunedModule
+from skprune.pruning.pruner import Pruner
 
 __all__ = [
     "BinaryOutputs",

@@ -15,7 +15,7 @@ from skprune._sklearn import InvalidParameterError
 from skprune.network.forward import first_output, run_module
 from skprune.network.losses import unreduced
 from skprune.seeding import GeneratorStates
-from skprune.strategies.samples import Batch
+from skprune.strategies.samples import Batch, LooksAt
 
 __all__ = ["BatchSamples", "NoSamples", "as_loader", "to_device"]
 
@@ -29,7 +29,7 @@ def as_loader(data: Any, batch_size: int) -> Iterable[Any]:
     ----------
     data : DataLoader, iterable of batches, or pair of inputs and targets
         A batch is a pair of inputs and targets. A pair of arrays or tensors of all rows (or of a
-        mapping of them, and the targets) is cut into batches of rows in random order.
+        tuple or a mapping of them, and the targets) is cut into batches of rows in random order.
     batch_size : int
         Rows of a batch, for a pair.
 
@@ -98,6 +98,11 @@ class BatchSamples:
 
     def __len__(self) -> int:
         return self._n_rows
+
+    def check(self, looks_at: LooksAt) -> None:
+        """Raise an error if what an importance looks at is not there."""
+        if looks_at == "loss":
+            self._required_loss()
 
     def pairs(self) -> Iterator[tuple[Any, Any]]:
         """Go through an epoch's batches, on the network's device."""
@@ -209,6 +214,11 @@ class NoSamples:
     def __len__(self) -> int:
         return 0
 
+    def check(self, looks_at: LooksAt) -> None:
+        """Raise an error if an importance looks at rows."""
+        if looks_at != "weights":
+            self.batches()
+
     def batches(
         self, n_rows: int | None = None, generator: torch.Generator | None = None
     ) -> Iterator[Batch]:
@@ -236,33 +246,38 @@ def _is_rows(values: Any) -> bool:
 
 
 class _Rows(torch.utils.data.Dataset):
-    """Rows of inputs by name, and their targets."""
+    """Rows of several inputs, in their order or by name, and their targets."""
 
-    def __init__(self, inputs: Mapping[str, Tensor], targets: Tensor) -> None:
+    def __init__(self, inputs: tuple[Tensor, ...] | dict[str, Tensor], targets: Tensor) -> None:
         self.inputs, self.targets = inputs, targets
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, row: int) -> tuple[dict[str, Tensor], Tensor]:
-        return {name: values[row] for name, values in self.inputs.items()}, self.targets[row]
+    def __getitem__(self, row: int) -> tuple[Any, Tensor]:
+        return tree_map(lambda values: values[row], self.inputs), self.targets[row]
 
 
 def _loader_of_pair(inputs: Any, targets: Any, batch_size: int) -> DataLoader:
     targets = torch.as_tensor(targets)
-    parts = dict(inputs) if isinstance(inputs, Mapping) else {"": inputs}
-    tensors = {name: torch.as_tensor(values) for name, values in parts.items()}
-    for name, values in tensors.items():
+    parts: dict[Any, Any] = {None: inputs}
+    if isinstance(inputs, Mapping):
+        parts = dict(inputs)
+    elif isinstance(inputs, (tuple, list)) and all(map(_is_rows, inputs)):
+        parts = dict(enumerate(inputs))
+    tensors = {place: torch.as_tensor(values) for place, values in parts.items()}
+    for place, values in tensors.items():
         if len(values) != len(targets):
-            place = f" {name!r}" if name else ""
+            which = "" if place is None else f" {place!r}"
             raise InvalidParameterError(
-                f"data has {len(values)} rows of inputs{place} and {len(targets)} targets."
+                f"data has {len(values)} rows of inputs{which} and {len(targets)} targets."
             )
     dataset: Any
-    if isinstance(inputs, Mapping):
-        dataset = _Rows(tensors, targets)
+    if None in tensors:
+        dataset = TensorDataset(tensors[None], targets)
     else:
-        dataset = TensorDataset(tensors[""], targets)
+        by_name = isinstance(inputs, Mapping)
+        dataset = _Rows(tensors if by_name else tuple(tensors.values()), targets)
     return DataLoader(dataset, batch_size=batch_size, shuffle=True)
 
 

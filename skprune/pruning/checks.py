@@ -9,7 +9,7 @@ from skprune.strategies.selection import share_of
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 
-__all__ = ["check_combination", "check_epochs", "lead_epochs"]
+__all__ = ["check_combination", "check_epochs", "check_steps", "lead_epochs", "takes_part"]
 
 
 def check_combination(elements: Elements, strategy: ResolvedStrategy, *, only_named: bool) -> None:
@@ -126,3 +126,47 @@ def lead_epochs(strategy: ResolvedStrategy, target: Goal | None, epochs: int) ->
     if share == 1 or (target is None and epochs == 1):
         return epochs
     return min(ceil(share_of(epochs, share)), max(epochs - 1, 0))
+
+
+def takes_part(strategy: ResolvedStrategy, target: Goal | None, epochs: int) -> bool:
+    """Say whether a strategy does something in the steps of the training after the dense one.
+
+    Parameters
+    ----------
+    strategy : ResolvedStrategy
+        How the network is pruned.
+    target : Goal or None
+        How much; None if the regularizer decides.
+    epochs : int
+        For how long the network is trained in all.
+
+    Returns
+    -------
+    takes_part : bool
+        Whether there are hooks.
+    """
+    if lead_epochs(strategy, target, epochs):
+        return True
+    return epochs > 0 and (
+        strategy.regrowth is not None or strategy.importance.observer() is not None
+    )
+
+
+def check_steps(n_steps: int | None) -> None:
+    """Raise an error if it is not known how many steps a training has that hooks take part in.
+
+    Parameters
+    ----------
+    n_steps : int or None
+        How many there are.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there are none.
+    """
+    if not n_steps:
+        raise InvalidParameterError(
+            "The strategy takes part in the training, and has to know how many steps an epoch "
+            "has. Pass data, or steps_per_epoch."
+        )

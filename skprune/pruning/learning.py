@@ -70,7 +70,7 @@ class LossOutputs:
             raise InvalidParameterError(
                 f"Distill has to know what the outputs of the network mean, and loss={name} does "
                 "not tell. Use a loss of torch.nn, such as CrossEntropyLoss, BCEWithLogitsLoss or "
-                "MSELoss, or a Pruner, whose stages your own loop trains."
+                "MSELoss."
             )
 
     @property
@@ -169,6 +169,11 @@ class TorchLearning:
     def outputs(self) -> LossOutputs:
         """What the network's outputs mean."""
         return LossOutputs(self._loss, self.target_shape)
+
+    def check_loss(self) -> None:
+        """Raise an error if there is no loss, or one that does not tell what the outputs mean."""
+        self.samples.check("loss")
+        LossOutputs(self._loss, self.target_shape)
 
     def over_all_rows(self, compute: Callable[[Any], Tensor]) -> np.ndarray:
         """Raise an error: batches may be others in each epoch."""

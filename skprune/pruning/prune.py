@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
 from skprune.network.forward import module_device
+from skprune.pruning.arguments import check_parameters
 from skprune.pruning.batches import BatchSamples, Loss
-from skprune.pruning.pruner import PrunedModule, Pruner, check_parameters
+from skprune.pruning.pruned_module import PrunedModule
+from skprune.pruning.pruner import Pruner
 from skprune.pruning.torch_trainer import MakeOptimizer, TorchTrainer
 from skprune.seeding import seeded
 from skprune.strategies.strategy import Strategy
@@ -38,6 +40,7 @@ def prune(
     optimizer: MakeOptimizer = torch.optim.Adam,
     lr: float = 1e-3,
     batch_size: int = 128,
+    steps_per_epoch: int | None = None,
     initial_state: Mapping[str, Tensor] | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> PrunedModule:
@@ -68,8 +71,8 @@ def prune(
         ``loss(outputs, targets)``, such as ``torch.nn.CrossEntropyLoss()``.
     train : callable, default=None
         Your own training loop: ``train(module, epochs)`` trains the module in place, with
-        whatever optimizer and data it has. Masks hold after each of its steps. None stands for
-        skprune's own loop over `data`, with `optimizer` and `lr`.
+        whatever optimizer and data it has. The module comes in training mode, and masks hold after
+        each step. None stands for skprune's own loop over `data`, with `optimizer` and `lr`.
     epochs : int, default=0
         Epochs of training that the module needs before it is pruned; 0 for one that is trained.
         With a strategy that prunes first, the training that comes after it.
@@ -84,6 +87,10 @@ def prune(
         Learning rate of skprune's own loop.
     batch_size : int, default=128
         Rows of a batch, where `data` is a pair of tensors.
+    steps_per_epoch : int, default=None
+        Steps that the optimizer of `train` takes in an epoch, for strategies that take part in
+        them; the number of batches of `data` if None. With gradients accumulated over several
+        batches there are fewer.
     initial_state : mapping of str to Tensor, default=None
         The ``state_dict`` that the module began its training with, for strategies that go back
         to it (lottery tickets). Without it they need `epochs`.
@@ -140,7 +147,10 @@ def prune(
         fine_tune_epochs=fine_tune_epochs,
         optimizer=optimizer,
         lr=lr,
+        loss=loss,
         batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        initial_state=initial_state,
         random_state=random_state,
     )
     can_train = train is not None or (data is not None and loss is not None)
@@ -165,6 +175,7 @@ def prune(
         epochs=epochs,
         fine_tune_epochs=fine_tune_epochs,
         batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
         initial_state=initial_state,
         random_state=random_state,
     )
@@ -174,14 +185,19 @@ def prune(
 
 
 def _train_by(train: Callable[[nn.Module, int], object], pruner: Pruner) -> PrunedModule:
+    _refuse_loss_term(pruner.strategy.recovery.changes_loss)
     for stage in pruner:
-        if stage.loss_term is not None:
-            raise InvalidParameterError(
-                "The strategy has a teacher that adds to the loss, and train computes a loss of "
-                "its own. Leave train out, or use a Pruner, whose stages have the loss_term."
-            )
+        _refuse_loss_term(stage.loss_term is not None)  # of a recovery that does not declare it
         train(pruner.module, stage.epochs)
     return pruner.result
+
+
+def _refuse_loss_term(has_one: bool) -> None:
+    if has_one:
+        raise InvalidParameterError(
+            "The strategy has a teacher that adds to the loss, and train computes a loss of its "
+            "own. Leave train out, or use a Pruner, whose stages have the loss_term."
+        )
 
 
 def _train_alone(pruner: Pruner, optimizer: MakeOptimizer, lr: float) -> PrunedModule:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,93 +10,40 @@ import torch
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from skprune._sklearn import (
-    Interval,
-    InvalidParameterError,
-    StrOptions,
-    validate_parameter_constraints,
-)
+from skprune._sklearn import InvalidParameterError
 from skprune.components import resolve
 from skprune.metrics.report import PruningReport, measure
 from skprune.network.forward import first_output, module_device, run_module
 from skprune.network.masking import Masked
 from skprune.network.network import Network, all_tensors
-from skprune.network.removals import Removals
-from skprune.network.wrapping import wrapper_of
+from skprune.pruning.arguments import (
+    check_example,
+    check_module,
+    check_parameters,
+    check_state,
+)
 from skprune.pruning.batches import BatchSamples, Loss, NoSamples, as_loader, to_device
-from skprune.pruning.checks import check_epochs
+from skprune.pruning.checks import check_epochs, check_steps, takes_part
 from skprune.pruning.learning import TorchLearning, outputs_of
 from skprune.pruning.peers import Peers
 from skprune.pruning.predictor import Predictor
+from skprune.pruning.pruned_module import PrunedModule
 from skprune.pruning.run import N_CHECK_ROWS, SEEDS, PruningRun
 from skprune.pruning.step_watch import StepWatch
 from skprune.seeding import derive_seeds, given_back, preserve_rng
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
-from skprune.strategies.target import BUDGETS, Target, target_for
+from skprune.strategies.target import Target, target_for
 from skprune.structures import STRUCTURES, Structure
 
 if TYPE_CHECKING:  # not every build of torch has it
     from torch.distributed import ProcessGroup
 
-__all__ = ["PrunedModule", "Pruner", "check_parameters"]
+__all__ = ["Pruner"]
 
 # Epochs of a training, where neither the user nor a dense training says how many.
 _EPOCHS = 20
-
-_CONSTRAINTS: dict[str, Any] = {
-    "sparsity": [Interval(Real, 0, 1, closed="left"), Target, None],
-    "budget": [StrOptions(set(BUDGETS))],
-    "protect": [None, list, tuple],
-    "epochs": [Interval(Integral, 0, None, closed="left")],
-    "fine_tune_epochs": [Interval(Integral, 0, None, closed="left"), None],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
-    "steps_per_epoch": [Interval(Integral, 1, None, closed="left"), None],
-    "lr": [Interval(Real, 0, None, closed="neither")],
-    "optimizer": [callable],
-    "train": [callable, None],
-    "random_state": ["random_state"],
-}
-
-
-@dataclass(frozen=True)
-class PrunedModule:
-    """What is left of a module.
-
-    Attributes
-    ----------
-    module : nn.Module
-        The pruned module: units that are gone are removed, masked weights are zero. It is in
-        evaluation mode.
-    masks : dict of str to ndarray of bool
-        What the strategy kept of each weight, by the parameter's name, in the original shape.
-    kept : dict of str to ndarray of bool
-        What was kept of the structure's elements, by layer.
-    sparsity : float
-        The fraction of the structure's elements that is gone.
-    report : PruningReport
-        Weights, units, parameters, multiply-accumulates and bytes of each layer, before and after.
-    removals : Removals
-        The units that were removed. ``removals.replay(module)`` cuts an equal module, dense and
-        untrained, to the shape of this one, so that its ``state_dict`` can be loaded into it.
-    predictor : Predictor or None
-        Predicts for arrays, as an estimator does: classes by their numbers and probabilities where
-        the loss is one of torch for classes or labels, and otherwise what the module puts out. None
-        where the module takes several inputs in their order, or puts out something else than a
-        tensor, or a tuple that begins with one.
-    history : list of dict
-        The epochs that skprune's own loop has trained: ``epoch``, ``stage``, ``train_loss``.
-    """
-
-    module: nn.Module
-    masks: dict[str, np.ndarray]
-    kept: dict[str, np.ndarray]
-    sparsity: float
-    report: PruningReport
-    removals: Removals
-    predictor: Predictor | None
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Pruner:
@@ -157,16 +102,18 @@ class Pruner:
     Attributes
     ----------
     module : nn.Module
-        The module as it is now: to be trained in a stage. Units are removed from it in place, so
-        an optimizer has to be made anew in each stage.
+        The module as it is now: to be trained in a stage, in training mode when that begins. Units
+        are removed from it in place, so an optimizer has to be made anew in each stage.
     result : PrunedModule
-        What is left, once all stages have been gone through.
+        What is left, once all stages have been gone through; an AttributeError before that.
     network : Network
         The module with the masks of its weights, as they are now.
     samples : BatchSamples or NoSamples
         The rows of `data`.
     learning : TorchLearning
         What importances and teachers see of the training.
+    strategy : ResolvedStrategy
+        How it is pruned.
     seeds : dict of str to int
         Seeds of the dense training, of scores, and of fine-tuning.
 
@@ -191,8 +138,6 @@ class Pruner:
     >>> float((pruner.result.module[0].weight == 0).float().mean()) > 0
     True
     """
-
-    result: PrunedModule
 
     def __init__(
         self,
@@ -221,12 +166,16 @@ class Pruner:
             protect=protect,
             epochs=epochs,
             fine_tune_epochs=fine_tune_epochs,
+            loss=loss,
             batch_size=batch_size,
             steps_per_epoch=steps_per_epoch,
+            initial_state=initial_state,
             random_state=random_state,
         )
-        _check_module(module)
+        check_module(module)
+        check_example(example_inputs)
         resolved = resolve(strategy, STRATEGIES, "strategy", Strategy).resolved()
+        self.strategy = resolved
         self.seeds = derive_seeds(check_random_state(random_state), *SEEDS)
         device = module_device(module)
         self.network = Network(
@@ -239,6 +188,9 @@ class Pruner:
                 raise InvalidParameterError("data has no batches.")
         self._loss = loss
         self.learning = TorchLearning(self.network, self.samples, loss)
+        self.samples.check(resolved.importance.looks_at)
+        if resolved.recovery.changes_loss:
+            self.learning.check_loss()
         with given_back():
             self._run_once()
             self._before = measure(self.network.module, self.network.inputs, run_module)
@@ -258,15 +210,26 @@ class Pruner:
             check_epochs(resolved, self._target, self._epochs)
             resolved.recovery.check(self.learning, resolved.start)
         self._early = self._early_state(resolved, epochs, initial_state)
-        self._steps_per_epoch = steps_per_epoch
+        self._steps_of_epoch = steps_per_epoch or self.samples.n_batches
         self._watch = StepWatch(self.network)
         self._peers = None if process_group is None else Peers(process_group)
         self._started = False
+        self._result: PrunedModule | None = None
 
     @property
     def module(self) -> nn.Module:
         """The module as it is now."""
-        return self.result.module if hasattr(self, "result") else self.network.module
+        return self.network.module if self._result is None else self._result.module
+
+    @property
+    def result(self) -> PrunedModule:
+        """What is left, once all stages have been gone through."""
+        if self._result is None:
+            raise AttributeError(
+                "A Pruner has no result before all of its stages have been gone through. Let the "
+                "loop over it come to its end."
+            )
+        return self._result
 
     def __iter__(self) -> Iterator[Stage]:
         """Go through the stages of training; each is to be trained before the next is asked for.
@@ -277,6 +240,8 @@ class Pruner:
             Each has at least ``epochs``, and the ``lr`` that the strategy asks for, if it does; a
             strategy with a teacher has a ``loss_term``.
         """
+        if takes_part(self.strategy, self._target, self._epochs):
+            check_steps(self._steps_of_epoch)
         return self.watched(self.stages())
 
     def watched(self, stages: Iterable[Stage]) -> Iterator[Stage]:
@@ -295,8 +260,9 @@ class Pruner:
         for stage in stages:
             n_steps = None
             if stage.hooks:
-                n_steps = stage.epochs * (self._steps_per_epoch or self.samples.n_batches)
+                n_steps = stage.epochs * self._steps_of_epoch
             with self._watch.watching(stage.hooks, n_steps):
+                self.network.module.train()
                 yield stage
             self.network.module.eval()
 
@@ -327,7 +293,7 @@ class Pruner:
         if self._started:
             raise RuntimeError("A Pruner goes through its stages once. Make another one.")
         self._started = True
-        epoch, rest = self._run.strategy.recovery.rewinds_to, self._dense_epochs
+        epoch, rest = self.strategy.recovery.rewinds_to, self._dense_epochs
         if epoch is not None and epoch not in self._early:
             if epoch:
                 yield Stage(epoch, DENSE)
@@ -354,7 +320,7 @@ class Pruner:
                 if stage.rewind_to is not None:
                     self.network.restore(self._early[stage.rewind_to])
                 yield stage
-        self.result = self._finished()
+        self._result = self._finished()
 
     @contextmanager
     def masked(
@@ -394,8 +360,13 @@ class Pruner:
 
     def _run_once(self) -> None:
         """Run the network, which also gives lazy layers their sizes."""
-        with torch.no_grad(), preserve_rng(module_device(self.network.module)):
-            run_module(self.network.module, self.network.inputs)
+        try:
+            with torch.no_grad(), preserve_rng(module_device(self.network.module)):
+                run_module(self.network.module, self.network.inputs)
+        except Exception as error:
+            raise InvalidParameterError(
+                f"The module cannot be run on example_inputs: {type(error).__name__}: {error}"
+            ) from error
 
     def _early_state(
         self, strategy: ResolvedStrategy, epochs: int, state: Mapping[str, Tensor] | None
@@ -404,7 +375,7 @@ class Pruner:
         if epoch is None:
             return {}
         if state is not None:
-            _check_state(state, self.network.module)
+            check_state(state, self.network.module)
             return {epoch: _copied(state)}
         if strategy.start == "init" and epoch == 0:
             return {0: _copied(all_tensors(self.network.module))}
@@ -450,51 +421,6 @@ class Pruner:
         outputs = outputs_of(self._loss, computed)
         return Predictor(
             network.module, outputs, masks=network.masks, removals=network.removals, example=example
-        )
-
-
-def check_parameters(caller: str, **parameters: Any) -> None:
-    """Raise an error if a parameter is invalid.
-
-    Parameters
-    ----------
-    caller : str
-        What was called, for the message.
-    **parameters : dict
-        Parameters of :class:`Pruner` and :func:`~skprune.prune`.
-
-    Raises
-    ------
-    InvalidParameterError
-        The message says what would be valid.
-    """
-    constraints = {name: _CONSTRAINTS[name] for name in parameters}
-    validate_parameter_constraints(constraints, parameters, caller_name=caller)
-
-
-def _check_module(module: Any) -> None:
-    if not isinstance(module, nn.Module):
-        what = f"the class {module.__name__}" if isinstance(module, type) else repr(type(module))
-        raise InvalidParameterError(f"module must be a torch.nn.Module; got {what}.")
-    wrapper = wrapper_of(module)
-    if wrapper is not None:
-        raise InvalidParameterError(
-            f"module is wrapped by {wrapper}, and a wrapped module cannot lose units. Give the "
-            "module inside, and wrap what comes back."
-        )
-
-
-def _check_state(state: Mapping[str, Tensor], module: nn.Module) -> None:
-    for name, tensor in all_tensors(module).items():
-        if name in state and tuple(state[name].shape) != tuple(tensor.shape):
-            raise InvalidParameterError(
-                f"initial_state has {name!r} of shape {tuple(state[name].shape)}, and the module "
-                f"has it of shape {tuple(tensor.shape)}."
-            )
-    missing = [name for name, _ in module.named_parameters() if name not in state]
-    if missing:
-        raise InvalidParameterError(
-            f"initial_state lacks parameters of the module: {', '.join(map(repr, missing[:5]))}."
         )
 
 

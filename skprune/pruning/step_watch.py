@@ -17,6 +17,7 @@ from skprune.network.layers import weight_parameters
 from skprune.network.masking import Masked, Masking
 from skprune.network.network import Network
 from skprune.network.wrapping import inside
+from skprune.pruning.checks import check_steps
 from skprune.strategies.hooks import TrainingHook, TrainingRun, taking_part
 
 __all__ = ["StepWatch"]
@@ -61,12 +62,8 @@ class StepWatch:
                 yield
                 self._mask()
             return
-        if not n_steps:
-            raise InvalidParameterError(
-                "The strategy takes part in the training, and has to know how many steps an epoch "
-                "has. Pass data, or steps_per_epoch."
-            )
-        run = TrainingRun(n_steps, None)
+        check_steps(n_steps)
+        run = TrainingRun(n_steps or 0, None)
         try:
             with taking_part(run, hooks) as everything:
                 self._run, self._hooks, self._ran_forward = run, everything, False
@@ -144,8 +141,9 @@ class StepWatch:
             why = "two optimizers train the network; let one of them do so"
         elif not self._ran_forward:
             why = (
-                "an optimizer took a step before the module was called, as LBFGS does; call the "
-                "module that the Pruner gives (not its parts), and use another optimizer"
+                "an optimizer took a step before the module was called in training mode, as LBFGS "
+                "does; call the module that the Pruner gives (not its parts), after module.train() "
+                "if it has been evaluated, and use another optimizer"
             )
         elif getattr(optimizer, "grad_scale", None) is not None:
             why = (

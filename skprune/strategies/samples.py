@@ -1,12 +1,15 @@
 """Rows that a network is trained on, for what looks at its losses and gradients."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Batch", "Samples"]
+__all__ = ["Batch", "LooksAt", "Samples"]
+
+# What scores are made of: weights alone, or inputs of rows, or the loss of rows as well.
+LooksAt = Literal["weights", "inputs", "loss"]
 
 
 class Batch(NamedTuple):

@@ -84,7 +84,7 @@ RUNS = [
 
 @contextmanager
 def two_dask_workers() -> Iterator[None]:
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with LocalCluster(**options) as cluster, Client(cluster):
         yield
 
@@ -114,7 +114,10 @@ def network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         return Network
     scope = {"__name__": "__main__", "Any": Any, "nn": nn}
     exec(inspect.getsource(Network), scope)
-    monkeypatch.setattr(sys.modules["__main__"], "Network", scope["Network"], raising=False)
+    program = sys.modules["__main__"]
+    monkeypatch.setattr(program, "Network", scope["Network"], raising=False)
+    # The program is a user's; where pytest is the program itself, it has a file that is installed.
+    monkeypatch.delattr(program, "__file__", raising=False)
     return scope["Network"]
 
 

@@ -9,6 +9,7 @@ from skprune import (
     PrunedClassifier,
     PrunedClassifierCV,
     Strategy,
+    Target,
     UnreachableSparsityError,
     pruning_path,
 )
@@ -98,6 +99,7 @@ BAD_SPARSITIES = {
     "twice": ([0.5, 0.8, 0.5], "sparsities has 0.5 twice"),
     "none": ([], "a list of one or more"),
     "words": (["half"], "number 0 is 'half'"),
+    "targets": ([Target(at_most=9, budget="macs")], "fractions of the budget, which is set on the"),
     "nested": ([[0.5]], "a list of one or more"),
     "yes": (True, "a number of them, or a list of one or more; got True"),
     "zero": (0, "must be 1 or more|must be an int in the range"),

@@ -390,8 +390,9 @@ def test_a_dataset_of_arrays_is_as_good_as_its_arrays() -> None:
 def test_before_a_fit() -> None:
     with pytest.raises(AttributeError, match="has no 'predictor_' before it is fitted"):
         _ = PrunedClassifier().predictor_
-    with pytest.raises(NotFittedError):
-        PrunedClassifier().decision_function(X)
+    for estimator in (PrunedClassifier(), PrunedClassifierCV()):
+        with pytest.raises(NotFittedError):
+            estimator.decision_function(X)
 
 
 # ------------------------------------------------------------------------------------------- scores
@@ -427,6 +428,14 @@ def test_there_are_no_scores_where_the_network_puts_out_none(task: str) -> None:
     estimator, _ = fitted(task)
     assert not hasattr(estimator, "decision_function")
     assert not hasattr(estimator.predictor_, "decision_function")
+
+
+def test_a_search_has_scores_where_its_network_has() -> None:
+    search = PrunedClassifierCV(classifier_net(), sparsities=[0.5], cv=2, random_state=0)
+    scores = search.fit(X32, Y > 0).decision_function(X32)
+    np.testing.assert_array_equal(scores, search.best_estimator_.decision_function(X32))
+    search.set_params(estimator=probabilities_net()).fit(X32, Y)
+    assert not hasattr(search, "decision_function")
 
 
 def test_scikit_learn_uses_the_scores() -> None:

@@ -42,7 +42,7 @@ def test_on_workers_that_are_there():
     spec = importlib.util.spec_from_file_location("search", EXAMPLES / "search_on_dask.py")
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    options = {"n_workers": 1, "threads_per_worker": 3, "dashboard_address": None}
+    options = {"n_workers": 1, "threads_per_worker": 3, "dashboard_address": ":0"}
     with LocalCluster(processes=False, protocol="tcp", **options) as cluster:
         with example.connect(cluster.scheduler_address, None) as client:
             assert list(client.nthreads().values()) == [3]

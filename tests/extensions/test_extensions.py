@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from skprune import PrunedClassifier, Strategy
+from skprune import PrunedClassifier, Strategy, prune
 from skprune.network import Layer, register_layer
-from skprune.network.layers import layer_for
+from skprune.network.layers import layer_for, registry
 from skprune.network.network import Network
 from skprune.strategies import IMPORTANCES
 from skprune.structures import NM, STRUCTURES, Block
@@ -160,6 +160,30 @@ def test_rows_of_inputs_need_rows_of_outputs(flag: str) -> None:
     axes = {"out_axes": {"table": 1}, "in_axes": {"table": 0}, "has_weights": True, flag: True}
     with pytest.raises(TypeError, match=r"'table'; out_axes says 1"):
         register_layer(Gained)(type("Wrong", (Layer,), axes))
+    assert type(layer_for(Gained(2, 3))).__name__ == "GainedLayer"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"out_axes": {"tabel": 1, "gain": 0}}, "has no 'tabel'. Let out_axes and in_axes name"),
+        ({"in_axes": {"weight": 0}}, "has no 'weight'. Let out_axes and in_axes name"),
+        ({"out_widths": ("width",)}, "has no 'width'. Let out_widths and in_widths name"),
+    ],
+)
+@pytest.mark.parametrize("structure", ["unit", "weight"])
+def test_a_class_that_names_what_is_not_there_is_refused(
+    wrong: dict[str, Any], message: str, structure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = type(layer_for(Gained(2, 3)))
+    monkeypatch.setitem(registry._REGISTERED, Gained, type("Wrong", (described,), wrong))
+    with pytest.raises(TypeError, match=f"Wrong is registered for Gained, which {message}"):
+        prune(OwnLayers(), torch.zeros(2, 6), structure=structure)
+
+
+def test_what_makes_no_layers_is_not_registered() -> None:
+    with pytest.raises(TypeError, match="register_layer decorates a subclass of Layer"):
+        register_layer(Gained)({"out_axes": {"table": 1}})
     assert type(layer_for(Gained(2, 3))).__name__ == "GainedLayer"
 
 

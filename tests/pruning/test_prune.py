@@ -4,7 +4,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, SubsetRandomSampler, TensorDat
 
 from skprune import DivergedError, PrunedRegressor, Strategy, UnreachableSparsityError, prune
 from skprune.network.network import all_tensors
-from skprune.strategies import STRATEGIES, Distill, FineTune, Iterative, Rewind
+from skprune.strategies import IMPORTANCES, STRATEGIES, Distill, FineTune, Iterative, Rewind
 from tests.helpers import same_state, snapshot
 from tests.pruning.common import (
     CASES,
@@ -170,6 +172,8 @@ def test_inputs_may_have_names_or_be_several(strategy: str) -> None:
         **params,
     )
     assert pair.module.left.out_features == 5
+    several = prune(module, (left[:8], right[:8]), data=((left, right), y), **params)
+    assert same_state(snapshot(pair.module), snapshot(several.module))
 
 
 class Poisoned(Dataset):
@@ -413,13 +417,37 @@ def test_a_training_loop_of_ones_own_runs_under_masks_that_hold() -> None:
         epochs=2,
         **SETTINGS,
     )
-    assert seen[0] == (2, False)
+    assert seen[0] == (2, True)  # in training mode, as it is to be trained
     assert sum(epochs for epochs, _ in seen[1:]) == 4
     for name, mask in pruned.masks.items():
         weight = dict(pruned.module.named_parameters())[name].detach().numpy()
         if weight.shape == mask.shape:
             assert not weight[~mask].any()
     assert not pruned.module.training
+
+
+@pytest.mark.parametrize("strategy", ["l0", "rigl", "movement"])
+def test_a_loop_of_ones_own_says_how_many_steps_it_takes(strategy: str) -> None:
+    """Where there are no data, and where gradients of all of them are accumulated for a step."""
+
+    def train(module: nn.Module, epochs: int) -> None:
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.05)
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            LOSS(module(X), y).backward()
+            optimizer.step()
+
+    def pruned(**params: Any) -> dict[str, Tensor]:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            found = prune(build(0), X[:8], strategy=strategy, train=train, **params, **SETTINGS)
+        assert found.sparsity == 0.5
+        return snapshot(found.module)
+
+    without = pruned(steps_per_epoch=1)
+    assert same_state(without, pruned(steps_per_epoch=1, data=loader()))
+    if strategy == "rigl":  # it exchanges weights after a number of steps
+        assert not same_state(without, pruned(data=loader()))
 
 
 def test_a_loop_that_bypasses_optimizers_is_masked_at_its_end() -> None:
@@ -477,11 +505,88 @@ def test_weights_may_be_gone_back_to_that_the_user_kept() -> None:
         ({"strategy": "distillation", "train": print, "data": (X, y), "loss": LOSS}, "teacher"),
         ({"strategy": "l0", "train": print}, "steps an epoch has. Pass data"),
         ({"strategy": "rigl"}, "Set fine_tune_epochs"),
+        ({"loss": "cross_entropy"}, "'loss' parameter of prune must be a callable"),
+        ({"loss": nn.MSELoss}, r"got the class MSELoss.*loss=MSELoss\(\)"),
+        ({"initial_state": [1]}, "'initial_state' parameter of prune must be"),
+        ({"data": ((X, X[:3]), y), "loss": LOSS}, "3 rows of inputs 1 and 120 targets"),
     ],
 )
 def test_errors_say_what_is_missing(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         prune(build(), X[:8], **{"random_state": 0, **params})
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (None, "must be a tensor, a tuple of tensors.*got a NoneType"),
+        (X[:8].numpy(), "got a ndarray"),
+        ({}, "got a dict"),
+        (X[:0], "has no rows"),
+        (X[:8, :3], "cannot be run on example_inputs: RuntimeError: mat1 and mat2"),
+        ((X[:8], X[:8]), "cannot be run on example_inputs: TypeError"),
+    ],
+)
+def test_inputs_that_the_module_does_not_take_are_told(inputs: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prune(build(), inputs, sparsity=0.5)
+
+
+def must_not_train(module: nn.Module, epochs: int) -> None:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"strategy": "hessian"}, "looks at rows of data, and there are none"),
+        ({"strategy": "layer_obs"}, "looks at rows of data, and there are none"),
+        ({"strategy": "hessian", "data": (X, y)}, "looks at the loss, and there is none"),
+        ({"strategy": "l0"}, "how many steps an epoch"),
+        ({"strategy": "rigl"}, "how many steps an epoch"),
+        ({"strategy": "movement"}, "how many steps an epoch"),
+        ({"strategy": "distillation"}, "looks at rows of data, and there are none"),
+        ({"strategy": "distillation", "data": (X, y)}, "looks at the loss, and there is none"),
+        ({"strategy": "distillation", "data": (X, y), "loss": LOSS}, "has a teacher"),
+    ],
+)
+def test_what_is_missing_is_told_before_any_training(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prune(build(), X[:8], epochs=4, train=must_not_train, **params)
+
+
+# Movement looks at what it has seen of the training, and at the loss only where it has seen none.
+@pytest.mark.parametrize("importance", sorted(set(IMPORTANCES) - {"movement"}))
+def test_importances_look_at_what_they_say(
+    importance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = IMPORTANCES[importance].looks_at
+    monkeypatch.setattr(IMPORTANCES[importance], "looks_at", "weights")  # nothing is checked before
+
+    def score(**params: Any) -> None:
+        prune(build(), X[:8], strategy=Strategy(importance), fine_tune_epochs=0, **params)
+
+    rows_missing = pytest.raises(ValueError, match="looks at rows of data, and there are none")
+    with rows_missing if said != "weights" else nullcontext():
+        score()
+    loss_missing = pytest.raises(ValueError, match="looks at the loss, and there is none")
+    with loss_missing if said == "loss" else nullcontext():
+        score(data=(X, y))
+    score(data=(X, y), loss=LOSS)
+
+
+class _Undeclared(FineTune):
+    """Changes the loss, and does not say so."""
+
+    def begin(self, learning: Any) -> Any:
+        fill_in = super().begin(learning)
+        return lambda stage: replace(fill_in(stage), loss_term=object())
+
+
+def test_a_loop_of_ones_own_is_never_given_a_loss_term() -> None:
+    strategy = Strategy(recovery=_Undeclared())
+    with pytest.raises(ValueError, match="has a teacher"):
+        prune(build(), X[:8], strategy=strategy, train=must_not_train, fine_tune_epochs=2)
 
 
 def test_a_distillation_has_to_know_the_loss() -> None:
@@ -503,11 +608,8 @@ def test_wrapped_modules_are_refused() -> None:
 
 
 def test_a_target_out_of_reach_is_told_before_any_training() -> None:
-    def train(module: nn.Module, epochs: int) -> None:
-        raise AssertionError
-
     with pytest.raises(UnreachableSparsityError, match="largest reachable sparsity"):
-        prune(build(), X[:8], structure="unit", sparsity=0.99, epochs=1, train=train)
+        prune(build(), X[:8], structure="unit", sparsity=0.99, epochs=1, train=must_not_train)
 
 
 def test_a_training_that_diverges_is_told() -> None:

@@ -76,6 +76,22 @@ def test_stages_tell_how_long_and_how_sparse() -> None:
     assert pruner.module is pruner.result.module
 
 
+def test_the_module_comes_in_training_mode_and_stays_in_evaluation_mode() -> None:
+    pruner = Pruner(build(), X[:8], strategy="iterative_magnitude", **PARAMS)
+    for stage in pruner:
+        assert stage.epochs
+        assert all(module.training for module in pruner.module.modules())
+    assert not any(module.training for module in pruner.module.modules())
+
+
+def test_there_is_no_result_before_the_end() -> None:
+    pruner = Pruner(build(), X[:8], sparsity=0.5)
+    for _ in pruner:
+        with pytest.raises(AttributeError, match="before all of its stages"):
+            _ = pruner.result
+    assert pruner.result.module is pruner.module
+
+
 def test_one_shot_pruning_without_training_is_a_loop_without_stages() -> None:
     pruner = Pruner(build(), X[:8], sparsity=0.5, fine_tune_epochs=0)
     with pytest.raises(AttributeError):
@@ -277,8 +293,8 @@ def test_evaluation_in_between_does_not_take_part() -> None:
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        ("closure", "before the module was called"),
-        ("parts", "before the module was called"),
+        ("closure", "before the module was called in training mode"),
+        ("parts", "before the module was called in training mode"),
         ("two optimizers", "two optimizers train"),
         ("fused", "scaler.unscale_"),
     ],

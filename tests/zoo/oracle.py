@@ -179,6 +179,15 @@ class _Reference(nn.Module):
             torch.backends.mha.set_fastpath_enabled(fast)
 
 
+def _without_length(name: str, kept: Mapping[str, Tensor]) -> Tensor:
+    """Which rows of weight_norm's directions have no length: zeros would be no direction."""
+    for ours, theirs in (("original1", "original0"), ("weight_v", "weight_g")):
+        length = kept.get(name.removesuffix(ours) + theirs) if name.endswith(ours) else None
+        if length is not None:
+            return ~length.expand(kept[name].shape)
+    return torch.zeros_like(kept[name])
+
+
 def reference(module: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
     """A copy of the original, as large as it was, with all else at zero."""
     copy = deepcopy(module)
@@ -190,7 +199,7 @@ def reference(module: nn.Module, kept: Mapping[str, Tensor]) -> nn.Module:
                 # zero, and no norm if it is zero as well.
                 mask = mask | ~mask.flatten(1).any(1)[:, None]
             if not name.endswith(("running_mean", "running_var")):
-                tensors[name][~mask] = 0.0
+                tensors[name][~mask & ~_without_length(name, kept)] = 0.0
     norms = {id(tensors[name]): mask for name, mask in kept.items()}
     for norm in copy.modules():
         if _WRITTEN_NORMS.search(type(norm).__name__) and type(norm) is not nn.RMSNorm:

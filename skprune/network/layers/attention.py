@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skprune.network.layers.base import Count, Layer, register_layer
+from skprune.network.layers.base import Count, Layer
+from skprune.network.layers.registry import register_layer
 
 __all__ = ["Attention", "AttentionStack", "PrunedAttention"]
 

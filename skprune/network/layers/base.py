@@ -1,21 +1,12 @@
-"""What is asked of a layer, and which class answers for which type of module."""
+"""What is asked of a layer."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "Axes",
-    "ChannelAxis",
-    "Count",
-    "Layer",
-    "Side",
-    "Widths",
-    "layer_for",
-    "register_layer",
-]
+__all__ = ["Axes", "ChannelAxis", "Count", "Layer", "Side", "Widths"]
 
 Side = Literal["out", "in"]
 Axes: TypeAlias = Mapping[str, int]
@@ -515,96 +506,3 @@ class Layer:
             embedding puts out the sum over all that can be looked up.
         """
         return None
-
-
-_Maker = TypeVar("_Maker", bound=Callable[[Any], Layer])
-
-_REGISTERED: dict[type[nn.Module], Callable[[Any], Layer]] = {}
-
-
-def register_layer(*types: type[nn.Module]) -> Callable[[_Maker], _Maker]:
-    """Tell skprune of a type of layer, so that its units can be pruned.
-
-    Parameters
-    ----------
-    *types : type of nn.Module
-        The types; subclasses count, unless they are registered themselves.
-
-    Returns
-    -------
-    decorator : callable
-        For a subclass of :class:`Layer`, or a function that makes one of a module.
-
-    Raises
-    ------
-    TypeError
-        If something is no type of module, or if a class has input rows and a weight whose first
-        dimension is not that of the outputs.
-
-    Examples
-    --------
-    A layer with a weight of its own, and a gain for each output:
-
-    >>> import torch
-    >>> from torch import nn
-    >>> from skprune.network import Layer, register_layer
-    >>> from skprune.network.layers import layer_for
-    >>> class Gained(nn.Module):
-    ...     def __init__(self, n_inputs, n_outputs):
-    ...         super().__init__()
-    ...         self.n_inputs, self.n_outputs = n_inputs, n_outputs
-    ...         self.table = nn.Parameter(torch.randn(n_inputs, n_outputs))
-    ...         self.gain = nn.Parameter(torch.ones(n_outputs))
-    ...
-    ...     def forward(self, X):
-    ...         return X @ self.table * self.gain
-    >>> @register_layer(Gained)
-    ... class GainedLayer(Layer):
-    ...     out_axes, out_widths = {"table": 1, "gain": 0}, ("n_outputs",)
-    ...     in_axes, in_widths = {"table": 0}, ("n_inputs",)
-    ...     has_weights = True
-    ...     channels_last = True
-    >>> layer_for(Gained(4, 8)).n_channels("out")
-    8
-    """
-    for kind in types:
-        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-            raise TypeError(f"register_layer takes types of torch.nn.Module; got {kind!r}.")
-
-    def register(maker: _Maker) -> _Maker:
-        if isinstance(maker, type) and issubclass(maker, Layer):
-            _check_rows(maker)
-        _REGISTERED.update(dict.fromkeys(types, maker))
-        return maker
-
-    return register
-
-
-def _check_rows(kind: type[Layer]) -> None:
-    """Raise an error if a layer has rows of inputs, and a weight without rows of outputs."""
-    for name in kind.out_axes.keys() & (kind.in_axes or {}).keys():
-        if (kind.has_input_rows or kind.multiplies_rows) and kind.out_axes[name] != 0:
-            raise TypeError(
-                f"{kind.__name__} sets has_input_rows or multiplies_rows, for which the outputs "
-                f"have to be dimension 0 of {name!r}; out_axes says {kind.out_axes[name]}. Leave "
-                "these out, or turn the parameter round."
-            )
-
-
-def layer_for(module: Any) -> Layer:
-    """Give what is known of a layer.
-
-    Parameters
-    ----------
-    module : nn.Module
-        The layer.
-
-    Returns
-    -------
-    layer : Layer
-        Of the class that is registered for its type, or for the nearest type above it.
-    """
-    for kind in type(module).__mro__:
-        if kind in _REGISTERED:
-            return _REGISTERED[kind](module)
-    return Layer(module)

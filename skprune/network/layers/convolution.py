@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.modules.conv import _ConvNd
 
-from skprune.network.layers.base import Axes, Layer, Widths, register_layer
+from skprune.network.layers.base import Axes, Layer, Widths
+from skprune.network.layers.registry import register_layer
 
 __all__ = [
     "Convolution",

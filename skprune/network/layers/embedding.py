@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from skprune.network.layers.base import Axes, Layer, Widths, register_layer
+from skprune.network.layers.base import Axes, Layer, Widths
+from skprune.network.layers.registry import register_layer
 
 __all__ = ["Embedding", "EmbeddingBag"]
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from skprune.network.layers.base import Axes, Layer, Widths, register_layer
+from skprune.network.layers.base import Axes, Layer, Widths
+from skprune.network.layers.registry import register_layer
 
 __all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm"]
 

@@ -3,7 +3,7 @@
 from torch import nn
 from torch.nn.utils.parametrizations import _WeightNorm
 
-from skprune.network.layers.base import layer_for
+from skprune.network.layers.registry import layer_for
 
 __all__ = ["layer_of", "weight_normed", "weight_parameters"]
 

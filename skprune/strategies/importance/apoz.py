@@ -15,6 +15,7 @@ from skprune.strategies.importance.layer_inputs import (
     mean_of_inputs,
     total_of_readers,
 )
+from skprune.strategies.samples import LooksAt
 from skprune.structures.base import Elements
 
 __all__ = ["APoZ"]
@@ -50,6 +51,7 @@ class APoZ(Importance):
                      structure='unit')
     """
 
+    looks_at: ClassVar[LooksAt] = "inputs"
     _parameter_constraints: ClassVar[dict] = {
         "n_samples": [Interval(Integral, 1, None, closed="left")]
     }

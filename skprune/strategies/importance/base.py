@@ -10,7 +10,7 @@ from torch import Tensor
 
 from skprune.components import Component
 from skprune.strategies.hooks import TrainingHook
-from skprune.strategies.samples import Samples
+from skprune.strategies.samples import LooksAt, Samples
 from skprune.structures.base import Elements
 
 __all__ = ["Importance", "Scores", "ScoringContext", "require_some_weight"]
@@ -60,7 +60,16 @@ class Scores:
 
 
 class Importance(Component, ABC):
-    """Scores what can be removed: the higher, the sooner it is kept."""
+    """Scores what can be removed: the higher, the sooner it is kept.
+
+    Attributes
+    ----------
+    looks_at : {"weights", "inputs", "loss"}
+        What its scores are made of: the weights alone, or inputs of rows, or the loss of rows as
+        well. Where there are no rows or no loss, what needs them is an error before any training.
+    """
+
+    looks_at: ClassVar[LooksAt] = "weights"
 
     # Fraction of the epochs of fine-tuning that an observer looks on for before the first step.
     lead_fraction: float = 0.0

@@ -9,6 +9,7 @@ from skprune._sklearn import Interval
 from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import require_gradients
 from skprune.strategies.importance.row_gradients import mean_power
+from skprune.strategies.samples import LooksAt
 
 __all__ = ["Fisher"]
 
@@ -43,6 +44,7 @@ class Fisher(Importance):
                                        importance=Fisher(n_samples=None)))
     """
 
+    looks_at: ClassVar[LooksAt] = "loss"
     _parameter_constraints: ClassVar[dict] = {
         "n_samples": [Interval(Integral, 1, None, closed="left"), None],
         "chunk_size": [Interval(Integral, 1, None, closed="left")],

@@ -16,7 +16,7 @@ from skprune.strategies.importance.gradients import (
     weight_of,
     weighted_mean,
 )
-from skprune.strategies.samples import Batch
+from skprune.strategies.samples import Batch, LooksAt
 
 __all__ = ["GraSP"]
 
@@ -54,6 +54,7 @@ class GraSP(Importance):
                                        start='init'))
     """
 
+    looks_at: ClassVar[LooksAt] = "loss"
     _parameter_constraints: ClassVar[dict] = {
         "n_samples": [Interval(Integral, 1, None, closed="left"), None],
     }

@@ -18,7 +18,7 @@ from skprune.strategies.importance.layer_inputs import (
     elements_of_columns,
     total_of_readers,
 )
-from skprune.strategies.samples import Batch
+from skprune.strategies.samples import Batch, LooksAt
 from skprune.structures.base import Elements
 
 __all__ = ["LayerOBS"]
@@ -77,6 +77,7 @@ class LayerOBS(Importance):
     PrunedClassifier(strategy=Strategy(importance=LayerOBS(damping=0.1)))
     """
 
+    looks_at: ClassVar[LooksAt] = "inputs"
     _parameter_constraints: ClassVar[dict] = {
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "damping": [Interval(Real, 0, None, closed="left")],

@@ -20,6 +20,7 @@ from skprune.strategies.importance.gradients import (
 )
 from skprune.strategies.importance.row_gradients import mean_power
 from skprune.strategies.importance.second_order import gauss_newton
+from skprune.strategies.samples import LooksAt
 
 __all__ = ["OBD"]
 
@@ -76,6 +77,7 @@ class OBD(Importance):
                                        importance=OBD(n_samples=200)))
     """
 
+    looks_at: ClassVar[LooksAt] = "loss"
     _parameter_constraints: ClassVar[dict] = {
         "curvature": [StrOptions({"gauss_newton", "hutchinson"})],
         "n_samples": [Interval(Integral, 1, None, closed="left")],

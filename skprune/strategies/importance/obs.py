@@ -12,6 +12,7 @@ from skprune.network.layers import layer_of
 from skprune.strategies.importance.base import Importance, Scores, ScoringContext
 from skprune.strategies.importance.curvature_blocks import CurvatureSum
 from skprune.strategies.importance.second_order import CURVATURES, curvature_vectors, gauss_newton
+from skprune.strategies.samples import LooksAt
 
 __all__ = ["OBS"]
 
@@ -67,6 +68,7 @@ class OBS(Importance):
                                        schedule='iterative'))
     """
 
+    looks_at: ClassVar[LooksAt] = "loss"
     _parameter_constraints: ClassVar[dict] = {
         "block_size": [Interval(Integral, 1, None, closed="left"), None],
         "n_samples": [Interval(Integral, 1, None, closed="left")],

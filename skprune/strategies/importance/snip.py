@@ -8,6 +8,7 @@ from torch import Tensor
 from skprune._sklearn import Interval
 from skprune.strategies.importance.base import Importance, ScoringContext
 from skprune.strategies.importance.gradients import mean_gradient, require_gradients
+from skprune.strategies.samples import LooksAt
 
 __all__ = ["SNIP"]
 
@@ -38,6 +39,7 @@ class SNIP(Importance):
                                        start='init'))
     """
 
+    looks_at: ClassVar[LooksAt] = "loss"
     _parameter_constraints: ClassVar[dict] = {
         "n_samples": [Interval(Integral, 1, None, closed="left"), None],
     }

@@ -14,6 +14,7 @@ from skprune.strategies.importance.gradients import (
     weighted_mean,
 )
 from skprune.strategies.importance.row_gradients import mean_power, row_gradients
+from skprune.strategies.samples import LooksAt
 
 __all__ = ["Taylor"]
 
@@ -78,6 +79,7 @@ class Taylor(Importance):
                      structure='unit')
     """
 
+    looks_at: ClassVar[LooksAt] = "loss"
     _parameter_constraints: ClassVar[dict] = {
         "p": [Options(Real, {1, 2})],
         "per": [StrOptions({"batch", "row"})],

@@ -14,6 +14,7 @@ from skprune.strategies.importance.layer_inputs import (
     mean_of_inputs,
     total_of_readers,
 )
+from skprune.strategies.samples import LooksAt
 from skprune.structures.base import Elements
 
 __all__ = ["Wanda"]
@@ -54,6 +55,7 @@ class Wanda(Importance):
     PrunedClassifier(strategy=Strategy(importance=Wanda(n_samples=128)))
     """
 
+    looks_at: ClassVar[LooksAt] = "inputs"
     _parameter_constraints: ClassVar[dict] = {
         "n_samples": [Interval(Integral, 1, None, closed="left")]
     }

@@ -22,9 +22,12 @@ class Recovery(Component, ABC):
     starts_over : bool
         Whether what the network has learned before a step is thrown away after it, so that each
         step needs a whole training.
+    changes_loss : bool
+        Whether its stages have a ``loss_term``.
     """
 
     starts_over: ClassVar[bool] = False
+    changes_loss: ClassVar[bool] = False
 
     @property
     def rewinds_to(self) -> int | None:

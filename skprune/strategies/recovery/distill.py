@@ -101,6 +101,7 @@ class Distill(Recovery):
     True
     """
 
+    changes_loss = True
     _parameter_constraints: ClassVar[dict] = {
         "teacher": [None, HasMethods(["fit", "predict"])],
         "temperature": [Interval(Real, 0, None, closed="neither")],

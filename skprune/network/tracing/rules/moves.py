@@ -243,6 +243,21 @@ def _with_known(value: Value, picked: list[Dim]) -> list[Dim]:
     return dims
 
 
+@rule("index_add", "index_copy", "scatter", "scatter_add", "scatter_reduce", "index_reduce")
+def scattered(channels: Any, call: Any) -> list[Dim]:
+    """Write to what is picked by numbers along a dimension."""
+    value, written = call["self"], call.get("source", call.get("src"))
+    axis = call["dim"] % max(value.ndim, 1)
+    given = [written] if isinstance(written, Value) else []
+    channels.fix([v.dims[axis] for v in (value, *given)], _BY_NUMBER)
+    dims = list(value.dims)
+    for a in range(value.ndim):
+        if a != axis:
+            for one in given:
+                dims[a] = channels.meet(dims[a], one.dims[a])
+    return dims
+
+
 @rule("unfold")
 def windows(channels: Any, call: Any) -> list[Dim]:
     """Take windows along a dimension."""
