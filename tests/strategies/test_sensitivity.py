@@ -12,9 +12,13 @@ from torch.nn import functional
 
 from skprune import Strategy, Target, prune
 from skprune._sklearn import InvalidParameterError
+from skprune.network.network import Network
 from skprune.strategies import Explicit, Sensitivity
 from skprune.strategies.allocation import KeepBudget
 from skprune.strategies.allocation.sensitivity import Piece, convex_pieces
+from skprune.structures import Unit
+from tests.helpers import FakeSamples, forward
+from tests.networks import N_OUTPUTS
 
 torch.manual_seed(0)
 X = torch.randn(40, 6)
@@ -248,6 +252,26 @@ def test_several_steps_measure_anew() -> None:
         random_state=0,
     )
     assert left.sparsity == 0.5
+
+
+def test_a_network_in_training_is_measured_as_it_predicts() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.9), nn.Linear(8, N_OUTPUTS)
+    ).eval()
+    elements = Unit().elements(Network(module, X, forward), ())
+    scores = {"0": torch.arange(8.0)}
+
+    def pieces() -> list[Piece]:
+        generator = torch.Generator().manual_seed(0)
+        samples = FakeSamples(X)
+        return Sensitivity().measured(elements, scores, samples, generator, "elements")._pieces
+
+    expected = pieces()
+    module.train()
+    assert pieces() == expected
+    assert all(part.training for part in module.modules())
+    assert module[1].num_batches_tracked == 0
 
 
 def test_the_network_stays_as_it_is_while_it_is_measured() -> None:

@@ -201,9 +201,11 @@ def _loss(
     network = elements.network
     weights = network.weights
     before = {name: weight.detach().clone() for name, weight in weights.items()}
+    modes = [(part, part.training) for part in network.module.modules()]
     total = n_rows = 0.0
     with torch.no_grad():
         try:
+            network.module.eval()
             for name, factor in elements.expand_to_weights(kept).items():
                 weights[name].mul_(factor.to(weights[name]))
             for batch in batches:
@@ -213,4 +215,6 @@ def _loss(
         finally:
             for name, weight in before.items():
                 weights[name].copy_(weight)
+            for part, training in modes:
+                part.training = training
     return total / n_rows
