@@ -183,7 +183,7 @@ class PrunedRegressorCV(BasePrunedCV, RegressorMixin, WrapsNet):
     >>> X, y = make_regression(n_features=8, n_informative=3, random_state=0)
     >>> search = PrunedRegressorCV(sparsities=[0.5, 0.98], cv=3, random_state=0).fit(X, y)
     >>> search.best_params_
-    {'strategy': 'magnitude', 'sparsity': 0.5}
+    {'strategy': 'hessian', 'sparsity': 0.5}
     """
 
     axes: ClassVar[dict[str, Mapping[Any, Any]]] = {
