@@ -55,7 +55,7 @@ class FeatureImportanceDisplay:
     >>> X, y = load_digits(return_X_y=True)
     >>> selector = PrunedFeatureSelector(n_features_to_select=16, random_state=0).fit(X, y)
     >>> display = FeatureImportanceDisplay.from_estimator(selector, image_shape=(8, 8))
-    >>> display.image_.get_array().count()
+    >>> int(display.image_.get_array().count())
     16
     """
 
