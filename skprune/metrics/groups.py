@@ -58,7 +58,7 @@ class UnitGroups(Sequence[UnitGroup]):
     ...     {"head": "they are outputs of the network"},
     ... )
     >>> groups
-    group  kind      units  layers
+    group  kind       units  layers
     conv   channel  16 -> 4  conv
     head keeps its units, since they are outputs of the network.
     >>> groups[0].after
