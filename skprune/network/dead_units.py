@@ -132,7 +132,7 @@ def _has_numbers(module: nn.Module, name: str, dim: int) -> tuple[Tensor, bool |
     have an effect.
     """
     tensor = all_tensors(module)[name].detach()
-    if tensor.dim() < 2:
+    if tensor.numel() == tensor.shape[dim]:
         return torch.zeros(tensor.shape[dim], dtype=torch.bool), None
     found = tensor.movedim(dim, 0).flatten(1).ne(0).any(1).cpu()
     own = layer_for(module.get_submodule(name.rpartition(".")[0])).own_dims

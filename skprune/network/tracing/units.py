@@ -318,8 +318,10 @@ def _axes(found: _Found, name: str, side: Side) -> Iterator[tuple[str, int, int]
     for axis in layer.axes(side):
         tensor = getattr(layer.module, axis.tensor)
         for known, value in found.recorder.tensors.items():
-            below = known.startswith(found._name(name, f"parametrizations.{axis.tensor}."))
-            if (value.tensor is tensor or below) and value.tensor.dim() == tensor.dim():
+            own = found._name(name, axis.tensor)
+            made_of = known in (f"{own}_orig", f"{own}_v")  # as torch's older functions call them
+            made_of |= known.startswith(found._name(name, f"parametrizations.{axis.tensor}."))
+            if (value.tensor is tensor or made_of) and value.tensor.dim() == tensor.dim():
                 yield known, axis.dim, width or 0
 
 
