@@ -292,8 +292,8 @@ def test_units_of_a_layer_whose_weight_is_computed_go(
     network.remove_units(coupling, torch.tensor([1, 4, 8, 10]))
     layer = network.module[2]
     assert (layer.in_features, layer.out_features) == (6, 3)
-    assert layer.weight.shape == (3, 6)
     assert network.module(x).shape == (4, 3)
+    assert layer.weight.shape == (3, 6)
 
 
 def test_masks_hold_for_a_weight_that_is_computed() -> None:

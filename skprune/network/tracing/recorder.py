@@ -1,6 +1,5 @@
 """Follows one run of a network, operation by operation."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -84,8 +83,6 @@ class Recorder(TorchDispatchMode):
     norms : dict of str to int
         The dimension of the channels of norms over them: those that are registered, and modules
         with a number or two for each channel, over which they take a mean or the like.
-    unknown : Counter
-        How often operations without a rule were given channels.
     """
 
     def __init__(self, module: nn.Module, channels: Channels) -> None:
@@ -97,7 +94,6 @@ class Recorder(TorchDispatchMode):
         self.widths: dict[str, dict[int, list[Dim]]] = {}
         self.passed_on: dict[str, Dim] = {}
         self.norms: dict[str, int] = {}
-        self.unknown: Counter[str] = Counter()
         self.tensors = {
             name: _with_fresh_channels(tensor, channels)
             for name, tensor in [*module.named_parameters(), *module.named_buffers()]
@@ -232,7 +228,6 @@ class Recorder(TorchDispatchMode):
         labelled = any(value.channels for value in call.values)
         if rule is None:
             if labelled:
-                self.unknown[call.name] += 1
                 for value in call.values:
                     self.channels.fix(
                         value.dims, f"skprune does not know what torch's {call.name!r} does to them"
