@@ -91,7 +91,7 @@ def test_a_strategy_that_does_not_suit_takes_no_part() -> None:
 
 
 def fold_of(dense: float, *scores: float) -> Fold:
-    points = [Point(0.0, 0.0, {"score": s}, np.zeros(1), 8, None) for s in (dense, *scores)]
+    points = [Point(0.0, 0.0, {"score": s}, np.zeros(1), 8, None, None) for s in (dense, *scores)]
     return Fold(points[0], points[1:], None)
 
 

@@ -123,6 +123,7 @@ class Container:
             raise InvalidFileError(f"The file is damaged: {error}.") from error
         if size < 8:
             raise InvalidFileError("The file is damaged: it does not say how long its content is.")
+        _check_length(frame)
         if size > max_bytes + _MAX_DESCRIPTION:
             raise InvalidFileError(
                 f"The file says that its content takes {size:,} bytes, and at most {max_bytes:,} "
@@ -130,7 +131,7 @@ class Container:
             )
         decompressor = zstandard.ZstdDecompressor(dict_data=_COMMON_TEXT, max_window_size=1 << 27)
         self._size, self._position = size, 0
-        self._reader = decompressor.stream_reader(BytesIO(frame), read_across_frames=True)
+        self._reader = decompressor.stream_reader(BytesIO(frame))
         (length,) = struct.unpack("<Q", self._read(8))
         offsets = self._offsets(length)
         if offsets[:1] != [(_ABOUT, offsets[0][1])] or offsets[0][1] > _MAX_DESCRIPTION:
@@ -183,12 +184,6 @@ class Container:
         """
         data, start = {}, 0
         rest = memoryview(self._read(self._size - self._position))
-        try:
-            more = self._reader.read(1)
-        except zstandard.ZstdError:
-            more = b"no frame"
-        if more:
-            raise InvalidFileError("The file is damaged: something follows after its end.")
         for name, length in self.lengths.items():
             data[name] = rest[start : start + length]
             start += length
@@ -207,6 +202,22 @@ class Container:
             raise InvalidFileError("The file is damaged: it ends too early.")
         self._position += length
         return b"".join(pieces)
+
+
+def _check_length(frame: memoryview) -> None:
+    """Go from block to block of compressed data; a reader stops at the end of a file in silence."""
+    end, is_last = zstandard.frame_header_size(frame), False
+    while not is_last and end + 3 <= len(frame):
+        block = int.from_bytes(frame[end : end + 3], "little")
+        is_last, is_one_byte = bool(block & 1), block >> 1 & 3 == 1
+        end += 3 + (1 if is_one_byte else block >> 3)
+    end += 4  # the checksum
+    if not is_last or end > len(frame):
+        raise InvalidFileError("The file is damaged: it ends too early.")
+    if end < len(frame):
+        raise InvalidFileError("The file is damaged: something follows after its end.")
+    if not zstandard.get_frame_parameters(frame).has_checksum:
+        raise InvalidFileError("The file is damaged: it has no checksum.")
 
 
 def _check_prefix(data: bytes) -> None:
