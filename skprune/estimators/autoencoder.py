@@ -249,6 +249,11 @@ class PrunedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Wraps
                 f"{type(self).__name__} takes arrays, whose rows are inputs and targets; X is a "
                 f"{type(X).__name__}."
             )
+        if X[0].size == 1:
+            raise InvalidParameterError(
+                f"X has rows of one number (n_features=1), and {type(self).__name__} needs at "
+                "least two to make fewer of."
+            )
         return speaking, X
 
     def _look_into(

@@ -207,12 +207,18 @@ class Coupling:
                 groups[name] = number[units] = torch.arange(count, count + len(units))
                 count += len(units)
         numbered = {side: _trimmed(number[ids]) for side, ids in self.units.items()}
-        stays = {layer: g for layer, g in self.group_of.items() if g in reasons}
+        # A layer of attention may have heads left, whose dimensions stay.
+        others = {name.partition(":")[0]: name for name in groups}
+        group_of = {
+            layer: others.get(layer, group) if group in reasons else group
+            for layer, group in self.group_of.items()
+        }
+        stays = {layer: group for layer, group in group_of.items() if group in reasons}
         return Coupling(
             {side: ids for side, ids in numbered.items() if (ids >= 0).any()},
             groups,
             {name: kind for name, kind in self.kinds.items() if name in groups},
-            {layer: g for layer, g in self.group_of.items() if g in groups},
+            {layer: group for layer, group in group_of.items() if group in groups},
             {name: weight for name, weight in self.weight_of.items() if name in groups},
             [
                 width._replace(units=ids)

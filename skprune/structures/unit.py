@@ -146,23 +146,25 @@ class _Units(Elements):
         super().__init__(network, shapes, sizes, coupling.group_of)
 
     def unit_groups(self) -> UnitGroups:
-        layers: dict[str, list[str]] = {name: [] for name in self.sizes}
+        layers: dict[str, list[str]] = {name: [] for name in self._units}
         for layer, group in self._coupling.group_of.items():
             layers[group].append(layer)
         for name, own in layers.items():
             first = name.partition(":")[0]
             if not own or first not in own:
                 own.insert(0, first)
+        left = {name: int(kept.sum()) for name, kept in self.kept.items()}
         return UnitGroups(
             [
+                # What the allocation leaves alone keeps all of them.
                 UnitGroup(
                     name,
                     self._coupling.kinds[name],
-                    size,
-                    int(self.kept[name].sum()),
+                    len(units),
+                    left.get(name, len(units)),
                     tuple(layers[name]),
                 )
-                for name, size in self.sizes.items()
+                for name, units in self._units.items()
             ],
             self._coupling.kept_whole,
         )

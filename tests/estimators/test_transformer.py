@@ -60,7 +60,7 @@ class OfImages(nn.Module):
         self.conv = nn.Conv2d(2, 6, 3)
         self.norm = nn.BatchNorm2d(6)
         self.head = nn.Linear(6, 2)
-        self.unused = nn.Linear(6, 2)
+        self.unused = nn.Linear(2, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.norm(self.conv(x)).relu().mean((2, 3)))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skprune import Strategy, UntraceableError
+from skprune import Strategy, UntraceableError, prune
 from skprune.network.network import Network
 from skprune.pruning.choice import nonzero
 from skprune.structures import Elements, Unit
@@ -201,3 +201,22 @@ def test_what_a_regularizer_leaves_is_rounded_up() -> None:
 def test_units_are_rounded_to_whole_numbers(round_to: Any) -> None:
     with pytest.raises(ValueError, match="'round_to' parameter of Unit must be"):
         Unit(round_to=round_to).validated()
+
+
+def test_groups_that_an_allocation_leaves_alone_are_in_the_report() -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2))
+    strategy = Strategy(allocation={"0": 0.5})
+    inputs = torch.randn(5, 4)
+    pruned = prune(module, inputs, structure="unit", strategy=strategy, sparsity=None)
+    found = {group.name: (group.before, group.after) for group in pruned.report.groups}
+    assert found == {"0": (8, 4), "2": (6, 6)}
+
+
+def test_a_layer_whose_heads_go_keeps_no_units() -> None:
+    layer = nn.TransformerEncoderLayer(8, 4, 16, dropout=0.0, batch_first=True)
+    module = nn.Sequential(nn.Linear(6, 8), nn.TransformerEncoder(layer, 1), nn.Linear(8, 3)).eval()
+    pruned = prune(module, torch.randn(7, 5, 6), structure=Unit(kinds=["head"]), sparsity=0.5)
+    (group,) = pruned.report.groups
+    assert (group.kind, group.before, group.after) == ("head", 4, 2)
+    assert group.layers == ("1.layers.0.self_attn",)
+    assert "1.layers.0.self_attn" not in pruned.report.groups.kept_whole
