@@ -1,6 +1,7 @@
 """Removals can be done again on an equal network, which then takes the pruned one's weights."""
 
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -86,29 +87,48 @@ def test_removals_as_plain_data_are_the_same(network: str) -> None:
     assert repr(again.to_plain()) != repr(plain)
 
 
+def whole(**parts: Any) -> dict[str, Any]:
+    return {"cuts": [], "biases": {}, "widths": [], **parts}
+
+
 @pytest.mark.parametrize(
     ("plain", "message"),
     [
-        ([], "a mapping with 'cuts' and 'biases'"),
-        ({"cuts": []}, "a mapping with 'cuts' and 'biases'"),
-        ({"cuts": [1], "biases": {}}, "A cut has place, side, keep; got 1"),
-        ({"cuts": [{"place": "a", "side": "in"}], "biases": {}}, "A cut has place, side, keep"),
+        ([], "a mapping with 'cuts', 'biases' and 'widths'"),
+        ({"cuts": [], "biases": {}}, "a mapping with 'cuts', 'biases' and 'widths'"),
+        (whole(cuts=[1]), "A cut has place, side, keep; got 1"),
+        (whole(cuts=[{"place": "a", "side": "in"}]), "A cut has place, side, keep"),
         (
-            {"cuts": [{"place": "a", "side": "up", "keep": [True]}], "biases": {}},
+            whole(cuts=[{"place": "a", "side": "up", "keep": [True]}]),
             "a side or dimension, and a vector of bool; got 'a', 'up'",
         ),
+        (whole(cuts=[{"place": "a", "side": True, "keep": [True]}]), "got 'a', True"),
+        (whole(cuts=[{"place": "a", "side": 0, "keep": [1, 0]}]), "and int64 of shape"),
+        (whole(biases={"a": "int32"}), "The bias of 'a' is of no type of torch's"),
+        (whole(biases={"a": "load"}), "The bias of 'a' is of no type of torch's"),
+        (whole(widths=[1]), "A width has place, attribute, width; got 1"),
         (
-            {"cuts": [{"place": "a", "side": True, "keep": [True]}], "biases": {}},
-            "got 'a', True",
+            whole(widths=[{"place": "a", "attribute": "n_heads", "width": True}]),
+            "the name of a module, that of an attribute, and a number; got 'a', 'n_heads' and True",
         ),
-        (
-            {"cuts": [{"place": "a", "side": 0, "keep": [1, 0]}], "biases": {}},
-            "and int64 of shape",
-        ),
-        ({"cuts": [], "biases": {"a": "int32"}}, "The bias of 'a' is of no type of torch's"),
-        ({"cuts": [], "biases": {"a": "load"}}, "The bias of 'a' is of no type of torch's"),
     ],
 )
 def test_other_plain_data_are_refused(plain: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Removals.from_plain(plain)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attribute", ["forward", "__class__", "weight", "n_other"])
+def test_a_width_is_set_only_where_there_is_one(attribute: str) -> None:
+    row = {"place": "", "attribute": attribute, "width": 3}
+    removals = Removals.from_plain(whole(widths=[row]))
+    with pytest.raises(ValueError, match=f"has no number '{attribute}'"):
+        removals.replay(nn.Linear(4, 2))
+
+
+def test_widths_are_among_the_plain_data() -> None:
+    module = nn.Linear(4, 2)
+    removals = Removals()
+    removals.set_width(module, "", "in_features", 3)
+    again = Removals.from_plain(removals.to_plain())
+    assert again.replay(nn.Linear(4, 2)).in_features == 3
