@@ -1,5 +1,6 @@
 """Units as elements."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from skprune import Strategy, UntraceableError, prune
 from skprune.network.network import Network
 from skprune.pruning.choice import nonzero
+from skprune.strategies import STRATEGIES
 from skprune.structures import Elements, Unit
 from tests.helpers import forward, run_loop
 from tests.networks import NETWORKS, TRACEABLE, Example
@@ -220,3 +222,29 @@ def test_a_layer_whose_heads_go_keeps_no_units() -> None:
     assert (group.kind, group.before, group.after) == ("head", 4, 2)
     assert group.layers == ("1.layers.0.self_attn",)
     assert "1.layers.0.self_attn" not in pruned.report.groups.kept_whole
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_prunes_heads_or_says_why_not(strategy: str) -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 4, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 1)
+    module = nn.Sequential(nn.Linear(6, 8), encoder, nn.Flatten(), nn.Linear(40, 3))
+    X, y = torch.randn(32, 5, 6), torch.randint(3, (32,))
+    how = STRATEGIES[strategy]()
+    refused = how.regrowth is not None or how.importance == "layer_obs"
+    from_start = how.start != "trained" or how.recovery == "rewind"
+    with pytest.raises(ValueError, match="Use") if refused else nullcontext():
+        pruned = prune(
+            module,
+            X[:8],
+            strategy=strategy,
+            structure="head",
+            sparsity=0.5,
+            data=(X, y),
+            loss=nn.CrossEntropyLoss(),
+            epochs=6 if from_start else 0,
+            fine_tune_epochs=4,
+            random_state=0,
+        )
+        assert [(group.before, group.after) for group in pruned.report.groups] == [(4, 2)]
