@@ -9,7 +9,9 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.datasets import fetch_openml
 
 Row = dict[str, Any]
 
@@ -96,3 +98,18 @@ def _text(value: Any) -> str:
 
 def milliseconds(seconds: Sequence[float]) -> float:
     return 1e3 * median(seconds)
+
+
+def mnist(path: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The training images and the test images, of mean zero and variance one."""
+    if path is None:
+        X, y = fetch_openml("mnist_784", return_X_y=True, as_frame=False, parser="liac-arff")
+        X_train, y_train, X_test, y_test = X[:60000], y[:60000], X[60000:], y[60000:]
+    else:
+        data = np.load(path)
+        X_train, y_train, X_test, y_test = (
+            data[name] for name in ("X_train", "y_train", "X_test", "y_test")
+        )
+    scaled = ((X.astype(np.float32) / 255 - 0.1307) / 0.3081 for X in (X_train, X_test))
+    X_train, X_test = scaled
+    return X_train, y_train.astype(np.int64), X_test, y_test.astype(np.int64)

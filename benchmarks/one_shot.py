@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import Row, parser, publish
-from sklearn.datasets import fetch_openml
+from common import Row, mnist, parser, publish
 from sklearn.frozen import FrozenEstimator
 from skorch import NeuralNetClassifier
 from torch import Tensor, nn
@@ -68,21 +67,6 @@ class MLPNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output(self.hidden1(self.hidden0(x).relu()).relu())
-
-
-def mnist(path: Path | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The training images and the test images, of mean zero and variance one."""
-    if path is None:
-        X, y = fetch_openml("mnist_784", return_X_y=True, as_frame=False, parser="liac-arff")
-        X_train, y_train, X_test, y_test = X[:60000], y[:60000], X[60000:], y[60000:]
-    else:
-        data = np.load(path)
-        X_train, y_train, X_test, y_test = (
-            data[name] for name in ("X_train", "y_train", "X_test", "y_test")
-        )
-    scaled = ((X.astype(np.float32) / 255 - 0.1307) / 0.3081 for X in (X_train, X_test))
-    X_train, X_test = scaled
-    return X_train, y_train.astype(np.int64), X_test, y_test.astype(np.int64)
 
 
 def trained(X: np.ndarray, y: np.ndarray, seed: int, epochs: int) -> NeuralNetClassifier:

@@ -5,19 +5,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skprune.deployment import deploy, load, save
     from skprune.estimators import (
+        PrunedAutoencoder,
         PrunedClassifier,
         PrunedClassifierCV,
+        PrunedFeatureSelector,
+        PrunedFeatureSelectorCV,
         PrunedRegressor,
         PrunedRegressorCV,
+        PrunedTransformer,
         pruning_path,
+        sensitivity,
+        stability_selection,
     )
     from skprune.exceptions import (
         DivergedError,
         DivergedWarning,
+        IncompleteWarning,
         InterruptedWarning,
+        InvalidFileError,
+        NotDeployableError,
         UncachedWarning,
         UnreachableSparsityError,
+        UnsavableError,
         UntraceableError,
     )
     from skprune.pruning import PrunedModule, Pruner, prune
@@ -28,39 +39,63 @@ __version__ = "0.1.0"
 __all__ = [
     "DivergedError",
     "DivergedWarning",
+    "IncompleteWarning",
     "InterruptedWarning",
+    "InvalidFileError",
+    "NotDeployableError",
+    "PrunedAutoencoder",
     "PrunedClassifier",
     "PrunedClassifierCV",
+    "PrunedFeatureSelector",
+    "PrunedFeatureSelectorCV",
     "PrunedModule",
     "PrunedRegressor",
     "PrunedRegressorCV",
+    "PrunedTransformer",
     "Pruner",
     "Strategy",
     "Target",
     "UncachedWarning",
     "UnreachableSparsityError",
+    "UnsavableError",
     "UntraceableError",
     "__version__",
+    "deploy",
+    "load",
     "prune",
     "pruning_path",
+    "save",
+    "sensitivity",
+    "stability_selection",
 ]
 
 # Where names come from. They are imported when they are first asked for, so that to load a
 # predictor, and to predict with it, never imports skorch.
 _NAMES = {
+    "deployment": ("deploy", "load", "save"),
     "estimators": (
+        "PrunedAutoencoder",
         "PrunedClassifier",
         "PrunedClassifierCV",
+        "PrunedFeatureSelector",
+        "PrunedFeatureSelectorCV",
         "PrunedRegressor",
         "PrunedRegressorCV",
+        "PrunedTransformer",
         "pruning_path",
+        "sensitivity",
+        "stability_selection",
     ),
     "exceptions": (
         "DivergedError",
         "DivergedWarning",
+        "IncompleteWarning",
         "InterruptedWarning",
+        "InvalidFileError",
+        "NotDeployableError",
         "UncachedWarning",
         "UnreachableSparsityError",
+        "UnsavableError",
         "UntraceableError",
     ),
     "inspection": (),

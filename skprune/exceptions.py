@@ -3,9 +3,13 @@
 __all__ = [
     "DivergedError",
     "DivergedWarning",
+    "IncompleteWarning",
     "InterruptedWarning",
+    "InvalidFileError",
+    "NotDeployableError",
     "UncachedWarning",
     "UnreachableSparsityError",
+    "UnsavableError",
     "UntraceableError",
 ]
 
@@ -16,6 +20,10 @@ class UnreachableSparsityError(ValueError):
 
 class UntraceableError(ValueError):
     """The units of a network cannot be removed, since its graph cannot be followed."""
+
+
+class NotDeployableError(ValueError):
+    """A network cannot be carried over to a runtime, or computes something else there."""
 
 
 class DivergedError(ValueError):
@@ -32,3 +40,15 @@ class UncachedWarning(UserWarning):
 
 class InterruptedWarning(UserWarning):
     """A fit was ended by Ctrl-C."""
+
+
+class UnsavableError(ValueError):
+    """Something cannot be written without code of its own; the message says what, and where."""
+
+
+class InvalidFileError(ValueError):
+    """A file is not what ``save`` writes, or asks for what its reader does not trust."""
+
+
+class IncompleteWarning(UserWarning):
+    """A loaded estimator predicts as the saved one, and lacks what it needs for a training."""

@@ -81,6 +81,10 @@ def raw_outputs(kind: str, estimator: Any, X: np.ndarray) -> np.ndarray:
     return estimator.predict_proba(X)
 
 
+# Few networks have heads.
+STRUCTURES_OF_ANY = [name for name in STRUCTURES if name != "head"]
+
+
 def forward(module: nn.Module, inputs: Any) -> Any:
     return module(inputs)
 
@@ -238,7 +242,7 @@ def run_loop(
     run = Run(elements, network, goal, [], [], [])
 
     trainer = Disturb(network)
-    resolved.recovery.check(trainer, resolved.start)
+    resolved.recovery.check(trainer, resolved.start.trains_dense)
     generator = torch.Generator().manual_seed(seed)
     lead = lead_epochs(resolved, goal, epochs)
 

@@ -271,7 +271,7 @@ class ReachedTwice(nn.Module):
 
 
 class TiedWeights(nn.Module):
-    """Two layers with one weight: neither can lose a unit."""
+    """Two layers with one weight: what enters and leaves them goes together."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -403,13 +403,23 @@ NETWORKS = {
     "embedding_bag": Example(EmbeddedBag, (4,), {"table": 6, "hidden": 5}, n_tokens=9),
     "layer_norm": Example(LayerNormed, (6,), {"hidden0": 8, "hidden1": 5}, mixes=True),
     "prelu": Example(ParametricReLU, (6,), {"hidden0": 8, "hidden1": 5}),
-    "transformer": Example(Transformer, (5, 4), {"encoder.linear1": 10}),
+    "transformer": Example(
+        Transformer,
+        (5, 4),
+        {
+            "embed": 8,
+            "encoder.linear1": 10,
+            "encoder.self_attn:heads": 2,
+            "encoder.self_attn:head_dims": 4,
+        },
+        mixes=True,
+    ),
     "reached_twice": Example(ReachedTwice, (6,), {"enter": 8}),
-    "tied_weights": Example(TiedWeights, (6,), {"hidden": 5}),
+    "tied_weights": Example(TiedWeights, (6,), {"enter": 8, "hidden": 5}),
     "bare_parameter": Example(BareParameter, (6,), {"hidden": 8}),
     "own_layers": Example(OwnLayers, (6,), {"enter": 8, "middle": 5, "again": 7}),
-    "gru": Example(GatedRecurrent, (5, 4)),
-    "lstm": Example(LongShortTerm, (5, 4), {"hidden": 5}),
+    "gru": Example(GatedRecurrent, (5, 4), {"embed": 5, "hidden": 5, "rnn": 6}),
+    "lstm": Example(LongShortTerm, (5, 4), {"embed": 5, "hidden": 5, "rnn": 6}),
 }
 
 # Those whose units can be removed.

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import skprune
+import skprune.deployment
 import skprune.inspection
 import skprune.metrics
 import skprune.model_selection
@@ -20,10 +21,13 @@ import skprune.pruning
 import skprune.strategies
 import skprune.structures
 from skprune.components import Component
+from skprune.estimators.choice import SELECTIONS
 from skprune.estimators.path import PATHS
 from skprune.estimators.wrapping import WrapsNet
+from skprune.model_selection.non_inferior import AGAINST
+from skprune.model_selection.smoothing import SMOOTHINGS
 from skprune.strategies import IMPORTANCES, STRATEGIES
-from skprune.strategies.strategy import STARTS, Strategy
+from skprune.strategies.strategy import Strategy
 from skprune.structures import STRUCTURES
 
 PUBLIC = [
@@ -32,9 +36,11 @@ PUBLIC = [
     skprune.structures,
     skprune.network,
     skprune.pruning,
+    skprune.deployment,
     skprune.metrics,
     skprune.model_selection,
     skprune.inspection,
+    skprune.deployment,
 ]
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(skprune.__path__, prefix="skprune.")
@@ -182,7 +188,6 @@ def test_an_estimator_describes_what_fit_sets(name: str) -> None:
 
 LISTS = {
     **{("skprune.Strategy", axis): list(table) for axis, table in Strategy.axes.items()},
-    ("skprune.Strategy", "start"): list(STARTS),
     **{
         (f"skprune.{name}", parameter): list(table)
         for name in ("PrunedClassifier", "PrunedRegressor")
@@ -191,8 +196,10 @@ LISTS = {
     ("skprune.PrunedClassifierCV", "path"): list(PATHS),
     ("skprune.PrunedRegressorCV", "path"): list(PATHS),
     ("skprune.pruning_path", "path"): list(PATHS),
-    ("skprune.PrunedClassifierCV", "selection"): ["best", "one_std_err"],
-    ("skprune.PrunedRegressorCV", "selection"): ["best", "one_std_err"],
+    ("skprune.model_selection.NonInferior", "against"): list(AGAINST),
+    ("skprune.model_selection.NonInferior", "smooth"): list(SMOOTHINGS),
+    ("skprune.PrunedClassifierCV", "selection"): list(SELECTIONS),
+    ("skprune.PrunedRegressorCV", "selection"): list(SELECTIONS),
 }
 
 

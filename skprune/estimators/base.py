@@ -32,6 +32,7 @@ from skprune.estimators.inputs import (
     with_targets,
 )
 from skprune.estimators.run import Dense, NetRun, found_again
+from skprune.estimators.saved import check_complete, from_saved, to_saved
 from skprune.estimators.targets import TaskTarget
 from skprune.estimators.wrapping import WrapsNet
 from skprune.exceptions import InterruptedWarning
@@ -50,9 +51,10 @@ from skprune.strategies.named import STRATEGIES
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import Strategy
 from skprune.strategies.target import Target, target_for
-from skprune.structures import STRUCTURES, Structure
+from skprune.structures import STRUCTURES, FeatureRecord, Structure
 from skprune.training.inference import net_outputs, own_prediction, own_way_to_predict
 from skprune.training.masked_net import with_masks, without_masks
+from skprune.training.net_record import recipe_of
 from skprune.training.nets import (
     ModuleForward,
     check_net,
@@ -91,7 +93,7 @@ class BasePruned(WrapsNet, ABC):
     _target: TaskTarget
     _inputs: InputSpec | None
     _example: Any
-    _feature_norms: np.ndarray | None
+    _features: FeatureRecord | None
     _random_state: np.random.RandomState
 
     @abstractmethod
@@ -137,7 +139,7 @@ class BasePruned(WrapsNet, ABC):
     def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         strategy = resolve(self.strategy, STRATEGIES, "strategy", Strategy).resolved()
         structure = resolve(self.structure, STRUCTURES, "structure", Structure).validated()
-        at_init = strategy.start == "init"
+        at_init = not strategy.start.trains_dense
         dense, target = self._prepare(X, y, sample_weight, classes, at_init=at_init)
         run = NetRun(
             dense, strategy, structure, self.protect or (), only_named=self.sparsity is None
@@ -185,8 +187,8 @@ class BasePruned(WrapsNet, ABC):
             net = self._default_net()
         _require(
             not (fitted and net.history and at_init),
-            "start='init' prunes a network before it is trained, and the estimator is already "
-            "trained. Pass a net that is not fitted, or use start='trained'.",
+            "start='init' prunes a network before it is trained (and 'early' while it is), and the "
+            "estimator is already trained. Pass a net that is not fitted, or use start='trained'.",
         )
         weights = target.row_weights(y, sample_weight, self._class_weight)
         data = FitData(X if frame is None else frame, target.classes)
@@ -238,6 +240,7 @@ class BasePruned(WrapsNet, ABC):
         X, y = validate_inputs(self, X, y, reset=False, plain=self.estimator is None)
         y, target = as_dense(y), self._target
         target.check(y, type(self).__name__)
+        check_complete(self)
         if sample_weight is not None:
             sample_weight = _check_weights(sample_weight, X)
         # What fails leaves no trace: all that changes are copies until the end.
@@ -292,13 +295,14 @@ class BasePruned(WrapsNet, ABC):
         scale, so standardize X.
         """
         self._fitted_net("feature_importances_")
-        norms = self._feature_norms
-        if norms is None or len(norms) != getattr(self, "n_features_in_", None):
+        features = self._features
+        if features is None or len(features.norms) != getattr(self, "n_features_in_", None):
             raise AttributeError(
                 f"{type(self).__name__!r} has no 'feature_importances_': it is for "
                 f"structure='feature' where the features are the columns of X; structure is "
                 f"{self.structure!r}."
             )
+        norms = features.norms
         return norms / norms.sum() if norms.any() else norms.copy()
 
     def _fitted_net(self, attribute: str) -> NeuralNet:
@@ -335,7 +339,18 @@ class BasePruned(WrapsNet, ABC):
             example=self._example,
             inputs=self._inputs,
             name=type(self).__name__,
+            recipe=recipe_of(self.net_),
         )
+
+    def _to_saved(self, *, training: bool) -> dict[str, Any]:
+        """Say what a file keeps of the estimator; see :mod:`skprune.estimators.saved`."""
+        self._fitted_net("net_")
+        return to_saved(self, training=training)
+
+    @classmethod
+    def _from_saved(cls, saved: dict[str, Any]) -> Self:
+        """Make a fitted estimator of what a file keeps of one."""
+        return from_saved(cls, saved)
 
     def _own_way(self) -> str | None:
         """Say why predictions cannot be made without the net; None if they can."""

@@ -33,9 +33,17 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         The skorch net to train and prune; see :class:`~skprune.PrunedClassifier`. One that is
         trained is not trained again before it is pruned, and has seen all the rows, so that its
         scores are too good.
-    strategies : str, Strategy, or list of these, default="magnitude"
+    strategies : str, Strategy, or list of these, default=None
         The strategies to choose from: by the names that :class:`~skprune.PrunedClassifier` lists,
         or as a :class:`~skprune.Strategy`. They share one dense network a fold.
+
+        - None: ``"hessian"`` for a network of the default module,
+          :class:`~skprune.network.MLP`, of at most 50,000 weights, unless its structure fixes the
+          sparsity, as N:M does; ``"magnitude"`` for any other.
+        - ``"auto"``: the portfolio of ``"magnitude"``, ``"gradual_magnitude"``, ``"hessian"`` and
+          ``"lottery_ticket"``. After a fold the half of the strategies goes that keeps less of the
+          score along the path, until two are left; these are the candidates.
+
     sparsities : int or sequence of float, default=8
         The sparsities to choose from, in any order. A number stands for so many whose densities
         fall evenly, by ratio, from 0.5 to 0.02, or to the smallest that leaves each layer an
@@ -43,32 +51,44 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
     budget : {"elements", "weights", "parameters", "macs", "bytes"}, default="elements"
         What the sparsities are fractions of: see :class:`~skprune.PrunedClassifier`.
     structure : str or Structure, default="weight"
-        What is removed together: ``"weight"``, ``"unit"``, ``"feature"``, ``"block"`` or ``"2:4"``,
-        which :class:`~skprune.PrunedClassifier` explains, or an object of
+        What is removed together: ``"weight"``, ``"unit"``, ``"head"``, ``"feature"``, ``"block"``
+        or ``"2:4"``, which :class:`~skprune.PrunedClassifier` explains, or an object of
         :mod:`skprune.structures`.
-    path : {"restart", "chained"}, default="restart"
+    path : {"restart", "branch", "chained"}, default="branch"
         How the network gets to each sparsity. What is chosen is then fitted in the same way.
 
         - ``"restart"``: each sparsity starts from the dense network. The networks are those that a
           ``GridSearchCV`` over a :class:`~skprune.PrunedClassifier` fits, score for score.
+        - ``"branch"``: the steps of a strategy that prunes in steps are gone once, from dense to
+          the sparsest, with a step to each sparsity among them. There a copy branches off, which
+          is trained for the rest of `fine_tune_epochs`. This is cheaper where the steps are dear,
+          as those of ``"hessian"`` are. With a strategy that takes one step, or has a regularizer,
+          a regrowth or an importance that watches the training, it is what ``"restart"`` is.
         - ``"chained"``: each sparsity starts from the network of the one before, and trains for as
           large a share of `fine_tune_epochs` as it removes of what is left. This is cheaper, and
           better where much is removed. A strategy that prunes before training trains in full at its
           first sparsity; one that goes back to early weights, at each.
 
+    max_time : float, default=None
+        With ``strategies="auto"``, about how many seconds a fit may take: strategies are begun, the
+        cheap ones first, while a fold has not had its share. One is gone through in any case.
     cv : int, cross-validation splitter or iterable, default=None
         How the data are split: 5 folds if None, stratified by class.
     scoring : str, callable, list, tuple, set or dict, default=None
         What is measured; the estimator's own ``score`` if None. Of several metrics, the one that
         `selection` has as its ``scoring`` decides, or else the first (of a set, by name).
-    selection : {"best", "one_std_err"} or callable, default="one_std_err"
+    selection : {"best", "one_std_err", "non_inferior"} or callable, default="non_inferior"
         How the strategy and the sparsity are chosen.
 
         - ``"best"``: those of the best mean score.
         - ``"one_std_err"``: the greatest sparsity whose mean score is within one standard error of
           the best.
-        - callable: takes ``cv_results_`` and returns an index, as a rule that
-          :func:`~skprune.model_selection.sparsest_within` makes.
+        - ``"non_inferior"``: the greatest sparsity that is at most 1 % worse than the dense network
+          by the mean of the differences on the same folds, less a standard error of that mean. It
+          stands for ``NonInferior(relative=True)``.
+        - callable: a :class:`~skprune.model_selection.NonInferior`, or a rule that
+          :func:`~skprune.model_selection.sparsest_within` makes; or a function that takes
+          ``cv_results_`` and returns an index.
 
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, at each sparsity; half of the net's
@@ -95,11 +115,17 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
     ----------
     cv_results_ : dict of str to ndarray
         As a scikit-learn search has it, with ``param_strategy`` and ``param_sparsity``. The fit
-        times are those of the pruning, without the dense training.
+        times are those of the pruning, without the dense training. For rules there are also the
+        scores of the dense networks (such as ``split0_dense_score``, the same in each row), and
+        ``test_ratio``: the number of test rows by that of training rows where splits overlap, and
+        0 where each row is tested once.
     best_estimator_ : PrunedClassifier
         What was chosen, fitted on all the data. ``partial_fit`` of it goes on training.
     best_index_ : int
         Which candidate was chosen.
+    selection_report_ : SelectionReport
+        Why it was chosen, and the others were not; see
+        :class:`~skprune.model_selection.SelectionReport`. It prints as a table.
     best_params_ : dict
         Its strategy and sparsity, as they were given.
     metric_ : str
@@ -107,9 +133,17 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
     scorer_ : callable
         The scorer of that metric, by which ``score`` goes.
     best_score_ : float
-        Its mean score.
+        Its mean score. As the best of many, it is too good.
+    best_score_corrected_ : float
+        What can be expected of its score on new data: the choice is made again and again by rows
+        that are drawn from the test rows, and scored on the others. For ``score`` and scorers of
+        scikit-learn; it is computed when it is first asked for.
+    best_score_interval_ : tuple of float
+        The 90 % confidence interval of ``best_score_corrected_``.
     strategy_ : str or Strategy
         The chosen strategy.
+    dropped_strategies_ : dict of str to str
+        Which strategies of ``"auto"`` are not among the candidates, and why.
     sparsity_ : float
         The fraction of the structure's elements that is gone from the network that was fitted.
     sparsities_ : ndarray of shape (n_sparsities,)
@@ -142,6 +176,12 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
 
     References
     ----------
+    Nadeau, C., & Bengio, Y. (2003). Inference for the generalization error. Machine Learning, 52,
+    239-281.
+
+    Tsamardinos, I., Greasidou, E., & Borboudakis, G. (2018). Bootstrapping the out-of-sample
+    predictions for efficient and accurate cross-validation. Machine Learning, 107, 1895-1922.
+
     Nogueira, S., Sechidis, K., & Brown, G. (2018). On the stability of feature selection
     algorithms. Journal of Machine Learning Research, 18(174).
 
@@ -174,14 +214,15 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         self,
         estimator: NeuralNet | None = None,
         *,
-        strategies: str | Strategy | Sequence[str | Strategy] = "magnitude",
+        strategies: str | Strategy | Sequence[str | Strategy] | None = None,
         sparsities: int | Sequence[float] = 8,
         budget: str = "elements",
         structure: str | Structure = "weight",
-        path: str = "restart",
+        path: str = "branch",
+        max_time: float | None = None,
         cv: Any = None,
         scoring: Any = None,
-        selection: str | Callable[[dict[str, Any]], int] = "one_std_err",
+        selection: str | Callable[[dict[str, Any]], int] = "non_inferior",
         fine_tune_epochs: int | None = None,
         protect: list[str | type] | None = None,
         class_weight: dict | list | str | None = None,
@@ -196,6 +237,7 @@ class PrunedClassifierCV(BasePrunedCV, ClassifierMixin, WrapsNet):
         self.budget = budget
         self.structure = structure
         self.path = path
+        self.max_time = max_time
         self.cv = cv
         self.scoring = scoring
         self.selection = selection

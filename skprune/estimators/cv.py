@@ -1,10 +1,9 @@
 """What the cross-validated classifier and regressor share: judge a path, choose, refit."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from time import perf_counter
 from typing import Any, ClassVar, Self
-from warnings import warn
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -12,8 +11,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
-from skprune._sklearn import Interval, StrOptions, fit_context, raise_for_params
+from skprune._sklearn import (
+    Interval,
+    InvalidParameterError,
+    StrOptions,
+    fit_context,
+    raise_for_params,
+)
 from skprune.estimators.base import BasePruned, as_it_was_on_error
+from skprune.estimators.choice import SELECTIONS, choose
+from skprune.estimators.corrected import Rechoice
 from skprune.estimators.delegation import Delegated, in_name_of
 from skprune.estimators.fold_results import names_of, results_of, stability_of
 from skprune.estimators.folds import (
@@ -29,19 +36,32 @@ from skprune.estimators.path import (
     PATHS,
     StrategyPath,
     branches_of,
+    elements_of,
     interruptible,
     iter_path,
     n_fits_of,
 )
+from skprune.estimators.portfolio import (
+    AUTO,
+    NOT_BEGUN,
+    PORTFOLIO,
+    default_strategy,
+    halved,
+    n_begun,
+)
 from skprune.estimators.run import found_again
 from skprune.estimators.scoring import ScoresAsChosen, routed, scorers_for
 from skprune.estimators.wrapping import WrapsNet
-from skprune.model_selection.candidates import Candidates
-from skprune.model_selection.refit import sparsest_within
+from skprune.model_selection.bias_correction import CorrectedScore
+from skprune.network.mlp import MLP
 from skprune.strategies.strategy import Strategy
+from skprune.training.nets import unwrapped
 from skprune.training.progress import progress_bar
 
 __all__ = ["BasePrunedCV"]
+
+# How many strategies of a portfolio are judged on all splits.
+_N_LEFT = 2
 
 
 class BasePrunedCV(ScoresAsChosen, WrapsNet):
@@ -52,18 +72,20 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
 
     _parameter_constraints: ClassVar[dict] = {
         **WrapsNet._parameter_constraints,
-        "strategies": [str, Strategy, list, tuple],
+        "strategies": [None, str, Strategy, list, tuple],
+        "max_time": [None, Interval(Real, 0, None, closed="neither")],
         "sparsities": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "path": [StrOptions(set(PATHS))],
         "cv": ["cv_object"],
         "scoring": [None, str, callable, list, tuple, set, dict],
-        "selection": [StrOptions({"best", "one_std_err"}), callable],
+        "selection": [StrOptions(set(SELECTIONS)), callable],
         "n_jobs": [Integral, None],
     }
 
     strategies: Any
     sparsities: Any
     path: str
+    max_time: float | None
     n_jobs: int | None
     memory: Any
     random_state: Any
@@ -133,18 +155,21 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         ignores_weights = plain.get_metadata_routing().fit.requests.get("sample_weight") is False
         sample_weight = None if ignores_weights else metadata["sample_weight"]
         X, y = with_targets(plain, X, y)
-        branches = branches_of(
-            in_name_of(self, plain), X, y, sample_weight, self.strategies, self.sparsities
-        )
+        branches, dropped = self._branches(plain, X, y, sample_weight)
         names_of(branches)  # none of them is there twice
         data = FoldData.of(X, y, sample_weight, metadata["groups"])
         splits = split(self.cv, data, split_params, classifier=is_classifier(self))
         check_test_weights(splits, score_params.get("sample_weight"))
         with interruptible():
-            folds = self._judge(plain, data, splits, branches, scorer, score_params)
-            results = results_of(branches, folds)
+            scoring = (scorer, deciding), score_params
+            folds: list[Fold] = []
+            if self.strategies == AUTO:
+                folds, branches = self._compete(plain, data, splits, branches, dropped, *scoring)
+            folds += self._judge(plain, data, splits[len(folds) :], branches, *scoring)
+            results = results_of(branches, folds, splits)
             metric = self._own_metric() or next(iter(folds[0].dense.scores))
-            index = self._choose(results, metric)
+            report = choose(self.selection, results, metric)
+            index = report.index
             owners = [branch for branch in branches for _ in branch.sparsities]
             began = perf_counter()
             self.best_estimator_ = self._refit(
@@ -152,11 +177,15 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
             )
         self.refit_time_ = perf_counter() - began
         self.cv_results_ = results
+        self._features_of_folds = [[point.features for point in fold.points] for fold in folds]
         self.metric_, self.scorer_ = metric, deciding
         self.best_index_ = index
+        self.selection_report_ = report
+        self._rechoice = self._rechoice_of(folds, splits, plain.random_state)
         self.best_params_ = results["params"][index]
         self.best_score_ = float(results[f"mean_test_{metric}"][index])
         self.strategy_ = self.best_params_["strategy"]
+        self.dropped_strategies_ = dropped
         self.sparsities_ = np.unique([p["sparsity"] for p in results["params"]])
         self.score_path_ = np.array([[p.scores[metric] for p in f.points] for f in folds]).T
         self.dense_scores_ = {
@@ -179,18 +208,71 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
             params["random_state"] = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
         return self._asking_alike(self._point_class(**params))
 
+    def _branches(
+        self, plain: BasePruned, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[list[StrategyPath], dict[str, str]]:
+        """Lay out the path of each strategy; of a portfolio, say why some cannot take part."""
+        named = in_name_of(self, plain)
+        if self.strategies is None:
+            elements = elements_of(named, X, y, sample_weight)
+            net = unwrapped(self.estimator)
+            own = net is not None and net.module is not MLP
+            strategies: Any = default_strategy(elements, own_network=own)
+        else:
+            strategies = self.strategies
+        if strategies != AUTO:
+            return branches_of(named, X, y, sample_weight, strategies, self.sparsities), {}
+        branches: list[StrategyPath] = []
+        dropped = {}
+        for name in PORTFOLIO:
+            try:
+                branches += branches_of(named, X, y, sample_weight, name, self.sparsities)
+            except InvalidParameterError as error:
+                if name == PORTFOLIO[0]:
+                    raise
+                dropped[name] = f"does not suit: {error}"
+        return branches, dropped
+
+    def _compete(
+        self,
+        plain: BasePruned,
+        data: FoldData,
+        splits: Sequence[Split],
+        branches: list[StrategyPath],
+        dropped: dict[str, str],
+        scorers: tuple[Any, Any],
+        score_params: Mapping[str, Any],
+    ) -> tuple[list[Fold], list[StrategyPath]]:
+        """Go along the paths on one split after another, until two strategies at most are left."""
+        # The other splits and the last fit are to have as much.
+        share = None if self.max_time is None else self.max_time / (len(splits) + 1)
+        folds: list[Fold] = []
+        while len(branches) > _N_LEFT and len(folds) < len(splits) - 1:
+            call = plain, data, splits[len(folds)], branches, self.path, *scorers, score_params
+            folds.append(judge_fold(*call, max_time=share))
+            begun = n_begun(folds[-1], branches)
+            for branch in branches[begun:]:
+                dropped[branch.strategy] = NOT_BEGUN
+            metric = self._own_metric() or next(iter(folds[0].dense.scores))
+            folds, left = halved(folds, branches[:begun], metric)
+            for branch in branches[:begun]:
+                if branch not in left:
+                    dropped[branch.strategy] = f"kept less of the score, after fold {len(folds)}"
+            branches = left
+        return folds, branches
+
     def _judge(
         self,
         plain: BasePruned,
         data: FoldData,
         splits: Sequence[Split],
         branches: Sequence[StrategyPath],
-        scorer: Any,
+        scorers: tuple[Any, Any],
         score_params: Mapping[str, Any],
     ) -> list[Fold]:
         """Go along the path on each split."""
         calls = (
-            delayed(judge_fold)(plain, data, fold, branches, self.path, scorer, score_params)
+            delayed(judge_fold)(plain, data, fold, branches, self.path, *scorers, score_params)
             for fold in splits
         )
         n_fits = n_fits_of(branches)
@@ -208,44 +290,43 @@ class BasePrunedCV(ScoresAsChosen, WrapsNet):
         options = {"return_as": "generator"} if self.verbose else {}
         return Parallel(n_jobs=self.n_jobs, **options)(calls)
 
-    def _choose(self, results: Mapping[str, Any], metric: str) -> int:
-        mean = Candidates(results).means(metric)
-        failed = np.flatnonzero(np.isnan(mean))
-        if callable(self.selection) and self._own_metric() is None:
-            failed = failed[:0]  # what such a function looks at is not known
-        if len(failed) == len(mean):
-            raise ValueError(
-                f"The score {metric!r} is NaN at every sparsity: there is nothing to choose from."
+    def _rechoice_of(
+        self, folds: Sequence[Fold], splits: Sequence[Split], random_state: int
+    ) -> Rechoice | None:
+        outcomes = [fold.outcome for fold in folds if fold.outcome is not None]
+        if not outcomes:
+            return None
+        tests = [test for _, test in splits]
+        return Rechoice(
+            outcomes, tests, self.selection, self.cv_results_, self.metric_, random_state
+        )
+
+    @property
+    def best_score_corrected_(self) -> float:
+        """What can be expected of the score of what was chosen; see the class."""
+        return self._corrected().score
+
+    @property
+    def best_score_interval_(self) -> tuple[float, float]:
+        """The 90 % confidence interval of ``best_score_corrected_``."""
+        corrected = self._corrected()
+        return corrected.lower, corrected.upper
+
+    def _corrected(self) -> CorrectedScore:
+        if "best_score_" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} is not fitted: it has no best score.")
+        if self._rechoice is None:
+            raise AttributeError(
+                f"A corrected score is for scorers that look at predictions alone, such as those "
+                f"of scikit-learn; scoring={self.scoring!r} may look at anything."
             )
-        if len(failed):
-            params = results["params"][failed[0]]
-            warn(
-                f"The score {metric!r} is NaN for {len(failed)} of {len(mean)} candidates, such as "
-                f"sparsity={params['sparsity']:.6g}, strategy={params['strategy']!r}: they are not "
-                "chosen.",
-                UserWarning,
-                stacklevel=5,
-            )
-        if callable(self.selection):
-            index = self.selection(results)
-            if not isinstance(index, Integral) or not 0 <= int(index) < len(mean):
-                raise ValueError(
-                    f"selection must return the index of one of {len(mean)} candidates; it "
-                    f"returned {index!r}."
-                )
-            return int(index)
-        # Of equally good ones, the sparsest.
-        slack = {"tolerance": 0.0} if self.selection == "best" else {"n_std_err": 1.0}
-        return sparsest_within(metric, **slack, cost="sparsity")(results)
+        return self._rechoice.corrected
 
     def _refit(
         self, plain: BasePruned, data: FoldData, branch: StrategyPath, sparsity: float
     ) -> BasePruned:
         """Fit what was chosen of a branch on all the data."""
-        wanted = [s for s in branch.sparsities if s <= sparsity]
-        if self.path == "restart":
-            wanted = wanted[-1:]
-        *_, fitted = iter_path(plain, *data, [StrategyPath(branch.strategy, wanted)], self.path)
+        *_, fitted = iter_path(plain, *data, [branch._replace(only=sparsity)], self.path)
         return fitted
 
     def predict(self, X: Any) -> Any:

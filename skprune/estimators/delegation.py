@@ -8,7 +8,16 @@ __all__ = ["Delegated", "in_name_of"]
 
 
 class Delegated:
-    """An attribute that an estimator has from its ``best_estimator_``, once that is fitted."""
+    """An attribute that an estimator has from another one that it holds, once that is fitted.
+
+    Parameters
+    ----------
+    holder : str, default="best_estimator_"
+        The attribute under which the other one is held.
+    """
+
+    def __init__(self, holder: str = "best_estimator_") -> None:
+        self._holder = holder
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -16,11 +25,11 @@ class Delegated:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        if "best_estimator_" not in vars(instance):
+        if self._holder not in vars(instance):
             raise AttributeError(
                 f"{type(instance).__name__!r} has no {self._name!r} before it is fitted"
             )
-        return getattr(in_name_of(instance, instance.best_estimator_), self._name)
+        return getattr(in_name_of(instance, vars(instance)[self._holder]), self._name)
 
 
 def in_name_of(owner: Any, estimator: Any) -> Any:

@@ -44,7 +44,9 @@ def names_of(branches: Sequence[StrategyPath]) -> list[str]:
     return names
 
 
-def results_of(branches: Sequence[StrategyPath], folds: Sequence[Fold]) -> dict[str, Any]:
+def results_of(
+    branches: Sequence[StrategyPath], folds: Sequence[Fold], splits: Sequence[Split]
+) -> dict[str, Any]:
     """Lay results out as scikit-learn's searches do.
 
     Parameters
@@ -53,6 +55,8 @@ def results_of(branches: Sequence[StrategyPath], folds: Sequence[Fold]) -> dict[
         The points of the path.
     folds : sequence of Fold
         What was found.
+    splits : sequence of Split
+        Which rows each fold was trained and tested on.
 
     Returns
     -------
@@ -78,12 +82,23 @@ def results_of(branches: Sequence[StrategyPath], folds: Sequence[Fold]) -> dict[
         scores = np.array([[point.scores[metric] for point in fold.points] for fold in folds])
         for number, fold_scores in enumerate(scores):
             results[f"split{number}_test_{metric}"] = fold_scores
+            dense = folds[number].dense.scores[metric]
+            results[f"split{number}_dense_{metric}"] = np.full(len(params), dense)
         mean = scores.mean(axis=0)
         results[f"mean_test_{metric}"] = mean
         results[f"std_test_{metric}"] = scores.std(axis=0)
         ranked = np.where(np.isnan(mean), -np.inf, mean)
         results[f"rank_test_{metric}"] = rankdata(-ranked, method="min").astype(np.int32)
+    results["test_ratio"] = np.full(len(params), _test_ratio(splits))
     return results
+
+
+def _test_ratio(splits: Sequence[Split]) -> float:
+    """Give the number of test rows by that of training rows where some are tested repeatedly."""
+    tested = np.concatenate([test for _, test in splits])
+    if len(np.unique(tested)) == len(tested):
+        return 0.0
+    return float(np.mean([len(test) / len(train) for train, test in splits]))
 
 
 def stability_of(

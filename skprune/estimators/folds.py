@@ -1,6 +1,7 @@
 """Splits of the data, and what is found on each of them along a path."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -12,8 +13,10 @@ from sklearn.utils import indexable
 
 from skprune._sklearn import safe_indexing
 from skprune.estimators.inputs import as_dense
+from skprune.estimators.outcomes import Responses, outcome_of, responses_of
 from skprune.estimators.path import StrategyPath, iter_path
 from skprune.estimators.scoring import as_numbers, params_of_rows
+from skprune.model_selection.bias_correction import Outcome
 
 __all__ = ["Fold", "FoldData", "Point", "Split", "check_test_weights", "judge_fold", "split"]
 
@@ -59,6 +62,7 @@ class Point(NamedTuple):
     mask: np.ndarray  # of bits
     n_weights: int
     predictions: Any  # for all rows; None for a regressor
+    features: np.ndarray | None  # which are kept, where these are what is pruned
 
 
 class Fold(NamedTuple):
@@ -66,6 +70,7 @@ class Fold(NamedTuple):
 
     dense: Point
     points: list[Point]
+    outcome: Outcome | None  # of the dense network, first, and of all points
 
 
 def split(cv: Any, data: FoldData, params: Mapping[str, Any], *, classifier: bool) -> list[Split]:
@@ -139,7 +144,9 @@ def judge_fold(
     branches: Sequence[StrategyPath],
     path: str,
     scorer: Callable[..., Any],
+    deciding: Callable[..., Any],
     score_params: Mapping[str, Any],
+    max_time: float | None = None,
 ) -> Fold:
     """Go along the path on some rows, and score it on others.
 
@@ -153,26 +160,34 @@ def judge_fold(
         Which rows are which.
     branches : sequence of StrategyPath
         The points.
-    path : {"restart", "chained"}
+    path : {"restart", "branch", "chained"}
         How the network gets from one to the next.
     scorer : callable
         Gives the scores by all metrics.
+    deciding : callable
+        Gives the one that decides.
     score_params : mapping of str to object
         The metadata that it asks for, of all rows.
+    max_time : float, default=None
+        After so many seconds no other strategy is begun.
 
     Returns
     -------
     found : Fold
-        Of each point.
+        Of each point; without those of strategies that were not begun.
     """
+    start = perf_counter()
+    ends = set(accumulate(len(branch.sparsities) for branch in branches))
     train, test = data.rows(fold.train), data.rows(fold.test)
     of_test = params_of_rows(data.X, score_params, fold.test)
-    points = []
+    points: list[Point] = []
+    said: list[Responses | None] = []
     began = perf_counter()
     for fitted in iter_path(plain, *train, branches, path):
         done = perf_counter()
         scores = as_numbers(scorer(fitted, test.X, test.y, **of_test))
         scored = perf_counter()
+        said.append(responses_of(deciding, fitted, test.X))
         mask = np.concatenate([mask.ravel() for mask in fitted.masks_.values()])
         points.append(
             Point(
@@ -182,7 +197,12 @@ def judge_fold(
                 np.packbits(mask),
                 len(mask),
                 as_dense(fitted.predict(data.X)) if is_classifier(fitted) else None,
+                None if fitted._features is None else fitted._features.kept,
             )
         )
         began = perf_counter()
-    return Fold(points[0], points[1:])
+        if max_time is not None and len(points) - 1 in ends and began - start > max_time:
+            break
+    known = [responses for responses in said if responses is not None]
+    outcome = outcome_of(deciding, known, fitted, as_dense(test.y), of_test) if known else None
+    return Fold(points[0], points[1:], outcome)

@@ -11,7 +11,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, validate_data
 from torch import Tensor
 
-from skprune.pruning.inputs import InputSpec, check_keys, checked_mapping, ready
+from skprune.pruning.input_checks import check_keys, checked_mapping, ready
+from skprune.pruning.inputs import InputSpec
 from skprune.training.loading import collates
 from skprune.training.nets import is_net, unwrapped
 from skprune.training.rows import Rows, is_dataset, read_targets

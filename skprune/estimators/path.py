@@ -1,6 +1,6 @@
 """A path of sparsities from one dense training."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from itertools import pairwise
@@ -15,13 +15,14 @@ from skprune.components import near_match, resolve
 from skprune.estimators.base import BasePruned
 from skprune.estimators.inputs import with_targets
 from skprune.estimators.run import Dense, NetRun, found_again
+from skprune.estimators.walk import shares_its_steps, walk
 from skprune.pruning.checks import check_epochs
 from skprune.pruning.target import Goal
 from skprune.seeding import given_back
 from skprune.strategies.named import STRATEGIES
 from skprune.strategies.strategy import ResolvedStrategy, Strategy
 from skprune.strategies.target import Target
-from skprune.structures import STRUCTURES, Structure
+from skprune.structures import STRUCTURES, Elements, Structure
 from skprune.training.nets import copy_net, is_fitted_net
 from skprune.training.progress import progress_bar
 from skprune.training.stage import Interrupted
@@ -32,14 +33,16 @@ __all__ = [
     "StrategyPath",
     "branches_of",
     "check_path",
+    "elements_of",
     "interruptible",
     "iter_path",
     "n_fits_of",
     "pruning_path",
+    "unfitted",
 ]
 
 # How a network gets from one sparsity to the next.
-PATHS = ("restart", "chained")
+PATHS = ("restart", "branch", "chained")
 
 # Densities between which a number of sparsities is spread.
 _DENSEST, _SPARSEST = 0.5, 0.02
@@ -57,10 +60,13 @@ class StrategyPath(NamedTuple):
         How the network is pruned.
     sparsities : list of float
         To where, rising.
+    only : float or None
+        The one of them that an estimator is wanted for; None for all of them.
     """
 
     strategy: Any
     sparsities: list[float]
+    only: float | None = None
 
 
 class PruningPath(NamedTuple):
@@ -107,11 +113,14 @@ def pruning_path(
         N:M, stands for its own.
     strategies : str, Strategy, or list of these, default=None
         Strategies that share the dense network; the estimator's own if None.
-    path : {"restart", "chained"}, default="restart"
+    path : {"restart", "branch", "chained"}, default="restart"
         How the network gets to each sparsity.
 
         - ``"restart"``: each sparsity starts from the dense network, and each estimator is the one
           that a fit of its own would give.
+        - ``"branch"``: the steps of a strategy that prunes in steps are gone once, from dense to
+          the sparsest, and each sparsity branches off for its own fine-tuning; see
+          :class:`~skprune.PrunedClassifierCV`.
         - ``"chained"``: each sparsity starts from the network of the one before, and trains for a
           share of the fine-tuning epochs; see :class:`~skprune.PrunedClassifierCV`.
 
@@ -150,7 +159,7 @@ def pruning_path(
     X, y = with_targets(estimator, X, y)
     chosen = [estimator.strategy] if strategies is None else strategies
     with given_back(), interruptible():
-        branches = branches_of(_unfitted(estimator), X, y, sample_weight, chosen, sparsities)
+        branches = branches_of(unfitted(estimator), X, y, sample_weight, chosen, sparsities)
         n_fits = n_fits_of(branches)
         with progress_bar("pruning_path", n_fits, "fit", shown=estimator.verbose > 0) as bar:
             fitted = []
@@ -230,6 +239,26 @@ def branches_of(
     return branches
 
 
+def elements_of(estimator: BasePruned, X: Any, y: Any, sample_weight: Any) -> Elements:
+    """Give what can be removed of a network.
+
+    Parameters
+    ----------
+    estimator : BasePruned
+        What is to be fitted; what it learns of the data's shape is set on it.
+    X, y, sample_weight : object
+        The data.
+
+    Returns
+    -------
+    elements : Elements
+        By its structure, without what is protected.
+    """
+    (strategy,) = _resolved(["magnitude"])
+    dense, _ = estimator._prepare(X, y, sample_weight, at_init=False)
+    return _run(estimator, dense, strategy).elements
+
+
 def n_fits_of(branches: Sequence[StrategyPath]) -> int:
     """Count the estimators that :func:`iter_path` fits, that of the dense network among them."""
     return 1 + sum(len(branch.sparsities) for branch in branches)
@@ -253,7 +282,7 @@ def iter_path(
         The data.
     branches : sequence of StrategyPath
         The points.
-    path : {"restart", "chained"}
+    path : {"restart", "branch", "chained"}
         How the network gets from one to the next.
 
     Yields
@@ -262,7 +291,7 @@ def iter_path(
         The fitted estimators: first that of the dense network, then branch by branch. No two of
         them have a parameter in common that can be changed.
     """
-    first = _unfitted(estimator)
+    first = unfitted(estimator)
     resolved = _resolved([branch.strategy for branch in branches])
     at_init = _any_at_init(resolved)
     dense, target = first._prepare(X, y, sample_weight, at_init=at_init)
@@ -281,32 +310,64 @@ def iter_path(
     # What cannot be pruned is found before anything is trained.
     for branch, strategy in zip(branches, resolved, strict=True):
         run = _run(first, dense, strategy)
+        if path == "chained" and strategy.start.compares_masks:
+            raise InvalidParameterError(
+                f"path='chained' goes on from the network of the sparsity before, and "
+                f"start={strategy.start!r} prunes a network that is not trained to the end. Use "
+                "path='restart', or start='trained'."
+            )
         for number, sparsity in enumerate(branch.sparsities):
             check_epochs(strategy, goal_of(run, sparsity), epochs_of(run, number, sparsity))
     untrained = dense.copy() if at_init else dense
     dense.train(found_again(first.memory, first.random_state))
 
+    def runs_of(made: Callable[[], NetRun], branch: StrategyPath) -> Iterator[tuple[float, NetRun]]:
+        wanted = branch.sparsities if branch.only is None else [branch.only]
+        upto = [sparsity for sparsity in branch.sparsities if sparsity <= wanted[-1]]
+        run = made()
+        if path == "branch" and shares_its_steps(run.strategy):
+            goals = [goal_of(run, sparsity) for sparsity in branch.sparsities]
+            epochs = run.epochs(first.fine_tune_epochs)
+            branched = walk(run, goals, epochs, [s in wanted for s in branch.sparsities])
+            yield from zip(wanted, branched, strict=True)
+            return
+        for number, sparsity in enumerate(upto if path == "chained" else wanted):
+            if path != "chained" and number > 0:
+                run = made()
+            run.prune(goal_of(run, sparsity), epochs_of(run, number, sparsity))
+            if sparsity in wanted:
+                yield sparsity, run.copy() if path == "chained" else run
+
     def fitted(run: NetRun, **params: Any) -> BasePruned:
-        result = copy(first).set_params(**_unfitted(estimator).get_params(deep=False))
+        result = copy(first).set_params(**unfitted(estimator).get_params(deep=False))
         result.set_params(**params)
         result._set_fitted(run, target)
         return result
 
     yield fitted(_run(first, dense.copy(), resolved[0]), sparsity=0.0)
     for branch, strategy in zip(branches, resolved, strict=True):
-        start = untrained if strategy.start == "init" else dense
-        run = _run(first, start.copy(), strategy)
-        for number, sparsity in enumerate(branch.sparsities):
-            if path == "restart" and number > 0:
-                run = _run(first, start.copy(), strategy)
-            epochs = epochs_of(run, number, sparsity)
-            run.prune(goal_of(run, sparsity), epochs)
-            point = run if path == "restart" else run.copy()
-            yield fitted(point, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
+        start = dense if strategy.start.trains_dense else untrained
+
+        def made(start: Dense = start, strategy: ResolvedStrategy = strategy) -> NetRun:
+            return _run(first, start.copy(), strategy)
+
+        for sparsity, run in runs_of(made, branch):
+            yield fitted(run, strategy=clone(branch.strategy, safe=False), sparsity=sparsity)
 
 
-def _unfitted(estimator: BasePruned) -> BasePruned:
-    """Copy an estimator as ``clone`` does, and the weights that its net came with as well."""
+def unfitted(estimator: BasePruned) -> BasePruned:
+    """Copy an estimator as ``clone`` does, and the weights that its net came with as well.
+
+    Parameters
+    ----------
+    estimator : BasePruned
+        The estimator; it is left as it is.
+
+    Returns
+    -------
+    copied : BasePruned
+        One that is not fitted.
+    """
     copied = clone(estimator)
     if isinstance(estimator.estimator, estimator._nets) and is_fitted_net(estimator.estimator):
         copied.estimator = copy_net(estimator.estimator)
@@ -318,7 +379,7 @@ def _resolved(strategies: Sequence[Any]) -> list[ResolvedStrategy]:
 
 
 def _any_at_init(strategies: Sequence[ResolvedStrategy]) -> bool:
-    return any(strategy.start == "init" for strategy in strategies)
+    return any(not strategy.start.trains_dense for strategy in strategies)
 
 
 def _run(estimator: BasePruned, dense: Dense, strategy: ResolvedStrategy) -> NetRun:
@@ -333,7 +394,7 @@ def _chained(run: NetRun, epochs: int, goal: Goal, *, first: bool) -> int:
     trained at the sparsity before. Where pruning comes before the training, the first link has
     all of the latter.
     """
-    training = run.dense.trainer.net.max_epochs if run.strategy.start == "init" else 0
+    training = 0 if run.strategy.start.trains_dense else run.dense.trainer.net.max_epochs
     epochs -= training
     gone = goal.gone(run.elements)
     share = (goal.sparsity - gone) / (1 - gone)

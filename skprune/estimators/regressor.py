@@ -68,6 +68,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
           the predictions of the dense network.
         - ``"lottery_ticket"``: removes the smallest weights in 5 steps; after each, what is left
           goes back to its initial weights and is trained again.
+        - ``"early_bird"``: removes, once, the smallest weights or units as soon as those of
+          successive epochs of the training agree; the rest of the training is of what is left.
         - ``"random_at_init"``: removes weights at random before training.
         - ``"snip"``: removes, before training, the weights whose product with their gradient is
           smallest.
@@ -93,8 +95,10 @@ class PrunedRegressor(RegressorMixin, BasePruned):
 
         - ``"weight"``: single weights, which are set to zero; units that are left without weights
           are removed.
-        - ``"unit"``: neurons and channels, with all that is coupled to them; the network becomes
-          smaller.
+        - ``"unit"``: neurons, channels, heads of attention and their dimensions, hidden units of
+          recurrent layers and columns of embeddings, with all that is coupled to them; the network
+          becomes smaller. ``Unit(kinds=[...])`` says which of these may go.
+        - ``"head"``: heads of attention alone.
         - ``"feature"``: columns or channels of the input: all weights that read them are set to
           zero.
         - ``"block"``: blocks of 4 x 4 neighbouring weights of a matrix, which are set to zero.
@@ -103,8 +107,8 @@ class PrunedRegressor(RegressorMixin, BasePruned):
 
     fine_tune_epochs : int, default=None
         Number of epochs that what is left is trained for, all steps together. If None, half of
-        the net's ``max_epochs``, or what the strategy's recovery has instead (a lottery ticket is
-        trained anew at each step).
+        the net's ``max_epochs``, or what the strategy has instead (a lottery ticket is trained anew
+        at each step; ``"early_bird"`` has no more than those ``max_epochs``).
     protect : list of str or type, default=None
         Layers that keep their weights and units: their names; patterns such as
         ``"encoder.*.norm"``, in which ``*`` stands for anything; types such as

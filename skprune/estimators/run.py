@@ -7,7 +7,10 @@ from os import PathLike
 from typing import Any
 from warnings import warn
 
+import numpy as np
+import torch
 from joblib import Memory
+from scipy.sparse import issparse
 from torch.utils.data import Dataset
 
 from skprune.exceptions import UncachedWarning
@@ -16,10 +19,11 @@ from skprune.network.network import Network
 from skprune.pruning.run import N_CHECK_ROWS, PruningRun
 from skprune.pruning.target import Goal
 from skprune.seeding import GeneratorStates, preserve_rng, seeded
+from skprune.strategies.schedule import Schedule
 from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.strategies.target import Target
-from skprune.structures import Elements, Structure
+from skprune.structures import Elements, FeatureElements, Structure
 from skprune.training.dense_cache import train_once
 from skprune.training.masked_net import with_masks
 from skprune.training.nets import ModuleForward, rows_on_device
@@ -136,6 +140,19 @@ def found_again(
     return None
 
 
+def _constant_features(X: Any, elements: FeatureElements) -> np.ndarray | None:
+    """Say which features are the same in all rows; None where rows are read one by one."""
+    if isinstance(X, Dataset):
+        return None
+    if issparse(X):
+        low, high = (np.ravel(m.toarray()) for m in (X.min(axis=0), X.max(axis=0)))
+        return low == high
+    if elements.axis is None:
+        X = X.reshape(len(X), -1)
+    columns = np.moveaxis(X, elements.axis or 1, 0).reshape(len(elements.element_of), -1)
+    return columns.min(axis=1) == columns.max(axis=1)
+
+
 class NetRun:
     """Prunes the network of a net in place, which trains it in between.
 
@@ -177,7 +194,11 @@ class NetRun:
         )
         if strategy.recovery.rewinds_to is not None:
             dense.trainer.remember(strategy.recovery.rewinds_to)
-        strategy.recovery.check(dense.trainer.learning, strategy.start)
+        strategy.recovery.check(dense.trainer.learning, strategy.start.trains_dense)
+        if isinstance(self.elements, FeatureElements):
+            constant = _constant_features(dense.X, self.elements)
+            if constant is not None:
+                self.elements.set_constant(torch.from_numpy(constant))
 
     @property
     def network(self) -> Network:
@@ -201,7 +222,19 @@ class NetRun:
         """Count the epochs that there are once pruning begins; None for the recovery's own."""
         return self._run.epochs(epochs, self.dense.trainer.net.max_epochs)
 
-    def prune(self, target: Goal | None, epochs: int) -> None:
+    def trial_importances(self) -> np.ndarray:
+        """Say what each feature is worth now; see :class:`~skprune.pruning.run.PruningRun`."""
+        with preserve_rng(self.dense.trainer.net.device):
+            return self._run.trial_importances(self.dense.trainer.learning)
+
+    def prune(
+        self,
+        target: Goal | None,
+        epochs: int,
+        *,
+        schedule: Schedule | None = None,
+        states: GeneratorStates | None = None,
+    ) -> None:
         """Prune the network, and train what is left.
 
         Parameters
@@ -210,16 +243,26 @@ class NetRun:
             How much; see :meth:`target`.
         epochs : int
             For how long the network is trained in all; see :meth:`epochs`.
+        schedule : Schedule, default=None
+            In place of the strategy's own.
+        states : GeneratorStates, default=None
+            What the training draws from; they are set to where it ends. If None, it is seeded.
 
         Raises
         ------
         Interrupted
             If Ctrl-C ended the training.
         """
-        trainer, seeds = self.dense.trainer, self.dense.seeds
+        trainer = self.dense.trainer
         trainer.network = self.dense.network
-        with seeded(seeds["fine_tune"], trainer.net.device):
-            for stage in self._run.stages(target, epochs, trainer.learning, trainer.bar.tell):
+        randomness = (
+            seeded(self.dense.seeds["fine_tune"], trainer.net.device)
+            if states is None
+            else states.resumed(onward=True)
+        )
+        learning, tell = trainer.learning, trainer.bar.tell
+        with randomness:
+            for stage in self._run.stages(target, epochs, learning, tell, schedule=schedule):
                 if stage.epochs:
                     trainer.train(stage)
 
@@ -249,8 +292,8 @@ class NetRun:
             "masks_": pruned.masks,
             "kept_": pruned.kept,
             "sparsity_": pruned.sparsity,
-            "report_": PruningReport(dense.sizes, pruned.sizes),
+            "report_": PruningReport(dense.sizes, pruned.sizes, pruned.groups),
             "removals_": pruned.network.removals,
             "_masks": pruned.network.masks,
-            "_feature_norms": pruned.feature_norms,
+            "_features": pruned.features,
         }

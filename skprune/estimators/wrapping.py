@@ -1,6 +1,6 @@
 """What all estimators around a net share: how they are validated, printed, copied and pickled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from numbers import Integral
 from os import PathLike
@@ -43,10 +43,14 @@ class WrapsNet(NamesComponents):
 
     estimator: Any
 
+    def _usual_net(self) -> Callable[[], NeuralNet]:
+        """Say what makes the net that is used where the user gives none."""
+        return self.axes["estimator"][None]
+
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         shown = copy(self)
         if isinstance(unwrapped(self.estimator), self._nets):
-            shown.estimator = ShownNet(self.estimator, self.axes["estimator"][None])
+            shown.estimator = ShownNet(self.estimator, self._usual_net())
         # scikit-learn lays out what has its own __repr__ and leaves others as they are.
         plain = {"__repr__": BaseEstimator.__repr__}
         shown.__class__ = type(type(self).__name__, (type(self),), plain)

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 __all__ = ["refit_metric", "search_in"]
 
 
-def search_in(estimator: Any, attribute: str = "cv_results_") -> Any:
+def search_in(estimator: Any, attribute: str = "cv_results_", who: str | None = None) -> Any:
     """Find the fitted search in an estimator: itself, or the last step of a ``Pipeline``.
 
     Parameters
@@ -17,6 +17,8 @@ def search_in(estimator: Any, attribute: str = "cv_results_") -> Any:
         What the user gave.
     attribute : str, default="cv_results_"
         The attribute that it is needed for.
+    who : str, default=None
+        Says who has the attribute, for the message; skprune's searches if None.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def search_in(estimator: Any, attribute: str = "cv_results_") -> Any:
         estimator = estimator[-1]
     if not hasattr(estimator, attribute):
         check_is_fitted(estimator)
-        searches = "PrunedClassifierCV and PrunedRegressorCV have it"
+        searches = who or "PrunedClassifierCV and PrunedRegressorCV have it"
         if attribute == "cv_results_":
             searches += ", and searches such as GridSearchCV"
         raise TypeError(f"{type(estimator).__name__} has no {attribute}. {searches}.")

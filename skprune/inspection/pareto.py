@@ -20,7 +20,7 @@ from skprune.inspection._drawing import (
 from skprune.inspection._labels import group_labels
 from skprune.inspection._search import refit_metric, search_in
 from skprune.model_selection.candidates import Candidates
-from skprune.model_selection.refit import pareto_front
+from skprune.model_selection.pareto import pareto_front
 
 __all__ = ["ParetoDisplay"]
 

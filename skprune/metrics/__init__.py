@@ -1,5 +1,6 @@
 """How large a network is, and what it costs to run."""
 
+from skprune.metrics.groups import UnitGroup, UnitGroups
 from skprune.metrics.latency import predict_latency
 from skprune.metrics.report import PruningReport
 from skprune.metrics.scorers import (
@@ -14,6 +15,8 @@ from skprune.metrics.size import count_macs, count_parameters, count_units, size
 
 __all__ = [
     "PruningReport",
+    "UnitGroup",
+    "UnitGroups",
     "compression_scorer",
     "count_macs",
     "count_parameters",

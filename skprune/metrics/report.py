@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from skprune.metrics.groups import UnitGroups
 from skprune.metrics.size import (
     count_macs,
     count_parameters,
@@ -98,18 +99,29 @@ class PruningReport:
     ----------
     before, after : mapping of str to LayerSize
         The layers of the dense and of the pruned network, by name.
+    groups : UnitGroups, default=None
+        The groups of units that were found, if units were looked for.
 
     Attributes
     ----------
     before, after : dict of str to LayerSize
         The layers.
+    groups : UnitGroups
+        Which units went together, of which kind they are, and which layers kept theirs, and why.
+        It is empty unless the structure removes units.
     total_before, total_after : LayerSize
         Their sums.
     """
 
-    def __init__(self, before: Mapping[str, LayerSize], after: Mapping[str, LayerSize]) -> None:
+    def __init__(
+        self,
+        before: Mapping[str, LayerSize],
+        after: Mapping[str, LayerSize],
+        groups: UnitGroups | None = None,
+    ) -> None:
         self.before = dict(before)
         self.after = dict(after)
+        self.groups = UnitGroups() if groups is None else groups
 
     @property
     def total_before(self) -> LayerSize:

@@ -151,25 +151,67 @@ class Candidates:
         keys = [key for key in self._columns if split.fullmatch(key)] or [f"mean_test_{metric}"]
         return np.stack([_as_floats(self._columns[key])[self.rows] for key in keys], axis=1)
 
-    def standard_error(self, metric: str, place: int) -> float:
-        """Give the standard error of a candidate's mean score.
+    def dense_scores(self, metric: str) -> np.ndarray | None:
+        """Give the scores of the network before pruning on each split, if they are known.
 
         Parameters
         ----------
         metric : str
             Name of the metric.
-        place : int
-            The candidate's place in :attr:`rows`.
 
         Returns
         -------
-        error : float
-            Over the splits that have a score (Optuna's means leave out the others); 0 where there
-            are fewer than two.
+        scores : ndarray of shape (n_splits,) or None
+            As skprune's cross-validated estimators note them; otherwise those of the candidate
+            whose sparsity is 0, if there is one; the best of several.
         """
-        scores = self.split_scores(metric)[place]
-        scores = scores[~np.isnan(scores)]
-        return 0.0 if len(scores) < 2 else float(np.std(scores, ddof=1) / np.sqrt(len(scores)))
+        noted = re.compile(rf"split\d+_dense_{re.escape(metric)}")
+        keys = [key for key in self._columns if noted.fullmatch(key)]
+        if keys:
+            return np.array([_as_floats(self._columns[key])[self.rows][0] for key in keys])
+        if len(self._sparsity_parameters()) != 1:
+            return None
+        dense = np.flatnonzero(_as_floats(self.values(self._sparsity_parameters()[0])) == 0)
+        means = self.means(metric)[dense]
+        if not len(dense) or np.isnan(means).all():
+            return None
+        return self.split_scores(metric)[dense[int(np.nanargmax(means))]]
+
+    def paths(self) -> np.ndarray:
+        """Say which candidates form a path: those that differ in nothing but the sparsity.
+
+        Returns
+        -------
+        paths : ndarray of int of shape (n_candidates,)
+            Equal numbers for those of one path.
+        """
+        others = [name for name in self.parameters if name not in self._sparsity_parameters()]
+        columns = [self.values(name) for name in others]
+        texts = [tuple(map(repr, row)) for row in zip(*columns, strict=True)]
+        if not texts:
+            return np.zeros(len(self.rows), dtype=int)
+        number = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+        return np.array([number[text] for text in texts])
+
+    def test_ratio(self) -> float:
+        """Give the number of test rows by that of training rows, where the splits overlap.
+
+        Returns
+        -------
+        ratio : float
+            As skprune's cross-validated estimators note it; 0 otherwise.
+        """
+        return float(self._columns["test_ratio"][0]) if "test_ratio" in self._columns else 0.0
+
+    def labels(self) -> dict[str, list[Any]]:
+        """Give the parameters of each candidate, as columns of a table.
+
+        Returns
+        -------
+        labels : dict of str to list
+            By the name of the parameter.
+        """
+        return {name: self.values(name) for name in self.parameters}
 
     def costs(self, name: str) -> np.ndarray:
         """Give what each candidate costs, as a score: the greatest is the cheapest.

@@ -7,17 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skprune.network.coupling import Coupling
+from skprune.network.comparison import outputs_of, same_on, trials_for
+from skprune.network.coupling import Coupling, columns
 from skprune.network.layers import layer_for
-from skprune.network.network import Network
-from skprune.network.verification import (
-    check_units,
-    misread_groups,
-    mixing_groups,
-    outputs_of,
-    same_on,
-    trials_for,
-)
+from skprune.network.network import Network, all_tensors
+from skprune.network.verification import removable_units
 
 __all__ = ["remove_dead_units"]
 
@@ -62,17 +56,6 @@ def remove_dead_units(
     return network
 
 
-def _checked(network: Network, protected: tuple[str, ...]) -> Coupling:
-    """Find the units of a network that a trial shows to be no more than that."""
-    if (key := ("checked", protected)) not in network.couplings:
-        coupling = network.trace(protected)
-        if wrong := misread_groups(network, coupling):
-            coupling = network.trace((*protected, *wrong))
-            check_units(network, coupling)
-        network.couplings[key] = coupling
-    return network.couplings[key]
-
-
 def _without_dead_units(
     network: Network,
     protected: tuple[str, ...],
@@ -84,7 +67,7 @@ def _without_dead_units(
     try:
         if not _purposeless(network, network.trace(protected), fold).any():
             return None  # which spares the trials
-        coupling = _checked(network, protected)
+        coupling = removable_units(network, protected)
         smaller = network.copy()
         while len(dead := _dead_units(smaller, coupling, trials if fold else [], may_add_biases)):
             smaller.remove_units(coupling, dead)
@@ -116,23 +99,44 @@ _IDLE, _CONSTANT = 1, 2
 
 def _purposeless(network: Network, coupling: Coupling, fold: bool) -> Tensor:
     """Say of each unit what makes it purposeless by its weights; zero if it is not."""
-    n_units = 1 + max((int(ids.max()) for ids in coupling.units.values() if len(ids)), default=-1)
+    n_units = coupling.n_units
     modules = dict(network.module.named_modules())
     enters = torch.zeros(n_units, dtype=torch.bool)
     leaves = torch.zeros(n_units, dtype=torch.bool)
     foldable = torch.full((n_units,), fold)
-    for layer_side, ids in coupling.units.items():
-        module = modules.get(layer_side.layer)
-        if module is None:  # a bare parameter adds to the unit whatever its weights are
-            foldable[ids[ids >= 0]] = False
-        elif (layer := layer_for(module)).has_weights:
-            alive = enters if layer_side.side == "out" else leaves
-            alive[ids[(ids >= 0) & layer.has_weight(layer_side.side)]] = True
+    for (name, side), ids in coupling.units.items():
+        if isinstance(side, int):
+            alive, into = _has_numbers(network.module, name, side)
+            for column in columns(ids):
+                mine = column[(column >= 0) & alive]
+                if into is not False:
+                    enters[mine] = True
+                if into is not True:
+                    leaves[mine] = True
+                # It may add to the unit whatever its numbers are.
+                foldable[column[column >= 0]] = False
+        elif (layer := layer_for(modules[name])).has_weights:
+            alive = layer.has_weight(side)
+            for column in columns(ids):
+                (enters if side == "out" else leaves)[column[(column >= 0) & alive]] = True
     removable = torch.zeros(n_units, dtype=torch.bool)
-    mixed = mixing_groups(coupling, network.module)
     for name, units in coupling.groups.items():
-        removable[units] = name not in mixed
+        removable[units] = name not in coupling.mixing
     return torch.where(leaves, _CONSTANT * (~enters & foldable), _IDLE) * removable
+
+
+def _has_numbers(module: nn.Module, name: str, dim: int) -> tuple[Tensor, bool | None]:
+    """Say where a tensor is not zero along a dimension, and whether it enters the units there.
+
+    None if it may as well be what they leave by; a vector neither makes a unit alive nor lets it
+    have an effect.
+    """
+    tensor = all_tensors(module)[name].detach()
+    if tensor.numel() == tensor.shape[dim]:
+        return torch.zeros(tensor.shape[dim], dtype=torch.bool), None
+    found = tensor.movedim(dim, 0).flatten(1).ne(0).any(1).cpu()
+    own = layer_for(module.get_submodule(name.rpartition(".")[0])).own_dims
+    return found, None if own is None else dim in own
 
 
 def _fold(

@@ -1,16 +1,15 @@
 """The types of a network's numbers, and inputs that have them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
 from torch import nn
 
+from skprune.casting import cast_inputs
 from skprune.network.layers import layer_for
 
-__all__ = ["as_input_dtype", "module_dtype"]
+__all__ = ["as_input_dtype", "has_embedding", "module_dtype", "numpy_dtype"]
 
 _NUMPY_DTYPES = {torch.float64: np.float64, torch.float32: np.float32, torch.float16: np.float16}
 
@@ -46,25 +45,14 @@ def as_input_dtype(X: Any, module: nn.Module, *, alone: bool = True) -> Any:
     ValueError
         If a finite number is infinite in the type of the weights.
     """
-    if isinstance(X, Mapping):
-        return {key: as_input_dtype(value, module, alone=False) for key, value in X.items()}
-    kind = X.dtype.kind
-    if kind == "f" or (kind in "biu" and alone and not _has_embedding(module)):
-        return _cast(X, _NUMPY_DTYPES.get(module_dtype(module), np.float32))
-    return X.astype(np.int64, copy=False) if kind in "iu" else X
+    return cast_inputs(X, numpy_dtype(module), lambda: has_embedding(module), alone=alone)
 
 
-def _cast(X: Any, dtype: Any) -> Any:
-    with np.errstate(over="ignore"):
-        cast = X.astype(dtype, copy=False)
-    narrower = cast.dtype.itemsize < X.dtype.itemsize
-    values, before = (cast.data, X.data) if issparse(X) else (cast, X)
-    if narrower and not np.isfinite(values).all() and np.isfinite(before).all():
-        raise ValueError(
-            f"Input X contains a value too large for {np.dtype(dtype)!r}, the type of the network."
-        )
-    return cast
+def numpy_dtype(module: nn.Module) -> Any:
+    """Type of NumPy's that inputs of a module are given; single precision for types it lacks."""
+    return _NUMPY_DTYPES.get(module_dtype(module), np.float32)
 
 
-def _has_embedding(module: nn.Module) -> bool:
+def has_embedding(module: nn.Module) -> bool:
+    """Whether a module looks whole numbers up in an embedding."""
     return any(layer_for(layer).reads_codes for layer in module.modules())

@@ -7,11 +7,30 @@ import torch
 from torch import Tensor, nn
 
 from skprune.exceptions import UntraceableError
+from skprune.network.comparison import outputs_of, same_outputs
 from skprune.network.layers import Layer, layer_for
 from skprune.network.network import Network
-from skprune.network.verification import outputs_of, same_outputs
 
-__all__ = ["weights_of_features"]
+__all__ = ["InputFeatures", "features_of_input"]
+
+
+class InputFeatures(NamedTuple):
+    """The features of a network's input, and what reads them.
+
+    Attributes
+    ----------
+    axis : int or None
+        The dimension of the input that they are along, rows being 0; None where the network reads
+        its input flattened, so that each number of a row is a feature.
+    n_features : int
+        How many there are.
+    weights : dict of str to Tensor of int
+        By the parameter's name: the feature that each weight reads, in the parameter's shape.
+    """
+
+    axis: int | None
+    n_features: int
+    weights: dict[str, Tensor]
 
 
 class _View(NamedTuple):
@@ -29,8 +48,8 @@ class _Call(NamedTuple):
     given: Tensor
 
 
-def weights_of_features(network: Network) -> dict[str, Tensor]:
-    """Find the weights that read the features of the input, by trial.
+def features_of_input(network: Network) -> InputFeatures:
+    """Find the features of the input, and the weights that read them, by trial.
 
     A feature is a column of what linear and recurrent layers read, or a channel of what
     convolutions read. Features are disturbed in a copy of the network: a layer reads them if each
@@ -44,8 +63,8 @@ def weights_of_features(network: Network) -> dict[str, Tensor]:
 
     Returns
     -------
-    features : dict of str to Tensor of int
-        By the parameter's name: the feature that each weight reads, in the parameter's shape.
+    features : InputFeatures
+        What there is.
 
     Raises
     ------
@@ -69,14 +88,15 @@ def weights_of_features(network: Network) -> dict[str, Tensor]:
         )
     for view in sorted(views):
         try:
-            features = trial.weights(view)
+            weights = trial.weights(view)
         except Exception as error:
             raise UntraceableError(
                 f"The input features of {who} cannot be told apart, since it fails on disturbed "
                 f"inputs: {error} Use structure='weight'."
             ) from error
-        if features is not None:
-            return features
+        if weights is not None:
+            axis = view.dim if view.shape == tuple(inputs.shape) else None
+            return InputFeatures(axis, view.shape[view.dim], weights)
     raise UntraceableError(
         f"The input features of {who} cannot be removed: with the weights at zero that read a "
         "feature, the output still depends on it. The network mixes the features before a layer "

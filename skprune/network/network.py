@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skprune.network.coupling import Coupling, Forward, trace_units
+from skprune.network.coupling import Coupling, Forward, LayerSide, columns, goes
 from skprune.network.layers import layer_for, weight_parameters
 from skprune.network.removals import Removals
+from skprune.network.tracing import trace_units
 
 __all__ = [
     "Network",
@@ -52,7 +53,9 @@ class Network:
         self.masks: dict[str, Tensor] = {}
         self.couplings: dict[tuple[Any, ...], Coupling] = {}
         self.removals = Removals()
-        self._parameter_dims: dict[str, int] = {}
+        # What outputs were multiplied with so that a scale stays: by the tensor's name, the
+        # dimension and a factor for each place along it.
+        self._factors: dict[str, tuple[int, Tensor]] = {}
         self._shapes = {name: tuple(p.shape) for name, p in weight_parameters(module).items()}
         self._kept: dict[str, list[Tensor]] = {
             name: [torch.arange(size) for size in tensor.shape]
@@ -102,22 +105,36 @@ class Network:
                 for dim, index in enumerate(self._kept.get(name, ())):
                     if len(index) < earlier.shape[dim]:
                         earlier = earlier.index_select(dim, index.to(earlier.device))
+                if name in self._factors:
+                    dim, factors = self._factors[name]
+                    earlier = earlier * _along(factors, dim, earlier)
                 tensor.copy_(earlier)
         apply_masks(self.weights, self.masks)
 
     def trace(self, protected: tuple[str, ...] = ()) -> Coupling:
         """Find the units that the network has now."""
         if protected not in self.couplings:
-            coupling = trace_units(
-                self.module, self.inputs, self.forward, protected, self._parameter_dims
+            self.couplings[protected] = trace_units(
+                self.module, self.inputs, self.forward, protected
             )
-            self._parameter_dims |= coupling.parameter_dims
-            self.couplings[protected] = coupling
         return self.couplings[protected]
 
-    def copy(self) -> "Network":
-        """Copy the network, so that one of the two can be changed."""
-        return self.on(deepcopy(self.module), self.forward)
+    def copy(self, *, shares_parameters: bool = False) -> "Network":
+        """Copy the network, so that one of the two can be changed.
+
+        Parameters
+        ----------
+        shares_parameters : bool, default=False
+            Whether both have the same parameters, which then must not be changed in place; units
+            can be removed of the copy all the same.
+
+        Returns
+        -------
+        network : Network
+            The copy.
+        """
+        shared = {id(p): p for p in self.module.parameters()} if shares_parameters else {}
+        return self.on(deepcopy(self.module, shared), self.forward)
 
     def on(self, module: nn.Module, forward: Forward) -> "Network":
         """Say of a copy of the module what is known of this one.
@@ -137,8 +154,8 @@ class Network:
         other = Network(module, self.inputs, forward)
         other.masks = dict(self.masks)
         other.removals = self.removals.copy()
-        other._parameter_dims = dict(self._parameter_dims)
         other.couplings = self.couplings
+        other._factors = dict(self._factors)
         other._shapes = dict(self._shapes)
         other._kept = {name: list(index) for name, index in self._kept.items()}
         return other
@@ -156,20 +173,46 @@ class Network:
         if not len(units):
             return
         self.couplings = {}  # a new one: copies share the other
-        for layer_side, ids in coupling.units.items():
-            keep = ~torch.isin(ids, units)
-            if keep.all():
-                continue
-            side = coupling.parameter_dims.get(layer_side.layer, layer_side.side)
-            for tensor, dim, index in self.removals.cut(self.module, layer_side.layer, side, keep):
-                self._record(tensor, dim, index)
+        for (layer, side), ids in coupling.units.items():
+            keep = ~goes(ids, units)
+            if not keep.all():
+                for tensor, dim, index in self.removals.cut(self.module, layer, side, keep):
+                    self._record(tensor, dim, index)
+        for place, attribute, ids, _ in coupling.widths:
+            keep = ~goes(ids, units)
+            if not keep.all():
+                self.removals.set_width(self.module, place, attribute, int(keep.sum()))
+        for layer, rows, ids in coupling.scales:
+            n_left = int((~torch.isin(ids, units)).sum())
+            if n_left < len(ids):
+                kept = ~goes(coupling.units[LayerSide(layer, "out")], units)
+                self._scale(layer, rows[kept], (n_left / len(ids)) ** 0.5)
+
+    def _scale(self, layer: str, rows: Tensor, factor: float) -> None:
+        """Multiply outputs of a layer, now and whenever the network goes back to early weights."""
+        for axis in layer_for(self.module.get_submodule(layer)).axes("out"):
+            name = f"{layer}.{axis.tensor}" if layer else axis.tensor
+            tensor = all_tensors(self.module)[name]
+            factors = torch.ones(len(rows), dtype=torch.float64).masked_fill(rows, factor)
+            before = self._factors.get(name)
+            self._factors[name] = (axis.dim, factors if before is None else factors * before[1])
+            part = self.module.get_submodule(layer)
+            scaled = tensor.detach() * _along(factors, axis.dim, tensor)
+            setattr(part, axis.tensor, nn.Parameter(scaled, requires_grad=tensor.requires_grad))
 
     def _record(self, name: str, dim: int, index: Tensor) -> None:
         if name in self._kept:
             self._kept[name][dim] = self._kept[name][dim][index]
+        if name in self._factors and self._factors[name][0] == dim:
+            self._factors[name] = (dim, self._factors[name][1][index])
         if name in self.masks:
             mask = self.masks[name]
             self.masks[name] = mask.index_select(dim, index.to(mask.device))
+
+
+def _along(factors: Tensor, dim: int, tensor: Tensor) -> Tensor:
+    shape = [-1 if axis == dim else 1 for axis in range(tensor.dim())]
+    return factors.to(tensor).view(shape)
 
 
 def all_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -214,15 +257,16 @@ def sum_over_units(
     Returns
     -------
     totals : Tensor of shape (n_units,)
-        The sum over everything that goes with the unit.
+        The sum over everything that goes with the unit, what goes with another too included.
     """
     some = next(iter(scores.values()))
     totals = torch.zeros(n_units, dtype=torch.float64, device=some.device)
     for name, dim, ids in axes_of_units(coupling, module):
         if name in scores:
             channel = scores[name].movedim(dim, 0).flatten(1).sum(1, dtype=torch.float64)
-            mine = ids.to(channel.device)
-            totals.index_add_(0, mine[mine >= 0], channel[mine >= 0])
+            for column in columns(ids):
+                mine = column.to(channel.device)
+                totals.index_add_(0, mine[mine >= 0], channel[mine >= 0])
     return totals
 
 
@@ -254,7 +298,7 @@ def spread_over_weights(
     padded = torch.cat([values, values.new_ones(1)])  # -1, of a channel that stays, is the last
     for name, dim, ids in axes_of_units(coupling, module):
         if name in spread:
-            factor = padded[ids].to(spread[name].device)
+            factor = padded[ids].reshape(len(ids), -1).prod(1).to(spread[name].device)
             shape = [-1 if axis == dim else 1 for axis in range(spread[name].dim())]
             spread[name] *= factor.view(shape)
     return spread
@@ -276,14 +320,14 @@ def axes_of_units(coupling: Coupling, module: nn.Module) -> Iterator[tuple[str, 
         The tensor's name.
     dim : int
         One of its dimensions.
-    ids : Tensor of int
-        The unit of each channel along it; -1 where it has to stay.
+    ids : Tensor of int of shape (n,) or (n, n_columns)
+        The units of each channel along it; see :class:`Coupling`.
     """
     modules = dict(module.named_modules())
-    for layer_side, ids in coupling.units.items():
-        if layer_side.layer in coupling.parameter_dims:
-            yield layer_side.layer, coupling.parameter_dims[layer_side.layer], ids
-        else:
-            for axis in layer_for(modules[layer_side.layer]).axes(layer_side.side):
-                name = f"{layer_side.layer}.{axis.tensor}" if layer_side.layer else axis.tensor
-                yield name, axis.dim, ids[: axis.period]
+    for (layer, side), ids in coupling.units.items():
+        if isinstance(side, int):
+            yield layer, side, ids
+            continue
+        for axis in layer_for(modules[layer]).axes(side):
+            name = f"{layer}.{axis.tensor}" if layer else axis.tensor
+            yield name, axis.dim, ids[: axis.period]

@@ -1,70 +1,49 @@
 """Check by trial that removing units changes the outputs only as setting their weights to zero."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skprune.exceptions import UntraceableError
+from skprune.network.comparison import (
+    outputs_of,
+    same_on,
+    same_outputs,
+    trials_and_layers,
+    trials_for,
+)
 from skprune.network.coupling import Coupling
-from skprune.network.layers import layer_for
+from skprune.network.guesses import settled_guesses
+from skprune.network.layers_run import fed_by_units, layers_run
 from skprune.network.network import Network
+from skprune.network.zeroed_units import with_units_at_zero
 
-__all__ = [
-    "check_removal",
-    "check_units",
-    "misread_groups",
-    "mixing_groups",
-    "outputs_of",
-    "same_on",
-    "same_outputs",
-    "trials_for",
-]
+__all__ = ["check_removal", "check_units", "removable_units"]
 
 
-def mixing_groups(coupling: Coupling, module: nn.Module) -> set[str]:
-    """Names of the groups whose units pass through a norm that mixes channels.
-
-    Layer norm and group norm compute statistics over the channels that are there, which differ
-    without a unit, even where the unit was constant.
-    """
-    mixed = {
-        unit
-        for layer_side, ids in coupling.units.items()
-        if layer_side.layer not in coupling.parameter_dims
-        and layer_for(module.get_submodule(layer_side.layer)).mixes_units
-        for unit in ids.tolist()
-    }
-    return {name for name, units in coupling.groups.items() if mixed & set(units.tolist())}
-
-
-def check_units(network: Network, coupling: Coupling) -> None:
-    """Remove a few units of every group from a copy and see that nothing else changes.
+def removable_units(network: Network, protected: tuple[str, ...] = ()) -> Coupling:
+    """Find the units of a network that a trial shows to be no more than that.
 
     Parameters
     ----------
     network : Network
         The network; it is left as it is.
+    protected : tuple of str
+        Names of layers that keep their units.
+
+    Returns
+    -------
     coupling : Coupling
-        Its units.
-
-    Raises
-    ------
-    UntraceableError
-        If the network no longer runs, or computes something else than with the unit's outgoing
-        weights at zero. The message names the layers.
+        The units; see :func:`check_units`. It is computed once for all copies of the network.
     """
-    if wrong := misread_groups(network, coupling):
-        raise UntraceableError(
-            f"The units of {wrong} cannot be removed: without one of them the network fails or "
-            "computes something else, since it uses them in a way its graph does not show. Protect "
-            f"these layers (protect={wrong}) or use structure='weight'."
-        )
+    if (key := ("removable", protected)) not in network.couplings:
+        network.couplings[key] = check_units(network, network.trace(protected))
+    return network.couplings[key]
 
 
-def misread_groups(network: Network, coupling: Coupling) -> list[str]:
-    """Name the groups whose units are used in ways that the network's graph does not show.
+def check_units(network: Network, coupling: Coupling) -> Coupling:
+    """Remove some units of every group from a copy and see that nothing else changes.
 
     Parameters
     ----------
@@ -75,14 +54,34 @@ def misread_groups(network: Network, coupling: Coupling) -> list[str]:
 
     Returns
     -------
-    names : list of str
-        Of the groups; all of them if they are misread only together.
+    removable : Coupling
+        Without the groups of which some units cannot go: the network then no longer runs, or
+        computes something else than with the units' weights at zero, in evaluation or in training
+        mode. Groups that may enter a layer which neither runs are left out too. Their layers are
+        in ``kept_whole``, with the reason.
     """
-    groups = {name: units for name, units in coupling.groups.items() if len(units) > 1}
-    if not groups or _agrees(network, coupling, groups):
-        return []
-    wrong = [name for name in groups if not _agrees(network, coupling, {name: groups[name]})]
-    return wrong or list(groups)
+    trial = _Trial.of(network)
+    coupling = coupling.without_groups(
+        {
+            group: f"they may enter layer {layer!r}, or meet what it puts out, which the example "
+            "rows do not run; give rows that run it, or delete it"
+            for group, layer in fed_by_units(coupling, network.module).items()
+        }
+    )
+
+    def fault(candidate: Coupling, names: list[str]) -> str | None:
+        return _fault(trial, candidate, names)
+
+    coupling = settled_guesses(network.module, coupling, fault)
+    names = [name for name, units in coupling.groups.items() if len(units) > 1]
+    faults = _misread(trial, coupling, names) if names else {}
+    return coupling.without_groups(
+        {
+            name: f"without some of its units the network {fault}: it uses them in a way that "
+            "its graph does not show"
+            for name, fault in faults.items()
+        }
+    )
 
 
 def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: Network) -> None:
@@ -106,21 +105,15 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     UntraceableError
         If it does not run, or computes something else. The message names the layers.
     """
-    mixed = mixing_groups(coupling, network.module)
+    if _computes_as_zeroed(network, coupling, units, smaller):
+        return
     groups = {
         name: gone
         for name, ids in coupling.groups.items()
-        if name not in mixed and len(gone := ids[torch.isin(ids, units)])
+        if len(gone := ids[torch.isin(ids, units)])
     }
-    plain = torch.cat([units[:0], *groups.values()])
-    if len(plain) == len(units) and _computes_as_masked(network, coupling, plain, smaller):
-        return
-    # The others change what a norm computes, with which nothing can be compared.
-    mixes = len(plain) < len(units)
-    if mixes and _runs(smaller, network.inputs) and _cut_agrees(network, coupling, plain):
-        return
     wrong = [name for name, gone in groups.items() if not _cut_agrees(network, coupling, gone)]
-    wrong = wrong or [name for name, ids in coupling.groups.items() if torch.isin(ids, units).any()]
+    wrong = wrong or list(groups)
     raise UntraceableError(
         f"The units of {wrong} cannot be removed: without those that were to go the network fails "
         "or computes something else, since it mixes them in a way its graph does not show. "
@@ -128,13 +121,111 @@ def check_removal(network: Network, coupling: Coupling, units: Tensor, smaller: 
     )
 
 
-def _agrees(network: Network, coupling: Coupling, groups: dict[str, Tensor]) -> bool:
-    mixed = mixing_groups(coupling, network.module)
-    for choose in (_some, _half):
-        gone = _spared(coupling, torch.cat([choose(units) for units in groups.values()]))
-        if not (_removable if mixed & groups.keys() else _cut_agrees)(network, coupling, gone):
-            return False
-    return True
+class _Trial(NamedTuple):
+    """A network, and what it is tried on."""
+
+    network: Network
+    inputs: list[Any]
+    trains: bool  # whether training mode runs layers that evaluation mode does not
+
+    @classmethod
+    def of(cls, network: Network) -> "_Trial":
+        inputs, evaluated = trials_and_layers(network)
+        trained = layers_run(network.copy(), network.inputs, training=True) or set()
+        lively = _lively(network)
+        if not all(_has_finite_outputs(lively, rows) for rows in inputs):
+            lively = network
+        return cls(lively, inputs, not trained <= evaluated)
+
+    def outputs(self, network: Network, inputs: list[Any], *, twice: bool = False) -> "_Outputs":
+        """Compute the outputs of a copy of the network, which is not to be used any more."""
+        evaluated = [outputs_of(network, rows) for rows in inputs]
+        times = (1 + twice) * self.trains
+        return _Outputs(evaluated, [outputs_of(network, training=True) for _ in range(times)])
+
+
+class _Outputs(NamedTuple):
+    """Outputs for each of some inputs, and those in training mode where that is tried."""
+
+    evaluated: list[list[Tensor]]
+    trained: list[list[Tensor]]
+
+
+def _misread(trial: _Trial, coupling: Coupling, names: list[str]) -> dict[str, str]:
+    """Find groups that have to stay for the others to go, and what goes wrong without them."""
+    fault = _fault(trial, coupling, names)
+    if fault is None:
+        return {}
+    if len(names) == 1:
+        return {names[0]: fault}
+    first, second = names[: len(names) // 2], names[len(names) // 2 :]
+    found = _misread(trial, coupling, first) | _misread(trial, coupling, second)
+    passed = [name for name in first if name not in found]
+    others = [name for name in second if name not in found]
+    if not found or _fault(trial, coupling, passed + others) is not None:
+        for name in others:
+            fault = _fault(trial, coupling, [*passed, name])
+            if fault is None:
+                passed.append(name)
+            else:
+                found[name] = fault
+    return found
+
+
+def _fault(trial: _Trial, coupling: Coupling, names: list[str]) -> str | None:
+    """Say what goes wrong without some units of groups; None if nothing does."""
+    if not names:
+        return None
+    # Each removal shows on any rows; what a branch on data does has to be seen once.
+    for turn, inputs in enumerate((trial.inputs, trial.inputs[:1], trial.inputs[-1:])):
+        # Groups next to each other lose different numbers: they may have to be of one size.
+        chosen = [
+            _CHOICES[(turn + place) % len(_CHOICES)](coupling.groups[name])
+            for place, name in enumerate(names)
+        ]
+        gone = _spared(coupling, torch.cat(chosen))
+        try:
+            # One copy at a time, as networks may be large.
+            whole = with_units_at_zero(trial.network, coupling, gone)
+            zeroed = trial.outputs(whole, inputs, twice=True)
+            del whole
+            cut = trial.network.copy(shares_parameters=True)
+            cut.remove_units(coupling, gone)
+            found = trial.outputs(cut, inputs)
+        except Exception as error:  # whatever a module raises that relies on channels that are gone
+            reason = str(error).partition("\n")[0]
+            return f"fails ({type(error).__name__}: {reason})"
+        del cut
+        if not all(map(same_outputs, found.evaluated, zeroed.evaluated)):
+            return "computes something else than with their weights at zero"
+        # What is drawn at random, as by dropout, is not compared.
+        steady = all(same_outputs(again, zeroed.trained[0]) for again in zeroed.trained)
+        if steady and not all(map(same_outputs, found.trained, zeroed.trained)):
+            return "computes something else in training mode than with their weights at zero"
+    return None
+
+
+def _lively(network: Network) -> Network:
+    """Copy a network and move its parameters, so that none is zero or next to it.
+
+    A layer that is scaled by zero has no effect before training, and by it one that is misread.
+    """
+    lively = network.copy()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in lively.module.parameters():
+            if parameter.is_floating_point() or parameter.is_complex():
+                fan_in = parameter[:1].numel() if parameter.dim() > 1 else 100
+                noise = torch.randn(parameter.shape, generator=generator).to(parameter)
+                parameter.add_(noise, alpha=0.5 / max(fan_in, 1) ** 0.5)
+    return lively
+
+
+def _has_finite_outputs(network: Network, inputs: Any) -> bool:
+    try:
+        return all(output.isfinite().all() for output in outputs_of(network, inputs))
+    except Exception:  # a module may refuse parameters that it would not have
+        return False
 
 
 def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
@@ -145,149 +236,40 @@ def _spared(coupling: Coupling, gone: Tensor) -> Tensor:
     return gone
 
 
-def _removable(network: Network, coupling: Coupling, gone: Tensor) -> bool:
-    """Whether the network runs without units."""
-    try:
-        cut = network.copy()
-        cut.remove_units(coupling, gone)
-        outputs_of(cut)
-    except Exception:
-        return False
-    return True
-
-
 def _cut_agrees(network: Network, coupling: Coupling, gone: Tensor) -> bool:
     """Whether the network without units computes what it does with their weights at zero."""
     try:
-        cut = network.copy()
+        cut = network.copy(shares_parameters=True)
         cut.remove_units(coupling, gone)
     except Exception:
         return False
-    return _computes_as_masked(network, coupling, gone, cut)
+    return _computes_as_zeroed(network, coupling, gone, cut)
 
 
-def _computes_as_masked(
+def _computes_as_zeroed(
     network: Network, coupling: Coupling, gone: Tensor, smaller: Network
 ) -> bool:
-    masked = network.copy()
-    for layer_side, ids in coupling.units.items():
-        channels = torch.isin(ids, gone).nonzero().flatten()
-        if layer_side.layer in coupling.parameter_dims or not len(channels):
-            continue
-        layer = layer_for(masked.module.get_submodule(layer_side.layer))
-        if not layer.normalizes:
-            layer.zero(layer_side.side, channels)
-    return same_on(smaller, masked, trials_for(network))
+    return same_on(smaller, with_units_at_zero(network, coupling, gone), trials_for(network))
 
 
-def _some(units: Tensor) -> Tensor:
-    """Take both ends and the middle: a sum or shift of neighbours may show in some of them only."""
-    return units[[0, len(units) // 2, -1]] if len(units) > 3 else units[::2]
+def _one(units: Tensor) -> Tensor:
+    """Take a single unit: what has to stay divisible no longer is, and others move up."""
+    return units[len(units) // 3][None]
 
 
 def _half(units: Tensor) -> Tensor:
     """Take half of them at random, the same each time: the order of channels does not matter."""
-    generator = torch.Generator().manual_seed(len(units))
-    return units[torch.randperm(len(units), generator=generator)[: len(units) // 2]]
+    return _at_random(units, len(units) // 2, seed=0)
 
 
-def trials_for(network: Network, inputs: Any = None) -> list[Any]:
-    """Give inputs to compare networks on.
-
-    Parameters
-    ----------
-    network : Network
-        The network, which has to run on them.
-    inputs : object, default=None
-        Rows of the data; the network's own few if None.
-
-    Returns
-    -------
-    trials : list of object
-        The rows, and, if the network takes them, others that are unlike them.
-    """
-    some = network.inputs if inputs is None else inputs
-    disturbed = _disturbed(some)
-    return [some, disturbed] if _runs(network, disturbed) else [some]
+def _most(units: Tensor) -> Tensor:
+    """Take more than half of them at random, others than :func:`_half`."""
+    return _at_random(units, len(units) // 2 + 1, seed=1)
 
 
-def same_on(ours: Network, theirs: Network, trials: list[Any]) -> bool:
-    """Whether a network runs on inputs, and computes there what another does."""
-    try:
-        return all(same_outputs(outputs_of(ours, t), outputs_of(theirs, t)) for t in trials)
-    except Exception:  # whatever a module raises that relies on channels which are gone
-        return False
+_CHOICES = (_one, _half, _most)
 
 
-def _disturbed(inputs: Any) -> Any:
-    """Make inputs unlike those of the data, so that what is constant by chance is seen to vary."""
-    generator = torch.Generator().manual_seed(0)
-
-    def disturb(values: Any) -> Any:
-        if isinstance(values, Mapping):
-            return {key: disturb(value) for key, value in values.items()}
-        if not isinstance(values, Tensor):
-            return values
-        if values.is_floating_point():
-            noise = torch.randn(values.shape, generator=generator).to(values)
-            return values + 3 * (1 + values.detach().std(correction=0)) * noise
-        order = torch.rand(values.shape, generator=generator).argsort(0).to(values.device)
-        shuffled = values.gather(0, order)
-        return ~shuffled if values.dtype == torch.bool else shuffled
-
-    return disturb(inputs)
-
-
-def _runs(network: Network, inputs: Any) -> bool:
-    try:
-        outputs_of(network, inputs)
-    except Exception:  # a module may refuse inputs that no data would have
-        return False
-    return True
-
-
-def same_outputs(ours: list[Tensor], theirs: list[Tensor]) -> bool:
-    """Whether two networks computed the same, up to the rounding of reordered sums."""
-    return all(map(_same, ours, theirs))
-
-
-def _same(ours: Tensor, theirs: Tensor) -> bool:
-    if ours.shape != theirs.shape or not ours.is_floating_point():
-        return torch.equal(ours, theirs)
-    # Half the digits: sums over many terms and layers lose some of the others.
-    rounding = torch.finfo(ours.dtype).eps ** 0.5
-    finite = theirs[theirs.isfinite()]
-    scale = float(finite.abs().max()) if finite.numel() else 0.0
-    return torch.allclose(ours, theirs, rtol=0.0, atol=rounding * scale, equal_nan=True)
-
-
-def outputs_of(network: Network, inputs: Any = None) -> list[Tensor]:
-    """Compute the outputs of a network in evaluation mode.
-
-    Parameters
-    ----------
-    network : Network
-        The network.
-    inputs : object, default=None
-        What it is given; its own few rows if None.
-
-    Returns
-    -------
-    outputs : list of Tensor
-        Every floating-point tensor that it returns.
-    """
-    training = network.module.training
-    network.module.eval()
-    try:
-        with torch.no_grad():
-            inputs = network.inputs if inputs is None else inputs
-            return _flat(network.forward(network.module, inputs))
-    finally:
-        network.module.train(training)
-
-
-def _flat(outputs: Any) -> list[Tensor]:
-    if isinstance(outputs, Tensor):
-        return [outputs]
-    values = outputs.values() if isinstance(outputs, dict) else outputs
-    return [tensor for value in values for tensor in _flat(value)]
+def _at_random(units: Tensor, count: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(len(units) + seed)
+    return units[torch.randperm(len(units), generator=generator)[:count]]

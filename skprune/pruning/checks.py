@@ -48,6 +48,25 @@ def check_combination(elements: Elements, strategy: ResolvedStrategy, *, only_na
             "The structure fixes the sparsity of every layer, and the allocation names others. "
             "Protect the layers that are to keep their weights, and leave allocation out."
         )
+    complex_weights = [n for n, w in elements.network.weights.items() if w.is_complex()]
+    if complex_weights and not (strategy.importance.takes_complex and not strategy.regularizer):
+        what = strategy.regularizer or strategy.importance
+        raise InvalidParameterError(
+            f"The weight {complex_weights[0]!r} is complex, and {what!r} takes real numbers. Use "
+            "an importance that takes absolute values, such as 'magnitude', without a regularizer."
+        )
+    if strategy.start.compares_masks and strategy.regularizer is not None:
+        raise InvalidParameterError(
+            f"start={strategy.start!r} prunes as soon as the masks agree, and "
+            f"regularizer={strategy.regularizer!r} has to train before that. Use start='trained', "
+            "or regularizer=None."
+        )
+    if strategy.start.compares_masks and strategy.importance.observer() is not None:
+        raise InvalidParameterError(
+            f"start={strategy.start!r} looks after each epoch at what would be kept, and "
+            f"importance={strategy.importance!r} says so only once it has watched its share of "
+            "the training. Use start='trained', or another importance, such as 'magnitude'."
+        )
     why = strategy.importance.incomparable(elements)
     if why is not None and strategy.allocation.compares_layers:
         raise InvalidParameterError(

@@ -89,17 +89,15 @@ def _is_one_of(loss: Any, known: tuple[Any, ...]) -> bool:
     return any(isinstance(loss, one) if isinstance(one, type) else loss is one for one in known)
 
 
-def outputs_of(loss: Any, module: nn.Module, inputs: Any) -> Outputs:
+def outputs_of(loss: Any, computed: Tensor) -> Outputs:
     """Say what makes predictions of a module's outputs, as far as its loss tells.
 
     Parameters
     ----------
     loss : callable or None
         The loss.
-    module : nn.Module
-        The module.
-    inputs : Tensor or mapping of str to Tensor
-        A few rows.
+    computed : Tensor of shape (n_rows, ...)
+        What the module puts out for a few rows.
 
     Returns
     -------
@@ -107,8 +105,7 @@ def outputs_of(loss: Any, module: nn.Module, inputs: Any) -> Outputs:
         Those of classes or labels for the losses of torch that are for these; otherwise the
         outputs are taken as they are.
     """
-    with torch.no_grad():
-        shape = first_output(run_module(module, inputs)).shape[1:]
+    shape = computed.shape[1:]
     if len(shape) == 1 and _is_one_of(loss, _CLASSES):
         logarithms = _is_one_of(loss, (nn.NLLLoss, functional.nll_loss))
         return ClassOutputs(nonlinearity=torch.exp if logarithms else "softmax")

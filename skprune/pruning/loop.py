@@ -1,6 +1,8 @@
 """The pruning loop: score, allocate, remove, ask for training, and again."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,17 +12,17 @@ from skprune.pruning.choice import choose, nonzero
 from skprune.pruning.peers import Peers
 from skprune.pruning.target import Goal, goal_reached, steps_to_go
 from skprune.strategies.hooks import TrainingHook
-from skprune.strategies.importance import ScoringContext
+from skprune.strategies.importance import Scores, ScoringContext
 from skprune.strategies.learning import Learning
 from skprune.strategies.regrowth import StageSpan
 from skprune.strategies.samples import Samples
 from skprune.strategies.schedule import Step
 from skprune.strategies.scoring_progress import TrackedSamples
-from skprune.strategies.stage import Stage
+from skprune.strategies.stage import DENSE, Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.structures import Elements
 
-__all__ = ["pruning_stages"]
+__all__ = ["pruning_stages", "score_elements"]
 
 
 def pruning_stages(
@@ -60,7 +62,8 @@ def pruning_stages(
     Yields
     ------
     stage : Stage
-        A training before the first step, if the strategy has one; then one after each step, of 0
+        An epoch at a time of the dense training, where the strategy compares their masks; a
+        training before the first step, if the strategy has one; then one after each step, of 0
         epochs where the schedule has none there.
 
     Raises
@@ -70,6 +73,13 @@ def pruning_stages(
     """
     check_epochs(strategy, target, epochs)
     importance, regularizer = strategy.importance, strategy.regularizer
+    choosing = _Choosing(elements, strategy, learning.samples, generator, tell, peers)
+    masks: list[dict[str, Tensor]] = []
+    while len(masks) < strategy.start.n_waits(epochs) and not strategy.start.is_settled(masks):
+        assert target is not None  # none is for a regularizer, which does not go with waiting
+        yield Stage(1, DENSE, part=True)
+        masks.append(choosing.kept(target.sparsity, target)[0])
+    epochs -= len(masks)
     fill_in = strategy.recovery.begin(learning)
     observer = importance.observer()
     lead = lead_epochs(strategy, target, epochs)
@@ -93,10 +103,13 @@ def pruning_stages(
         hooks = []
         if regrow is not None:  # it sees what is about to go
             hooks.append(regrow(StageSpan(done / epochs, (done + step.epochs) / epochs)))
-        samples = learning.samples if tell is None else TrackedSamples(learning.samples, tell)
-        _remove(elements, strategy, step, target, samples, observer, generator, peers)
-        if tell is not None:
-            tell("")
+        if not _is_gone(elements, step, target):
+            kept, compensate = choosing.kept(step.sparsity, target, observer)
+            if compensate is not None:
+                compensate(kept)
+            elements.keep(kept)
+            if peers is not None:
+                peers.agree_on_tensors(elements.network)
         # After the last step there is nothing left to watch for.
         observer = None if step is steps[-1] else importance.observer()
         if observer is not None:
@@ -106,16 +119,45 @@ def pruning_stages(
         done += step.epochs
 
 
-def _remove(
+def _is_gone(elements: Elements, step: Step, target: Goal) -> bool:
+    """Whether earlier steps have removed as much as a step asks for."""
+    if elements.n_kept == elements.n_elements:
+        return False
+    return elements.cost(elements.kept, target.quantity) <= target.limit_at(step.sparsity)
+
+
+def score_elements(
     elements: Elements,
     strategy: ResolvedStrategy,
-    step: Step,
-    target: Goal,
     samples: Samples,
     observer: TrainingHook | None,
     generator: torch.Generator,
-    peers: Peers | None,
-) -> None:
+) -> Scores:
+    """Score what is left of a network.
+
+    Parameters
+    ----------
+    elements : Elements
+        What can be removed.
+    strategy : ResolvedStrategy
+        Its importance scores.
+    samples : Samples
+        The rows that the network is trained on.
+    observer : TrainingHook or None
+        What watched the training, where the importance needs that.
+    generator : torch.Generator
+        The source of randomness.
+
+    Returns
+    -------
+    scores : Scores
+        By layer, on the CPU; minus infinity for an element that is gone.
+
+    Raises
+    ------
+    ValueError
+        If a score is not finite.
+    """
     weights = {name: weight.detach() for name, weight in elements.network.weights.items()}
     scored = strategy.importance.score(
         ScoringContext(weights, elements, generator, samples, observer)
@@ -129,14 +171,35 @@ def _remove(
                 "weights have diverged, or are too large to be squared."
             )
         scores[name] = score.masked_fill(~alive, -torch.inf)
-    kept = choose(elements, strategy, scores, step.sparsity, target)
-    if peers is not None:
-        kept = peers.agree_on_kept(kept, elements.network)
-    if scored.compensate is not None:
-        scored.compensate(kept)
-    elements.keep(kept)
-    if peers is not None:
-        peers.agree_on_tensors(elements.network)
+    return Scores(dict(elements.adjusted(scores)), scored.compensate)
+
+
+@dataclass(frozen=True)
+class _Choosing:
+    """Scores what is left, and says what of it is kept."""
+
+    elements: Elements
+    strategy: ResolvedStrategy
+    samples: Samples
+    generator: torch.Generator
+    tell: Callable[[str], object] | None
+    peers: Peers | None
+
+    def kept(
+        self, sparsity: float, target: Goal, observer: TrainingHook | None = None
+    ) -> tuple[dict[str, Tensor], Callable[[Mapping[str, Tensor]], None] | None]:
+        elements, strategy, generator = self.elements, copy(self.strategy), self.generator
+        samples = self.samples if self.tell is None else TrackedSamples(self.samples, self.tell)
+        scored = score_elements(elements, strategy, samples, observer, generator)
+        strategy.allocation = strategy.allocation.measured(
+            elements, scored.scores, samples, generator, target.quantity
+        )
+        kept = choose(elements, strategy, scored.scores, sparsity, target)
+        if self.peers is not None:
+            kept = self.peers.agree_on_kept(kept, elements.network)
+        if self.tell is not None:
+            self.tell("")
+        return kept, scored.compensate
 
 
 def _projection(

@@ -1,16 +1,19 @@
-"""What makes predictions of a network's outputs: a class for each kind of target."""
+"""What makes predictions of a network's outputs: a class for each kind of target.
+
+Outputs are tensors, or arrays where a network was deployed: nothing here imports torch.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
-from scipy.sparse import csr_matrix
-from torch import Tensor
 
-from skprune.components import near_match
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Nonlinearity = str | Callable[[Tensor], Tensor] | None
 
 __all__ = [
     "BinaryOutputs",
@@ -22,28 +25,39 @@ __all__ = [
 ]
 
 
-def unchanged(outputs: Tensor) -> Tensor:
+def unchanged(outputs: Any) -> Any:
     """Give outputs as they are.
 
     Parameters
     ----------
-    outputs : Tensor
+    outputs : Tensor or ndarray
         The outputs.
 
     Returns
     -------
-    outputs : Tensor
+    outputs : Tensor or ndarray
         The same.
     """
     return outputs
 
 
-def _softmax(outputs: Tensor) -> Tensor:
-    return torch.softmax(outputs, dim=-1)
+def _softmax(outputs: Any) -> Any:
+    if not isinstance(outputs, np.ndarray):
+        return outputs.softmax(dim=-1)
+    powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
 
 
-_NONLINEARITIES: Mapping[Any, Callable[[Tensor], Tensor]] = MappingProxyType(
-    {None: unchanged, "softmax": _softmax, "sigmoid": torch.sigmoid}
+def _sigmoid(outputs: Any) -> Any:
+    if not isinstance(outputs, np.ndarray):
+        return outputs.sigmoid()
+    with np.errstate(over="ignore"):  # of an infinite power the sigmoid is zero
+        return 1 / (1 + np.exp(-outputs))
+
+
+_NONLINEARITIES: Mapping[Any, Callable[[Any], Any]] = MappingProxyType(
+    {None: unchanged, "softmax": _softmax, "sigmoid": _sigmoid}
 )
 
 
@@ -59,8 +73,10 @@ class Outputs(ABC):
     # Names of nonlinearities that can come before the predictions.
     _known: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, nonlinearity: str | Callable[[Tensor], Tensor] | None) -> None:
+    def __init__(self, nonlinearity: "Nonlinearity") -> None:
         if isinstance(nonlinearity, str) and nonlinearity not in self._known:
+            from skprune.components import near_match
+
             known = ", ".join(map(repr, (*self._known, None)))
             raise ValueError(
                 f"{type(self).__name__} has no nonlinearity {nonlinearity!r}."
@@ -73,33 +89,33 @@ class Outputs(ABC):
         """Whether the network's outputs are scores, as a ``decision_function`` gives them."""
         return False
 
-    def activated(self, outputs: Tensor) -> Tensor:
+    def activated(self, outputs: Any) -> Any:
         """Apply the nonlinearity.
 
         Parameters
         ----------
-        outputs : Tensor of shape (n_rows, ...)
+        outputs : Tensor or ndarray of shape (n_rows, ...)
             What the network puts out.
 
         Returns
         -------
-        activated : Tensor of shape (n_rows, ...)
+        activated : Tensor or ndarray of shape (n_rows, ...)
             Probabilities of a classifier, values of a regressor.
         """
         nonlinearity: Any = self.nonlinearity
         return _NONLINEARITIES.get(nonlinearity, nonlinearity)(outputs)
 
-    def deciding(self, outputs: Tensor) -> Tensor:
+    def deciding(self, outputs: Any) -> Any:
         """Compute what :meth:`predictions` need, which may be less than all of ``activated``.
 
         Parameters
         ----------
-        outputs : Tensor of shape (n_rows, ...)
+        outputs : Tensor or ndarray of shape (n_rows, ...)
             What the network puts out.
 
         Returns
         -------
-        deciding : Tensor of shape (n_rows, ...)
+        deciding : Tensor or ndarray of shape (n_rows, ...)
             Leads to the same predictions as ``activated``.
         """
         return self.activated(outputs)
@@ -194,7 +210,9 @@ class ClassOutputs(_OfClassifier):
     _known = ("softmax",)
 
     def __init__(
-        self, classes: Any = None, nonlinearity: str | Callable[[Tensor], Tensor] | None = "softmax"
+        self,
+        classes: Any = None,
+        nonlinearity: "Nonlinearity" = "softmax",
     ) -> None:
         super().__init__(nonlinearity)
         self.classes = None if classes is None else np.asarray(classes)
@@ -204,7 +222,7 @@ class ClassOutputs(_OfClassifier):
         """Whether the outputs are scores, of which a softmax makes probabilities."""
         return self.nonlinearity == "softmax"
 
-    def deciding(self, outputs: Tensor) -> Tensor:
+    def deciding(self, outputs: Any) -> Any:
         """Leave a softmax out, which does not change the order; see :class:`Outputs`."""
         return outputs if self.nonlinearity == "softmax" else self.activated(outputs)
 
@@ -237,7 +255,7 @@ class BinaryOutputs(_OfClassifier):
     def __init__(
         self,
         classes: Any = None,
-        nonlinearity: str | Callable[[Tensor], Tensor] | None = "sigmoid",
+        nonlinearity: "Nonlinearity" = "sigmoid",
         threshold: float = 0.5,
     ) -> None:
         super().__init__(nonlinearity)
@@ -249,12 +267,16 @@ class BinaryOutputs(_OfClassifier):
         """Whether the output is a score, of which a sigmoid makes a probability."""
         return self.nonlinearity == "sigmoid"
 
-    def activated(self, outputs: Tensor) -> Tensor:
+    def activated(self, outputs: Any) -> Any:
         """Give the probabilities of both classes; see :class:`Outputs`."""
         activated = super().activated(_column(outputs))
-        return (
-            activated if callable(self.nonlinearity) else torch.stack((1 - activated, activated), 1)
-        )
+        if callable(self.nonlinearity):
+            return activated
+        if isinstance(activated, np.ndarray):
+            return np.stack((1 - activated, activated), 1)
+        from torch import stack
+
+        return stack((1 - activated, activated), 1)
 
     def predictions(self, activated: np.ndarray) -> np.ndarray:
         """Give the second class where it is probable enough; see :class:`Outputs`."""
@@ -280,7 +302,7 @@ class LabelOutputs(_OfClassifier):
 
     def __init__(
         self,
-        nonlinearity: str | Callable[[Tensor], Tensor] | None = "sigmoid",
+        nonlinearity: "Nonlinearity" = "sigmoid",
         sparse: bool = False,
     ) -> None:
         super().__init__(nonlinearity)
@@ -299,7 +321,11 @@ class LabelOutputs(_OfClassifier):
     def decoded(self, codes: np.ndarray) -> Any:
         """Give zeros and ones, sparse where that is wanted; see :class:`Outputs`."""
         codes = codes.astype(int)
-        return csr_matrix(codes) if self.sparse else codes
+        if not self.sparse:
+            return codes
+        from scipy.sparse import csr_matrix  # which takes longer than to predict a row
+
+        return csr_matrix(codes)
 
     def probabilities(self, activated: np.ndarray) -> np.ndarray:
         """Give the probability of each label, in double precision.
@@ -333,7 +359,7 @@ class ValueOutputs(Outputs):
     def __init__(
         self,
         shape: tuple[int, ...] | None = None,
-        nonlinearity: str | Callable[[Tensor], Tensor] | None = None,
+        nonlinearity: "Nonlinearity" = None,
     ) -> None:
         super().__init__(nonlinearity)
         self.shape = shape

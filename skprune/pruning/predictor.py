@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from skprune.network.chunks import NotFinite, forward_in_chunks
 from skprune.network.dtypes import as_input_dtype
+from skprune.network.hidden import HiddenLayer
+from skprune.network.recipe import ModuleRecipe
 from skprune.network.removals import Removals
 from skprune.pruning.inputs import InputSpec
 from skprune.pruning.outputs import Outputs, ValueOutputs, unchanged
@@ -48,10 +50,13 @@ class Predictor:
         What inputs the network takes; that of `example` if None.
     name : str, default="Predictor"
         What messages call it.
+    recipe : ModuleRecipe, default=None
+        What makes a network as this one was before it was pruned, if that is known: a file that is
+        read on another day is then enough to have it again.
 
     Attributes
     ----------
-    module, outputs, masks, removals, example, inputs, name
+    module, outputs, masks, removals, example, inputs, name, recipe
         As they were given.
 
     Examples
@@ -87,6 +92,7 @@ class Predictor:
         example: Any = None,
         inputs: InputSpec | None = None,
         name: str = "Predictor",
+        recipe: ModuleRecipe | None = None,
     ) -> None:
         self.module = module
         self.outputs = ValueOutputs() if outputs is None else outputs
@@ -95,6 +101,7 @@ class Predictor:
         self.example = example
         self.inputs = InputSpec.of_example(example) if inputs is None else inputs
         self.name = name
+        self.recipe = recipe
 
     def predict(self, X: Any) -> Any:
         """Predict classes, labels or values.
@@ -158,6 +165,53 @@ class Predictor:
             second is the more probable.
         """
         return self.outputs.scores(self._compute(X, unchanged))
+
+    def hidden(self, X: Any, layer: HiddenLayer) -> np.ndarray:
+        """Compute what a layer inside the network puts out.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or mapping of arrays
+            Inputs, as in the fit.
+        layer : HiddenLayer
+            The layer.
+
+        Returns
+        -------
+        activations : ndarray of shape (n_samples, layer.width)
+            A row for each row of X.
+        """
+        with layer.read(self.module) as activations:
+            return self._compute(X, lambda outputs: activations(len(outputs)))
+
+    def from_hidden(self, codes: np.ndarray, layer: HiddenLayer) -> np.ndarray:
+        """Predict from what a layer inside the network puts out.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (n_samples, layer.width)
+            What the layer is taken to put out. All that the network computes besides, it computes
+            of an input of zeros.
+        layer : HiddenLayer
+            The layer.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predictions.
+        """
+        zeros = torch.zeros((1, *self.inputs.row_shape), dtype=self.inputs.dtype)
+
+        def outputs(chunk: Tensor) -> Tensor:
+            with layer.replaced(self.module, chunk):
+                return self.module(zeros.to(chunk.device).expand(len(chunk), *zeros.shape[1:]))
+
+        self.module.eval()
+        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        codes = as_input_dtype(codes, self.module)
+        return self.outputs.predictions(
+            forward_in_chunks(lambda chunk: self.outputs.deciding(outputs(chunk)), codes, device)
+        )
 
     def _compute(self, X: Any, apply: Callable[[Tensor], Tensor]) -> np.ndarray:
         """Check inputs, and compute the network's outputs with something applied to them."""

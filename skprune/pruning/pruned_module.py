@@ -36,7 +36,8 @@ class PrunedModule:
     predictor : Predictor or None
         Predicts for arrays, as an estimator does: classes by their numbers and probabilities where
         the loss is one of torch for classes or labels, and otherwise what the module puts out. None
-        where the module takes several inputs in their order.
+        where the module takes several inputs in their order, or puts out something else than a
+        tensor, or a tuple that begins with one.
     history : list of dict
         The epochs that skprune's own loop has trained: ``epoch``, ``stage``, ``train_loss``.
     """

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from skprune._sklearn import InvalidParameterError
 from skprune.components import resolve
 from skprune.metrics.report import PruningReport, measure
-from skprune.network.forward import module_device, run_module
+from skprune.network.forward import first_output, module_device, run_module
 from skprune.network.masking import Masked
 from skprune.network.network import Network, all_tensors
 from skprune.pruning.arguments import (
@@ -78,11 +78,11 @@ class Pruner:
         gradients.
     epochs : int, default=0
         Epochs of training that the module needs before it is pruned; 0 for one that is trained.
-        With a strategy that prunes first, the training that comes after it.
+        With a strategy that prunes first, or early, all epochs of the training.
     fine_tune_epochs : int, default=None
         Epochs that what is left is trained for, all steps together. None stands for half of
         `epochs`, or of 20 where that is 0; a strategy that starts over, such as a lottery ticket,
-        has as many for each step.
+        has as many for each step, and one that prunes early none.
     batch_size : int, default=128
         Rows of a batch, where `data` is a pair of tensors.
     steps_per_epoch : int, default=None
@@ -203,12 +203,18 @@ class Pruner:
                 seed=self.seeds["scores"],
             )
             self._target = self._run.target(target_for(sparsity, budget))
-            self._dense_epochs = 0 if resolved.start == "init" else epochs
+            if resolved.start.compares_masks and not epochs:
+                raise InvalidParameterError(
+                    f"start={resolved.start!r} prunes in the course of the dense training, and "
+                    "there is none: epochs is 0. Pass an untrained module and the epochs of its "
+                    "training, or use start='trained'."
+                )
+            self._dense_epochs = epochs if resolved.start.trains_dense else 0
             self._epochs = self._run.epochs(fine_tune_epochs, epochs or _EPOCHS)
-            if resolved.start == "init" and not epochs:
+            if not resolved.start.trains_dense and not epochs:
                 self._epochs -= _EPOCHS
             check_epochs(resolved, self._target, self._epochs)
-            resolved.recovery.check(self.learning, resolved.start)
+            resolved.recovery.check(self.learning, resolved.start.trains_dense)
         self._early = self._early_state(resolved, epochs, initial_state)
         self._steps_of_epoch = steps_per_epoch or self.samples.n_batches
         self._watch = StepWatch(self.network)
@@ -377,7 +383,7 @@ class Pruner:
         if state is not None:
             check_state(state, self.network.module)
             return {epoch: _copied(state)}
-        if strategy.start == "init" and epoch == 0:
+        if not strategy.start.trains_dense and epoch == 0:
             return {0: _copied(all_tensors(self.network.module))}
         if epochs == 0:
             raise InvalidParameterError(
@@ -405,7 +411,7 @@ class Pruner:
             pruned.masks,
             pruned.kept,
             pruned.sparsity,
-            PruningReport(self._before, pruned.sizes),
+            PruningReport(self._before, pruned.sizes, pruned.groups),
             network.removals,
             self._predictor(network),
         )
@@ -414,7 +420,11 @@ class Pruner:
         example = self.network.inputs
         if isinstance(example, (tuple, list)):
             return None
-        outputs = outputs_of(self._loss, network.module, example)
+        with torch.no_grad():
+            computed = first_output(run_module(network.module, example))
+        if not isinstance(computed, Tensor):
+            return None
+        outputs = outputs_of(self._loss, computed)
         return Predictor(
             network.module, outputs, masks=network.masks, removals=network.removals, example=example
         )

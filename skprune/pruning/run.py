@@ -9,21 +9,24 @@ import numpy as np
 import torch
 from torch import nn
 
+from skprune._sklearn import InvalidParameterError
+from skprune.metrics.groups import UnitGroups
 from skprune.metrics.report import LayerSize, measure
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.forward import module_device
 from skprune.network.network import Network
 from skprune.network.protection import protected_modules
 from skprune.pruning.checks import check_combination
-from skprune.pruning.loop import pruning_stages
+from skprune.pruning.loop import pruning_stages, score_elements
 from skprune.pruning.peers import Peers
 from skprune.pruning.target import Goal, least_density, resolve_target
 from skprune.seeding import preserve_rng
 from skprune.strategies.learning import Learning
+from skprune.strategies.schedule import Schedule
 from skprune.strategies.stage import Stage
 from skprune.strategies.strategy import ResolvedStrategy
 from skprune.strategies.target import Target
-from skprune.structures import Feature, Structure
+from skprune.structures import FeatureElements, FeatureRecord, Structure
 
 __all__ = ["N_CHECK_ROWS", "N_PROBE_ROWS", "SEEDS", "Pruned", "PruningRun"]
 
@@ -50,8 +53,10 @@ class Pruned:
         The fraction of the structure's elements that is gone.
     sizes : mapping of str to LayerSize
         Sizes of the layers.
-    feature_norms : ndarray of shape (n_features,) or None
-        Norm of the weights that read each input feature; None for other structures.
+    groups : UnitGroups
+        The groups of units that were found.
+    features : FeatureRecord or None
+        What was found out about the features of the input; None for other structures.
     """
 
     network: Network
@@ -59,7 +64,8 @@ class Pruned:
     kept: dict[str, np.ndarray]
     sparsity: float
     sizes: Mapping[str, LayerSize]
-    feature_norms: np.ndarray | None
+    groups: UnitGroups
+    features: FeatureRecord | None
 
 
 class PruningRun:
@@ -100,7 +106,6 @@ class PruningRun:
     ) -> None:
         self.network = network
         self.strategy = strategy
-        self._structure = structure
         self._protected = protected_modules(network.module, protect)
         with preserve_rng(module_device(network.module)):  # modules may draw when they are run
             self.elements = structure.elements(network, self._protected)
@@ -131,12 +136,15 @@ class PruningRun:
         Returns
         -------
         epochs : int
-            With those of the dense training where the network is pruned before it.
+            With those of the dense training where the network is pruned before its end.
         """
-        if epochs is None:
+        start = self.strategy.start
+        if epochs is None and not start.fine_tunes:
+            epochs = 0
+        elif epochs is None:
             n_steps = len(self.strategy.schedule.steps(0.5, 1))
             epochs = self.strategy.recovery.default_epochs(max_epochs, n_steps)
-        return epochs + (max_epochs if self.strategy.start == "init" else 0)
+        return epochs + (0 if start.trains_dense else max_epochs)
 
     def stages(
         self,
@@ -145,6 +153,8 @@ class PruningRun:
         learning: Learning,
         tell: Callable[[str], object] | None = None,
         peers: Peers | None = None,
+        *,
+        schedule: Schedule | None = None,
     ) -> Iterator[Stage]:
         """Prune the network, and yield what is to be trained in between and afterwards.
 
@@ -160,6 +170,8 @@ class PruningRun:
             Is told, in a few words, how far a long scoring is.
         peers : Peers, default=None
             Processes that prune the network together.
+        schedule : Schedule, default=None
+            In place of the strategy's own.
 
         Yields
         ------
@@ -168,9 +180,44 @@ class PruningRun:
             :func:`~skprune.pruning.loop.pruning_stages`.
         """
         self._goal = target
+        strategy = self.strategy if schedule is None else self.strategy.following(schedule)
         return pruning_stages(
-            self.elements, self.strategy, target, epochs, learning, self._generator, tell, peers
+            self.elements, strategy, target, epochs, learning, self._generator, tell, peers
         )
+
+    def trial_importances(self, learning: Learning) -> np.ndarray:
+        """Say what each feature of the input is worth in the network as it is.
+
+        The scores are those that a removal would go by now; random ones are not used up.
+
+        Parameters
+        ----------
+        learning : Learning
+            What the network learns.
+
+        Returns
+        -------
+        importances : ndarray of shape (n_features,)
+            They add up to 1.
+
+        Raises
+        ------
+        InvalidParameterError
+            If the importance can only score a network whose training it has watched.
+        """
+        importance = self.strategy.importance
+        if importance.observer() is not None:
+            raise InvalidParameterError(
+                f"importance={importance!r} scores a network whose training it has watched, so "
+                "that there are no importances to compare with a threshold. Say how many features "
+                "are to be selected, or use another importance."
+            )
+        generator = torch.Generator()
+        generator.set_state(self._generator.get_state())
+        score_elements(self.elements, self.strategy, learning.samples, None, generator)
+        features = self._features()
+        assert features is not None
+        return features.importances
 
     def on(self, network: Network) -> "PruningRun":
         """Say the same of a copy of the network, which can be finished while this run goes on."""
@@ -192,7 +239,7 @@ class PruningRun:
             What the run has come to.
         """
         network = self.network
-        masks, norms = network.original_masks(), self._feature_norms()
+        masks, features = network.original_masks(), self._features()
         with preserve_rng(module_device(network.module)):
             if network.masks and not self.elements.keeps_layout:
                 # A bias that stands for a unit is a parameter more.
@@ -200,12 +247,10 @@ class PruningRun:
                 network = remove_dead_units(network, self._protected, rows, may_add_biases=may_add)
             sizes = measure(network.module, network.inputs, network.forward, network.masks)
         kept = {name: kept.numpy().copy() for name, kept in self.elements.kept.items()}
-        return Pruned(network, masks, kept, self.elements.sparsity, sizes, norms)
+        groups = self.elements.unit_groups()
+        return Pruned(network, masks, kept, self.elements.sparsity, sizes, groups, features)
 
-    def _feature_norms(self) -> np.ndarray | None:
-        if not isinstance(self._structure, Feature):
+    def _features(self) -> FeatureRecord | None:
+        if not isinstance(self.elements, FeatureElements):
             return None
-        weights = self.network.module.named_parameters()
-        squares = {name: weight.detach().double() ** 2 for name, weight in weights}
-        (norms,) = self.elements.sum_by_element(squares).values()
-        return norms.sqrt().cpu().numpy()
+        return self.elements.record(self.network.module.named_parameters())

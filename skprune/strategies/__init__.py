@@ -1,6 +1,14 @@
 """How to prune: the strategy, its axes, and the loop that carries it out."""
 
-from skprune.strategies.allocation import ALLOCATIONS, ERK, Allocation, Explicit, Global, Uniform
+from skprune.strategies.allocation import (
+    ALLOCATIONS,
+    ERK,
+    Allocation,
+    Explicit,
+    Global,
+    Sensitivity,
+    Uniform,
+)
 from skprune.strategies.importance import (
     IMPORTANCES,
     LAMP,
@@ -28,10 +36,13 @@ from skprune.strategies.regularization import (
     L1,
     REGULARIZERS,
     GroupLasso,
+    InformationBottleneck,
     Regularizer,
+    VariationalDropout,
 )
 from skprune.strategies.schedule import SCHEDULES, Cubic, Iterative, OneShot, Schedule
 from skprune.strategies.stage import Stage
+from skprune.strategies.start import STARTS, Early, Init, Start, Trained
 from skprune.strategies.strategy import Strategy
 from skprune.strategies.target import Target
 
@@ -51,11 +62,13 @@ __all__ = [
     "SCHEDULES",
     "SET",
     "SNIP",
+    "STARTS",
     "STRATEGIES",
     "APoZ",
     "Allocation",
     "Cubic",
     "Distill",
+    "Early",
     "Explicit",
     "FineTune",
     "Fisher",
@@ -63,6 +76,8 @@ __all__ = [
     "GraSP",
     "GroupLasso",
     "Importance",
+    "InformationBottleneck",
+    "Init",
     "Iterative",
     "LayerOBS",
     "Magnitude",
@@ -75,12 +90,16 @@ __all__ = [
     "Rewind",
     "RigL",
     "Schedule",
+    "Sensitivity",
     "Splicing",
     "Stage",
+    "Start",
     "Strategy",
     "SynFlow",
     "Target",
     "Taylor",
+    "Trained",
     "Uniform",
+    "VariationalDropout",
     "Wanda",
 ]

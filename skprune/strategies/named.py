@@ -35,6 +35,8 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "distillation": lambda: Strategy(schedule="cubic", recovery="distill"),
     # Lottery tickets: as many epochs of training after each step.
     "lottery_ticket": lambda: Strategy(schedule=Iterative(5, end=0.8), recovery="rewind"),
+    # Early in the training.
+    "early_bird": lambda: Strategy(start="early"),
     # Before training.
     "random_at_init": lambda: Strategy("random", start="init"),
     "snip": lambda: Strategy("snip", "global", start="init"),

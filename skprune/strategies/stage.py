@@ -78,6 +78,9 @@ class Stage:
     rewind_to : int or None
         The epoch of the dense training whose weights the network goes back to before it trains;
         0 for the initial ones.
+    part : bool
+        Whether it is one of several parts of a training, through which optimizer and callbacks go
+        on. It is no error to make the optimizer anew.
     """
 
     epochs: int
@@ -87,3 +90,4 @@ class Stage:
     hooks: tuple[TrainingHook, ...] = ()
     loss_term: LossTerm | None = None
     rewind_to: int | None = None
+    part: bool = False

@@ -1,20 +1,19 @@
 """A strategy: a point in the space of the axes."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar, Self
 
-from skprune._sklearn import InvalidParameterError
-from skprune.components import Component, near_match, resolve
+from skprune.components import Component, resolve
 from skprune.strategies.allocation import ALLOCATIONS, Allocation, Explicit
 from skprune.strategies.importance import IMPORTANCES, Importance
 from skprune.strategies.recovery import RECOVERIES, Recovery
 from skprune.strategies.regrowth import REGROWTHS, Regrowth
 from skprune.strategies.regularization import REGULARIZERS, Regularizer
 from skprune.strategies.schedule import SCHEDULES, Schedule
+from skprune.strategies.start import STARTS, Start
 
-__all__ = ["STARTS", "ResolvedStrategy", "Strategy"]
-
-STARTS = ("trained", "init")
+__all__ = ["ResolvedStrategy", "Strategy"]
 
 
 class Strategy(Component):
@@ -59,6 +58,8 @@ class Strategy(Component):
           in; each layer keeps one at least.
         - ``"erk"``: small layers are kept denser than large ones: the density is proportional to
           the sum of the sizes of a layer's weight over their product (Erdős-Rényi-Kernel).
+        - ``"sensitivity"``: the loss is measured without the least important elements of one layer
+          alone, for each layer, and what it misses least goes, whatever the budget is counted in.
         - mapping: the sparsity of each layer by its name, such as ``{"hidden0": 0.9}``; two numbers
           are bounds of it, None leaves a layer as it is. See
           :class:`~skprune.strategies.Explicit`.
@@ -82,12 +83,15 @@ class Strategy(Component):
           network as well as from the targets; :class:`~skprune.strategies.Distill` takes other
           teachers.
 
-    start : {"trained", "init"}, default="trained"
+    start : str or Start, default="trained"
         Which weights are pruned.
 
         - ``"trained"``: those of the trained network.
         - ``"init"``: those that the network is initialized with. All the training, dense and
           fine-tuning epochs together, goes to what is left.
+        - ``"early"``: those of a network that is trained until the masks of successive epochs
+          agree. The rest of the dense training goes to what is left, so that the whole takes less
+          time than a dense training where units are removed.
 
     regularizer : str or Regularizer, default=None
         What pushes elements to zero while the network trains, before anything is removed (sparse
@@ -97,6 +101,10 @@ class Strategy(Component):
           zero.
         - ``"group_lasso"``: does the same to the norm of all the weights that are removed together.
         - ``"l0"``: multiplies each element by a random gate, and trains the gates to be closed.
+        - ``"variational_dropout"``: adds noise to each weight, and trains it to be as loud as the
+          loss can bear; weights that are nothing but noise go to zero.
+        - ``"information_bottleneck"``: multiplies what each element passes on by noise, and trains
+          this to let as little through as the loss can bear.
         - ``"admm"``: pulls the weights to the nearest ones that have the target sparsity, more
           strongly the longer they resist.
 
@@ -122,11 +130,10 @@ class Strategy(Component):
         "allocation": ALLOCATIONS,
         "schedule": SCHEDULES,
         "recovery": RECOVERIES,
+        "start": STARTS,
         "regularizer": REGULARIZERS,
         "regrowth": REGROWTHS,
     }
-
-    _parameter_constraints: ClassVar[dict] = {"start": [str]}
 
     def __init__(
         self,
@@ -134,7 +141,7 @@ class Strategy(Component):
         allocation: str | Mapping[str, float | tuple[float, float] | None] | Allocation = "erk",
         schedule: str | Schedule = "one_shot",
         recovery: str | Recovery = "fine_tune",
-        start: str = "trained",
+        start: str | Start = "trained",
         *,
         regularizer: str | Regularizer | None = None,
         regrowth: str | Regrowth | None = None,
@@ -194,6 +201,7 @@ class ResolvedStrategy:
     allocation: Allocation
     schedule: Schedule
     recovery: Recovery
+    start: Start
     regularizer: Regularizer | None
     regrowth: Regrowth | None
 
@@ -207,6 +215,7 @@ class ResolvedStrategy:
         self.allocation = resolve(allocation, ALLOCATIONS, "allocation", Allocation).validated()
         self.schedule = resolve(strategy.schedule, SCHEDULES, "schedule", Schedule).validated()
         self.recovery = resolve(strategy.recovery, RECOVERIES, "recovery", Recovery).validated()
+        self.start = resolve(strategy.start, STARTS, "start", Start).validated()
         self.regularizer = self.regrowth = None
         if strategy.regularizer is not None:
             self.regularizer = resolve(
@@ -214,9 +223,20 @@ class ResolvedStrategy:
             ).validated()
         if strategy.regrowth is not None:
             self.regrowth = resolve(strategy.regrowth, REGROWTHS, "regrowth", Regrowth).validated()
-        if strategy.start not in STARTS:
-            raise InvalidParameterError(
-                f"Unknown start {strategy.start!r}.{near_match(strategy.start, STARTS)} "
-                f"Known: {', '.join(map(repr, STARTS))}."
-            )
-        self.start = strategy.start
+
+    def following(self, schedule: Schedule) -> "ResolvedStrategy":
+        """Give the same strategy with another schedule.
+
+        Parameters
+        ----------
+        schedule : Schedule
+            The schedule.
+
+        Returns
+        -------
+        strategy : ResolvedStrategy
+            The strategy.
+        """
+        other = copy(self)
+        other.schedule = schedule
+        return other

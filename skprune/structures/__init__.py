@@ -2,7 +2,8 @@
 
 from skprune.structures.base import Elements, Structure
 from skprune.structures.block import Block
-from skprune.structures.feature import Feature
+from skprune.structures.feature import Feature, FeatureElements, FeatureRecord
+from skprune.structures.head import Head
 from skprune.structures.labelled import LabelledElements
 from skprune.structures.nm import NM
 from skprune.structures.unit import Unit
@@ -14,6 +15,9 @@ __all__ = [
     "Block",
     "Elements",
     "Feature",
+    "FeatureElements",
+    "FeatureRecord",
+    "Head",
     "LabelledElements",
     "Structure",
     "Unit",
@@ -24,6 +28,7 @@ __all__ = [
 STRUCTURES: dict[str, type[Structure]] = {
     "weight": Weight,
     "unit": Unit,
+    "head": Head,
     "feature": Feature,
     "block": Block,
     "2:4": NM,

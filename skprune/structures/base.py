@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skprune.components import Component
+from skprune.metrics.groups import UnitGroups
 from skprune.metrics.prices import Prices, prices_of
 from skprune.network.network import Network
 
@@ -94,6 +95,21 @@ class Elements(ABC):
         """
         return {}
 
+    def adjusted(self, scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Change scores to what the structure itself knows, before they decide what goes.
+
+        Parameters
+        ----------
+        scores : mapping of str to Tensor of shape (n_elements,)
+            By layer; minus infinity for an element that is gone.
+
+        Returns
+        -------
+        scores : mapping of str to Tensor of shape (n_elements,)
+            By layer; the same, unless the structure knows better.
+        """
+        return scores
+
     def groups(self, layer: str) -> tuple[Tensor, int]:
         """Say which elements of a layer are in a group, of which so many have to stay.
 
@@ -110,6 +126,16 @@ class Elements(ABC):
             How many elements of a group stay at the least, or all that are left.
         """
         return torch.arange(self.sizes[layer]), 0
+
+    def unit_groups(self) -> UnitGroups:
+        """Say which units were found, and how many are left, for a structure that removes units.
+
+        Returns
+        -------
+        groups : UnitGroups
+            Empty for other structures.
+        """
+        return UnitGroups()
 
     # What is left of the network, in the quantities of the report.
 
@@ -318,6 +344,22 @@ class Elements(ABC):
             By the parameter's name, in the shapes that the weights have now. Weights that go with
             no element have ones, or are not there.
         """
+
+    def expand_to_readers(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Multiply what the elements pass on by values: as :meth:`expand_to_weights`, but once.
+
+        Parameters
+        ----------
+        values : mapping of str to Tensor of shape (n_elements,)
+            A value of each element, by layer.
+
+        Returns
+        -------
+        spread : dict of str to Tensor
+            As that of :meth:`expand_to_weights`. Of elements that have weights on both sides, as
+            units do, only the weights that read what they put out have their values.
+        """
+        return self.expand_to_weights(values)
 
     def keep(self, kept: Mapping[str, Tensor]) -> None:
         """Remove from the network what is not kept.

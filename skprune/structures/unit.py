@@ -1,6 +1,6 @@
 """Units: neurons, channels, embedding dimensions, with all that is coupled to them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from numbers import Integral
 from typing import ClassVar
@@ -8,10 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from skprune._sklearn import Interval
+from skprune._sklearn import Interval, InvalidParameterError
+from skprune.components import near_match
 from skprune.exceptions import UntraceableError
-from skprune.network.coupling import Coupling
-from skprune.network.layers import layer_for
+from skprune.metrics.groups import UnitGroup, UnitGroups
+from skprune.network.coupling import KINDS, Coupling, columns
 from skprune.network.network import (
     Network,
     all_tensors,
@@ -19,19 +20,21 @@ from skprune.network.network import (
     spread_over_weights,
     sum_over_units,
 )
-from skprune.network.verification import check_removal, check_units
+from skprune.network.verification import check_removal, removable_units
 from skprune.structures.base import Elements, Structure
 
 __all__ = ["Unit"]
 
 
 class Unit(Structure):
-    """Neurons, channels and embedding dimensions, with everything that is coupled to them.
+    """Neurons, channels, heads and the like, with everything that is coupled to them.
 
     They are removed from the network at once, so that what follows trains a smaller one. Layers
     that are joined by a sum, a concatenation or a depthwise convolution lose their units together
-    and go by the name of the first of them. Units of the output, of layers that the user protects,
-    and those that enter attention or a recurrent layer stay.
+    and go by the name of the first of them. Units of the output and of layers that the user
+    protects stay. So do those of a layer of which a trial shows that the network uses them in a way
+    that its graph does not show. ``report_.groups`` lists what was found, and says of each layer
+    that keeps its units why that is.
 
     Parameters
     ----------
@@ -41,6 +44,21 @@ class Unit(Structure):
         layer keeps as many at the least. A target is then met from below, `sparsity` included: by
         the most units that, rounded up, are no more than it leaves. What is fixed for a layer by
         name is rounded up too.
+    kinds : sequence of str, default=None
+        Which kinds of units may go; all of them if None:
+
+        - ``"neuron"``: an output of a linear layer, or of any other product;
+        - ``"channel"``: an output channel of a convolution;
+        - ``"head"``: a head of attention, with its rows in queries, keys, values and the output.
+          Where several heads of queries share one of keys and values, these go together;
+        - ``"head dimension"``: a dimension of all heads of a layer, with its rows in queries and
+          keys, in values and the output, or in all of them, as the network allows. Queries are
+          compared with keys on the scale of the original;
+        - ``"hidden unit"``: one of a recurrent layer, with its row in each gate. Stacked layers and
+          both directions lose those at equal places;
+        - ``"embedding dimension"``: a column of an embedding.
+
+        A unit that is several of these goes by that of the first layer that has it.
 
     References
     ----------
@@ -54,27 +72,53 @@ class Unit(Structure):
     PrunedClassifier()
     >>> PrunedClassifier(structure="unit").set_params(structure__round_to=8)
     PrunedClassifier(structure=Unit(round_to=8))
+    >>> from skprune.structures import Unit
+    >>> PrunedClassifier(structure=Unit(kinds=["head", "neuron"]))
+    PrunedClassifier(structure=Unit(kinds=['head', 'neuron']))
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "round_to": [Interval(Integral, 1, None, closed="left")]
+        "kinds": [list, tuple, None],
+        "round_to": [Interval(Integral, 1, None, closed="left")],
     }
 
-    def __init__(self, round_to: int = 1) -> None:
+    def __init__(self, round_to: int = 1, kinds: Sequence[str] | None = None) -> None:
         self.round_to = round_to
+        self.kinds = kinds
 
     def elements(self, network: Network, protected: tuple[str, ...]) -> Elements:
         """Find what can be removed from a network; see :class:`Structure`."""
-        coupling = network.trace(protected)
+        kinds = self._wanted_kinds()
+        coupling = removable_units(network, protected)
+        coupling = coupling.without_groups(
+            {
+                name: f"they are of kind {kind!r}, and {' and '.join(map(repr, kinds))} may go"
+                for name, kind in coupling.kinds.items()
+                if kind not in kinds
+            }
+        )
         if not coupling.groups:
+            reasons = [
+                f"{layer or type(network.module).__name__!r} keeps its units, since {reason}"
+                for layer, reason in coupling.kept_whole.items()
+            ]
+            others = "all are protected, or out of sight (forward leaves torch, as for NumPy)"
             raise UntraceableError(
-                f"{type(network.module).__name__} has no units that can be removed: all are "
-                "outputs, protected, of layers that share a weight, out of sight (forward leaves "
-                "torch, as for NumPy), or enter a layer whose units are coupled to its inside "
-                "(attention, recurrent). Use structure='weight'."
+                f"{type(network.module).__name__} has no units that can be removed: "
+                f"{'; '.join(reasons) or others}. Use structure='weight'."
             )
-        check_units(network, coupling)
         return _Units(network, coupling, self.round_to)
+
+    def _wanted_kinds(self) -> Sequence[str]:
+        kinds: Sequence[str] = KINDS if self.kinds is None else self.kinds
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            raise InvalidParameterError(
+                f"The 'kinds' parameter of Unit must be some of {list(KINDS)}. Got {unknown[0]!r} "
+                f"instead.{near_match(str(unknown[0]), KINDS)}"
+            )
+        if not kinds:
+            raise InvalidParameterError("The 'kinds' parameter of Unit must name a kind at least.")
+        return kinds
 
 
 class _Units(Elements):
@@ -97,12 +141,33 @@ class _Units(Elements):
             if name in tensors:
                 self._axes.setdefault(name, {})[dim] = ids
         self._shapes = {name: tuple(tensors[name].shape) for name in self._axes}
-        shapes = {
-            name: tuple(layer_for(network.module.get_submodule(name)).weight.shape)
-            for name in coupling.groups
-        }
+        shapes = {name: tuple(tensors[w].shape) for name, w in coupling.weight_of.items()}
         sizes = {name: len(units) for name, units in coupling.groups.items()}
         super().__init__(network, shapes, sizes, coupling.group_of)
+
+    def unit_groups(self) -> UnitGroups:
+        layers: dict[str, list[str]] = {name: [] for name in self._units}
+        for layer, group in self._coupling.group_of.items():
+            layers[group].append(layer)
+        for name, own in layers.items():
+            first = name.partition(":")[0]
+            if not own or first not in own:
+                own.insert(0, first)
+        left = {name: int(kept.sum()) for name, kept in self.kept.items()}
+        return UnitGroups(
+            [
+                # What the allocation leaves alone keeps all of them.
+                UnitGroup(
+                    name,
+                    self._coupling.kinds[name],
+                    len(units),
+                    left.get(name, len(units)),
+                    tuple(layers[name]),
+                )
+                for name, units in self._units.items()
+            ],
+            self._coupling.kept_whole,
+        )
 
     @property
     def min_kept(self) -> dict[str, int]:
@@ -129,28 +194,40 @@ class _Units(Elements):
         return {name: sums[self._units[name]] for name in self.sizes}
 
     def expand_to_weights(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._expand(values, self._coupling)
+
+    def expand_to_readers(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self._expand(values, self._coupling.on("in"))
+
+    def _expand(self, values: Mapping[str, Tensor], coupling: Coupling) -> dict[str, Tensor]:
         network = self.network
         by_unit = torch.ones(self._n_units, dtype=torch.float64)
         for name, value in values.items():
             by_unit[self._units[name]] = value.to(by_unit)
-        return spread_over_weights(by_unit, network.weights, self._coupling, network.module)
+        return spread_over_weights(by_unit, network.weights, coupling, network.module)
 
     def entries_left(self, kept: Mapping[str, Tensor]) -> dict[str, int]:
         stays = torch.ones(self._n_units + 1, dtype=torch.bool)  # the last, of -1, does
         for name, mask in kept.items():
             stays[self._units[name]] = mask
-        return self._entries(lambda ids: int(stays[ids].sum()))
+        return self._entries(lambda ids: int(stays[ids].view(len(ids), -1).all(1).sum()))
 
     def most_entries_left(self, counts: Mapping[str, int]) -> dict[str, int]:
-        def most(ids: Tensor) -> int:
-            channels = torch.bincount(ids[ids >= 0], minlength=self._n_units)
-            n_left = len(ids)
+        def most(column: Tensor) -> int:
+            channels = torch.bincount(column[column >= 0], minlength=self._n_units)
+            n_left = len(column)
             for name, count in counts.items():
                 smallest = channels[self._units[name]].sort().values
                 n_left -= int(smallest[: len(smallest) - count].sum())
             return n_left
 
-        return self._entries(most)
+        def most_of_all(ids: Tensor) -> int:
+            by_column = [most(column) for column in columns(ids)]
+            # Of a whole table of heads and their dimensions so many are left as both say.
+            whole = len(ids.unique(dim=0)) == prod(len(c.unique()) for c in columns(ids))
+            return prod(by_column) // len(ids) ** (len(by_column) - 1) if whole else min(by_column)
+
+        return self._entries(most_of_all)
 
     def _entries(self, width: Callable[[Tensor], int]) -> dict[str, int]:
         """Count the entries of each tensor, given how many channels of a dimension are left."""

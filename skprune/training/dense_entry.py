@@ -1,11 +1,9 @@
 """Entries of a folder of dense networks: safetensors with a checksum, and never code."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from secrets import token_hex
 from time import time
 from typing import Any
 
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from skprune.files import write_whole
 from skprune.training.fingerprint import Uncacheable
 
 __all__ = ["DamagedEntry", "folder_of", "read_entry", "write_entry"]
@@ -127,18 +126,9 @@ def write_entry(folder: Path, key: str, tensors: Mapping[str, Tensor], about: st
     folder.mkdir(parents=True, exist_ok=True)
     _tidy(folder)
     path = _path(folder, key)
-    unfinished = folder / f"{key}.{token_hex(8)}.part"
-    try:
-        with open(unfinished, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        os.replace(unfinished, path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    write_whole(path, data)
 
 
 def _path(folder: Path, key: str) -> Path:

@@ -1,5 +1,6 @@
 """The key of a dense training: equal for two trainings only if they give the same network."""
 
+import weakref
 from copy import deepcopy
 from typing import Any
 
@@ -117,4 +118,19 @@ def _made_anew(net: NeuralNet) -> set[str]:
 
 def _own_attributes(module: nn.Module) -> dict[str, Any]:
     apart = ("_parameters", "_buffers", "_modules", "training")
-    return {name: value for name, value in vars(module).items() if name not in apart}
+    names = {
+        id(tensor): name
+        for name, tensor in (module._parameters | module._buffers).items()
+        if tensor is not None
+    }
+    return {
+        name: _by_names(value, names) for name, value in vars(module).items() if name not in apart
+    }
+
+
+def _by_names(value: Any, names: dict[int, str]) -> Any:
+    """Give a list of a module's own tensors, such as recurrent layers have, as their names."""
+    if not isinstance(value, list):
+        return value
+    items = [item() if isinstance(item, weakref.ref) else item for item in value]
+    return [names[id(item)] for item in items] if all(id(i) in names for i in items) else value

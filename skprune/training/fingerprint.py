@@ -5,6 +5,7 @@ import functools
 import hashlib
 import struct
 import sys
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -247,6 +248,10 @@ class _Hasher:
 
     def plain(self, item: Any) -> None:
         self.text(type(item).__name__, item)
+
+    def weak(self, item: weakref.ref) -> None:
+        self.add(type(item))
+        self.add(item())
 
     # Code
 
@@ -522,5 +527,6 @@ _METHODS: tuple[tuple[Any, Any], ...] = (
     (np.dtype, _Hasher.dtype),
     ((torch.dtype, torch.device, torch.layout, torch.memory_format, range, slice), _Hasher.plain),
     (torch.Generator, _Hasher.generator),
+    (weakref.ref, _Hasher.weak),
     (nn.Module, _Hasher.network),
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skprune.network.masking import Masked, Masking
 
-__all__ = ["MasksHold", "own_class", "with_masks", "without_masks"]
+__all__ = ["MasksHold", "masks_of", "own_class", "with_masks", "without_masks"]
 
 
 class MasksHold:
@@ -156,3 +156,8 @@ def _steps_as_torch(net: Any) -> bool:
     return cls.train_step is NeuralNet.train_step and all(
         getattr(type(optimizer).step, "hooked", False) for optimizer in optimizers
     )
+
+
+def masks_of(net: NeuralNet) -> dict[str, Tensor]:
+    """Give the masks that :func:`with_masks` has hold in a net."""
+    return dict(vars(net).get("masks_", {}))

@@ -18,6 +18,7 @@ from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from skprune._sklearn import InvalidParameterError
+from skprune.network.autoencoder import Autoencoder
 from skprune.network.forward import run_module
 from skprune.network.mlp import MLP
 from skprune.training.loading import takes_rows_as_they_are
@@ -31,6 +32,7 @@ __all__ = [
     "check_net",
     "check_probabilities",
     "copy_net",
+    "default_autoencoder_net",
     "default_classifier_net",
     "default_regressor_net",
     "detach_cached",
@@ -77,6 +79,17 @@ def default_regressor_net() -> NeuralNetRegressor:
         module__output_scale=FROM_DATA,
         **_DEFAULTS,
     )
+
+
+def default_autoencoder_net() -> NeuralNetRegressor:
+    """Make the net that an autoencoder is given none of.
+
+    Returns
+    -------
+    net : NeuralNetRegressor
+        With an :class:`~skprune.network.Autoencoder`, not initialized.
+    """
+    return default_regressor_net().set_params(module=Autoencoder)
 
 
 # Stands in a net for what is to be filled in from the data.

@@ -101,6 +101,7 @@ class StageTrainer:
         self._randomness = randomness
         self._fresh = fresh
         self._trained = trained
+        self._in_part = False
         self._initial: StageTrainer | None = None
         self._early_weights: dict[int, dict[str, Tensor]] = {}
 
@@ -127,11 +128,12 @@ class StageTrainer:
             self._rewind(stage.rewind_to)
         net = self.net
         parameters = list(map(id, net.module_.parameters()))
-        with self._learning_rate(stage.lr):
+        goes_on = self._fresh or self._is_next_part(stage)
+        with self._learning_rate(stage.lr, goes_on=goes_on):
             # Schedulers of learning rates go on from the epochs that this optimizer has had.
-            under_way = self._last_rows(stage.purpose) if self._fresh else []
+            under_way = self._last_rows(stage.purpose) if goes_on else []
             net.history_ = History(under_way)
-            callbacks = self._callbacks()
+            callbacks = self._callbacks(stage)
             epoch = EpochCallback(stage.purpose, len(self.history) - len(under_way), self.bar)
             masking = None if self.network is None else Masking(self.network)
             net.callbacks_ = [("skprune_epoch", epoch), *masked_between(callbacks, masking)]
@@ -143,6 +145,7 @@ class StageTrainer:
                 self.bar.end()
                 self._append_history(stage.purpose, net.history_[len(under_way) :])
         self._fresh = False
+        self._in_part = stage.part
         self._trained = True
         if parameters != list(map(id, net.module_.parameters())):
             raise ValueError(
@@ -158,14 +161,17 @@ class StageTrainer:
         if interrupted:
             raise Interrupted(stage.purpose)
 
+    def _is_next_part(self, stage: Stage) -> bool:
+        return self._in_part and stage.part
+
     @contextmanager
-    def _learning_rate(self, lr: float | None) -> Iterator[None]:
+    def _learning_rate(self, lr: float | None, *, goes_on: bool) -> Iterator[None]:
         """Have a stage's learning rate in place of the net's own, and what depends on it anew."""
         net = self.net
         rate = "optimizer__lr" if hasattr(net, "optimizer__lr") else "lr"
         own_lr = getattr(net, rate)
         try:
-            if not self._fresh or lr is not None:
+            if not goes_on or lr is not None:
                 # What a new network or another learning rate makes stale is made anew.
                 if net.callbacks != "disable":
                     net.initialize_callbacks()
@@ -176,13 +182,14 @@ class StageTrainer:
         finally:
             setattr(net, rate, own_lr)
 
-    def _callbacks(self) -> list[tuple[str, Any]]:
+    def _callbacks(self, stage: Stage) -> list[tuple[str, Any]]:
         """Give those of the net's callbacks that this stage is for."""
+        next_part = self._is_next_part(stage)
         return [
             (name, callback)
             for name, callback in self.net.callbacks_
             if not isinstance(callback, InputShapeSetter)
-            and not (self._trained and isinstance(callback, _BEGINNERS))
+            and not (self._trained and isinstance(callback, _BEGINNERS) and not next_part)
         ]
 
     def _train(self, stage: Stage, masking: Masking | None) -> bool:
@@ -194,7 +201,11 @@ class StageTrainer:
             hooks: list[TrainingHook] = []
             if stage.hooks:
                 hooks = stack.enter_context(taking_part(self._run(stage.epochs), stage.hooks))
-            stack.enter_context(extended_for_stage(net, hooks, stage.loss_term, masking))
+            # To callbacks all parts are one training, which has no end: the network gets smaller.
+            silent = ["on_train_end"] if stage.part else []
+            if self._is_next_part(stage):
+                silent.append("on_train_begin")
+            stack.enter_context(extended_for_stage(net, hooks, stage.loss_term, masking, silent))
             net.partial_fit(X, self.y, epochs=stage.epochs)
             return bool(net.interrupted_)
 

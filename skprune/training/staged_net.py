@@ -1,6 +1,6 @@
 """What a net can do in addition while skprune trains it: row weights, hooks, loading, Ctrl-C."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dis import opname
 from functools import partial
@@ -104,7 +104,7 @@ def _with_weights_collated(loader: Any, dataset: Any) -> Any:
     return loader
 
 
-_OF_STAGE = ("interrupted_", "hooks_", "loss_term_", "masking_", "masked_last_")
+_OF_STAGE = ("interrupted_", "hooks_", "loss_term_", "masking_", "masked_last_", "silent_")
 
 
 class _StagedNet(MasksHold):
@@ -114,6 +114,7 @@ class _StagedNet(MasksHold):
     hooks_: Sequence[TrainingHook] = ()
     loss_term_: LossTerm | None = None
     masked_last_: Masking | None = None
+    silent_: Collection[str] = ()
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
         for hook in self.hooks_:
@@ -132,6 +133,8 @@ class _StagedNet(MasksHold):
         return step
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
+        if method_name in self.silent_:
+            return
         if method_name in ("on_train_begin", "on_train_end"):
             # Callbacks look at the inputs, and not at what travels with them.
             kwargs["X"] = split_weights(_split_column(kwargs["X"], _SOFT)[0])[0]
@@ -244,6 +247,7 @@ def extended_for_stage(
     hooks: Sequence[TrainingHook] = (),
     loss_term: LossTerm | None = None,
     masking: Masking | None = None,
+    silent: Collection[str] = (),
 ) -> Iterator[NeuralNet]:
     """Let a net train as part of a stage.
 
@@ -262,6 +266,8 @@ def extended_for_stage(
         What makes another loss of the net's own for the training rows.
     masking : Masking, default=None
         What keeps masked weights at zero.
+    silent : collection of str, default=()
+        What callbacks are not told of: the methods that would be called.
 
     Yields
     ------
@@ -270,7 +276,7 @@ def extended_for_stage(
     """
     cls = type(net)
     net.__class__ = type(cls.__name__, (_StagedNet, cls), {"__module__": cls.__module__})
-    net.hooks_, net.loss_term_ = hooks, loss_term
+    net.hooks_, net.loss_term_, net.silent_ = hooks, loss_term, silent
     # A hook that uncovers masked weights has to see what a step made of them.
     net.masking_ = None if any(hook.uncovers for hook in hooks) else masking
     net.masked_last_ = masking if hooks else None

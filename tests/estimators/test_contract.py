@@ -10,7 +10,16 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skprune import PrunedClassifier, PrunedClassifierCV, PrunedRegressor, PrunedRegressorCV
+from skprune import (
+    PrunedAutoencoder,
+    PrunedClassifier,
+    PrunedClassifierCV,
+    PrunedFeatureSelector,
+    PrunedFeatureSelectorCV,
+    PrunedRegressor,
+    PrunedRegressorCV,
+    PrunedTransformer,
+)
 from tests.estimators.common import Perceptron, classifier_net, regressor_net
 
 # The default estimators as they are, and points of the space that differ in every axis. These have
@@ -35,11 +44,30 @@ WRAPPED = {
     "classifier": PrunedClassifier(classifier_net(module__hidden=32, max_epochs=20)),
     "regressor": PrunedRegressor(regressor_net(max_epochs=20), sparsity=0.9),
     "classifier_cv": PrunedClassifierCV(
-        classifier_net(module__hidden=32, max_epochs=8, batch_size=32), sparsities=[0.5], cv=2
+        classifier_net(module__hidden=32, max_epochs=8, batch_size=32),
+        sparsities=[0.5],
+        selection="best",
+        cv=2,
     ),
     "regressor_cv": PrunedRegressorCV(
-        regressor_net(max_epochs=8, batch_size=32), sparsities=[0.9], cv=2
+        regressor_net(max_epochs=8, batch_size=32), sparsities=[0.9], selection="best", cv=2
     ),
+}
+SELECTORS = {
+    "feature_selector_classifier": PrunedFeatureSelector(),
+    "feature_selector_regressor": PrunedFeatureSelector("regressor"),
+    "feature_selector_cv_classifier": PrunedFeatureSelectorCV(candidates=2, cv=2),
+    "feature_selector_cv_regressor": PrunedFeatureSelectorCV("regressor", candidates=2, cv=2),
+}
+TRANSFORMERS = {
+    "transformer_classifier": PrunedTransformer(PrunedClassifier(structure="unit", random_state=0)),
+    "transformer_regressor": PrunedTransformer(PrunedRegressor(structure="unit", random_state=0)),
+    "autoencoder": PrunedAutoencoder(n_components=1).set_params(estimator__max_epochs=10),
+}
+# One of each kind: the others are slow.
+BRIEFLY = {
+    "selector": SELECTORS["feature_selector_regressor"],
+    "coder": TRANSFORMERS["autoencoder"],
 }
 _SHUFFLED = (
     "A net that shuffles float32 rows into batches puts a repeated row into several of them, and a "
@@ -107,6 +135,17 @@ def test_default_estimator_in_brief(estimator: BaseEstimator, check: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize(("estimator", "check"), cases(DEFAULTS, quick=False))
 def test_default_estimator(estimator: BaseEstimator, check: Any) -> None:
+    run(check, estimator)
+
+
+@pytest.mark.parametrize(("estimator", "check"), cases(BRIEFLY, quick=True))
+def test_selector_and_transformer_in_brief(estimator: BaseEstimator, check: Any) -> None:
+    run(check, estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("estimator", "check"), cases({**SELECTORS, **TRANSFORMERS}))
+def test_selector_and_transformer(estimator: BaseEstimator, check: Any) -> None:
     run(check, estimator)
 
 

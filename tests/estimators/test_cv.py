@@ -64,7 +64,14 @@ def test_scores_are_those_of_a_grid_search_bit_for_bit(kind: str, structure: str
         cv=3,
         random_state=0,
     ).fit(X, y)
-    assert search.cv_results_.keys() == grid.cv_results_.keys()
+    of_the_dense_network = {f"split{i}_dense_score" for i in range(3)}
+    assert search.cv_results_.keys() == (
+        grid.cv_results_.keys() | of_the_dense_network | {"test_ratio"}
+    )
+    for i in range(3):
+        np.testing.assert_array_equal(
+            search.cv_results_[f"split{i}_dense_score"], search.dense_scores_["score"][i]
+        )
     for key, values in grid.cv_results_.items():
         if "time" not in key and key != "params":
             np.testing.assert_array_equal(search.cv_results_[key], values, err_msg=key)

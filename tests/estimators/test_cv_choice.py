@@ -9,10 +9,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.metrics import check_scoring, r2_score
-from sklearn.model_selection import (
-    KFold,
-    cross_val_score,
-)
+from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -21,8 +18,9 @@ from skprune import (
     PrunedClassifierCV,
     PrunedRegressorCV,
 )
+from skprune.estimators.choice import choose
 from skprune.metrics import macs_scorer, sparsity_scorer
-from skprune.model_selection import sparsest_within
+from skprune.model_selection import NonInferior, sparsest_within
 from tests.estimators.common import (
     blobs,
     classifier_net,
@@ -46,26 +44,26 @@ def results_of(means: list[float], spread: float = 0.01) -> dict[str, Any]:
     }
 
 
-def choose(selection: Any, means: list[float], **options: Any) -> int:
-    return PrunedClassifierCV(selection=selection)._choose(results_of(means, **options), "score")
+def chosen(selection: Any, means: list[float], **options: Any) -> int:
+    return choose(selection, results_of(means, **options), "score").index
 
 
 def test_the_choice() -> None:
     nan = float("nan")
-    assert choose("best", [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) == 0
+    assert chosen("best", [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]) == 0
     # Of equally good ones, the sparsest.
-    assert choose("best", [0.9, 0.9, 0.7, 0.6, 0.5, 0.4]) == 1
+    assert chosen("best", [0.9, 0.9, 0.7, 0.6, 0.5, 0.4]) == 1
     # The standard error is that of the best: spread / sqrt(2) * sqrt(2) / sqrt(1) = spread.
-    assert choose("one_std_err", [0.9, 0.895, 0.7, 0.6, 0.893, 0.4]) == 1
-    assert choose("one_std_err", [0.9, 0.88, 0.7, 0.6, 0.893, 0.4]) == 4
-    assert choose("one_std_err", [0.9, 0.88, 0.7, 0.6, 0.88, 0.4]) == 0
+    assert chosen("one_std_err", [0.9, 0.895, 0.7, 0.6, 0.893, 0.4]) == 1
+    assert chosen("one_std_err", [0.9, 0.88, 0.7, 0.6, 0.893, 0.4]) == 4
+    assert chosen("one_std_err", [0.9, 0.88, 0.7, 0.6, 0.88, 0.4]) == 0
     with pytest.warns(UserWarning, match=r"NaN for 1 of 6 candidates, such as sparsity=0.5"):
-        assert choose("best", [nan, 0.8, 0.7, 0.6, 0.5, 0.4]) == 1
+        assert chosen("best", [nan, 0.8, 0.7, 0.6, 0.5, 0.4]) == 1
     with pytest.raises(ValueError, match="'score' is NaN at every sparsity"):
-        choose("best", [nan] * 6)
+        chosen("best", [nan] * 6)
     for wrong in (6, -1, 0.5, None):
         with pytest.raises(ValueError, match="selection must return the index of one of 6"):
-            choose(lambda _, wrong=wrong: wrong, [0.9] * 6)
+            chosen(lambda _, wrong=wrong: wrong, [0.9] * 6)
 
 
 def test_a_rule_of_the_refit_kind_chooses() -> None:
@@ -287,3 +285,90 @@ def test_a_second_fit_forgets_the_first() -> None:
     assert search.feature_names_in_.tolist() == list("abcd")
     search.fit(X, y)
     assert not hasattr(search, "feature_names_in_")
+
+
+# What is said of the choice.
+
+
+def rows_of(search: Any) -> dict[str, Any]:
+    return search.selection_report_.columns
+
+
+@pytest.mark.parametrize(
+    ("selection", "rule"),
+    [
+        ("best", "sparsest_within('score', tolerance=0.0, cost='sparsity')"),
+        ("one_std_err", "sparsest_within('score', n_std_err=1.0, cost='sparsity')"),
+        ("non_inferior", "NonInferior(relative=True, scoring='score')"),
+        (NonInferior(0.3), "NonInferior(margin=0.3)"),
+        (lambda results: 1, "<lambda>"),
+    ],
+)
+def test_the_report_says_why(selection: Any, rule: str) -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(), sparsities=SPARSITIES, cv=3, selection=selection, random_state=0
+    ).fit(X, y)
+    report = search.selection_report_
+    assert report.rule == rule
+    assert report.index == search.best_index_
+    assert report.columns["why"][search.best_index_] == "chosen"
+    assert report.columns["strategy"] == ["magnitude"] * 3
+    assert report.columns["sparsity"] == SPARSITIES
+    assert report.columns["score"] == pytest.approx(search.score_path_.mean(axis=1))
+    best = selection in ("best", "one_std_err")
+    dense = search.score_path_[np.argmax(search.score_path_.mean(axis=1))]
+    dense = dense if best else search.dense_scores_["score"]
+    assert report.columns["difference"] == pytest.approx((search.score_path_ - dense).mean(axis=1))
+    assert pickle.loads(pickle.dumps(report)).columns == report.columns
+    # A rule finds the same in the results that a search leaves.
+    if isinstance(selection, NonInferior):
+        assert selection(search.cv_results_) == search.best_index_
+        assert selection(pd.DataFrame(search.cv_results_)) == search.best_index_
+
+
+def test_where_no_candidate_is_good_enough_the_search_says_so() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(max_epochs=20), sparsities=[0.97], cv=3, selection="non_inferior"
+    )
+    with pytest.warns(UserWarning, match=r"No candidate is good enough for NonInferior.*0\.97"):
+        search.fit(X, y)
+    assert not search.selection_report_.found
+
+
+@pytest.mark.parametrize(
+    ("cv", "ratio"),
+    [
+        (KFold(3), 0.0),
+        (RepeatedKFold(n_splits=3, n_repeats=2, random_state=0), 0.5),
+        (ShuffleSplit(4, test_size=15, train_size=40, random_state=0), 15 / 40),
+        (ShuffleSplit(1, test_size=15, random_state=0), 0.0),
+    ],
+)
+def test_splits_that_overlap_widen_the_intervals(cv: Any, ratio: float) -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(), sparsities=[0.5], cv=cv, selection=NonInferior(1.0), random_state=0
+    ).fit(X, y)
+    assert search.cv_results_["test_ratio"].tolist() == [ratio]
+    differences = search.score_path_[0] - search.dense_scores_["score"]
+    n = len(differences)
+    spread = differences.std(ddof=1) if n > 1 else 0.0
+    assert rows_of(search)["std_err"] == pytest.approx([spread * (1 / n + ratio) ** 0.5])
+
+
+def test_the_metric_that_decides_is_the_one_that_a_rule_without_one_goes_by() -> None:
+    X, y = blobs()
+    search = PrunedClassifierCV(
+        classifier_net(),
+        sparsities=SPARSITIES,
+        cv=3,
+        scoring={"accuracy": "accuracy", "macs": macs_scorer},
+        selection=NonInferior(1.0, cost="macs"),
+        random_state=0,
+    ).fit(X, y)
+    assert search.metric_ == "accuracy"
+    assert search.best_index_ == 2
+    with pytest.raises(ValueError, match="cost='bytes', which scoring does not measure"):
+        search.set_params(selection=NonInferior(cost="bytes")).fit(X, y)

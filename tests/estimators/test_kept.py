@@ -9,8 +9,9 @@ from sklearn.base import BaseEstimator
 
 from skprune import PrunedClassifierCV, PrunedRegressor, Strategy, pruning_path
 from skprune.strategies import Explicit
-from skprune.structures import NM, STRUCTURES, Block
+from skprune.structures import NM, Block
 from tests.estimators.common import Perceptron, blobs, classifier_net, data_for, regressor_net
+from tests.helpers import STRUCTURES_OF_ANY
 from tests.training.common import pruned
 
 X, Y = blobs()
@@ -28,7 +29,7 @@ def counted(estimator: Any) -> float:
     return 1 - kept.mean()
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 def test_it_agrees_with_the_sparsity(structure: str) -> None:
     estimator = fitted(structure, sparsity=None if structure == "2:4" else 0.5)
     for kept in estimator.kept_.values():

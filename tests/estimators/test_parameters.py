@@ -36,6 +36,7 @@ from tests.estimators.common import (
     data_for,
     net_for,
 )
+from tests.helpers import STRUCTURES_OF_ANY
 
 
 @pytest.fixture(params=ESTIMATORS)
@@ -208,12 +209,12 @@ def test_a_value_by_name_or_as_an_object(axis: str, name: str, component: Any) -
     assert getattr(by_name.strategy, axis) == name
 
 
-@pytest.mark.parametrize(("name", "structure"), STRUCTURES.items())
-def test_a_structure_by_name_or_as_an_object(kind: str, name: str, structure: Any) -> None:
+@pytest.mark.parametrize("name", STRUCTURES_OF_ANY)
+def test_a_structure_by_name_or_as_an_object(kind: str, name: str) -> None:
     X, y = data_for(kind)
     by_name = ESTIMATORS[kind](net_for(kind), structure=name, sparsity=0.5, random_state=0)
 
-    by_object = clone(by_name).set_params(structure=structure())
+    by_object = clone(by_name).set_params(structure=STRUCTURES[name]())
 
     assert_equal_fits(by_name.fit(X, y), by_object.fit(X, y), X)
 
@@ -373,7 +374,7 @@ def test_parameters_of_the_default_net_for_labels() -> None:
     np.testing.assert_array_equal(plain.predict_proba(X), nested.predict_proba(X))
 
 
-@pytest.mark.parametrize("structure", [name for name in STRUCTURES if name != "feature"])
+@pytest.mark.parametrize("structure", [name for name in STRUCTURES_OF_ANY if name != "feature"])
 def test_a_weight_by_name_protects_its_layer(structure: str) -> None:
     X, y = data_for("classifier")
     protected = PrunedClassifier(

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from skprune import PrunedClassifier, PrunedClassifierCV, PrunedRegressor, pruning_path
 from skprune.pruning import Predictor
-from skprune.structures import STRUCTURES
 from tests.estimators.common import Perceptron, binary_net, blobs, classifier_net, labels_net
 from tests.estimators.common import regressor_net as numbers_net
+from tests.helpers import STRUCTURES_OF_ANY
 from tests.networks import NETWORKS
 
 X, Y = blobs()
@@ -167,7 +167,7 @@ def test_both_refuse_the_same_inputs_in_the_same_words(task: str) -> None:
 # -------------------------------------------------------------------------------------- its parts
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 def test_what_it_shares_with_the_estimator(structure: str) -> None:
     estimator = classifier(classifier_net(), structure=structure)
     estimator.set_params(sparsity=None if structure == "2:4" else 0.5).fit(X32, Y)

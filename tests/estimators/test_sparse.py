@@ -260,12 +260,15 @@ def test_sparse_labels_in_a_cv_estimator() -> None:
     X, Y = make_multilabel_classification(60, 6, random_state=0)
 
     fits = [
-        PrunedClassifierCV(labels_net(), sparsities=[0.3], cv=2, random_state=0).fit(X, labels)
+        PrunedClassifierCV(
+            labels_net(), sparsities=[0.3], selection="best", cv=2, random_state=0
+        ).fit(X, labels)
         for labels in (Y, sparse.csr_array(Y))
     ]
 
     np.testing.assert_array_equal(fits[0].score_path_, fits[1].score_path_)
     np.testing.assert_array_equal(fits[0].predict(X), fits[1].predict(X).toarray())
+    assert fits[0].best_score_corrected_ == fits[1].best_score_corrected_
 
 
 def test_other_sparse_targets_are_refused() -> None:

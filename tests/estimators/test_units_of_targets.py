@@ -10,12 +10,12 @@ from sklearn.metrics import r2_score
 
 from skprune import PrunedRegressor, PrunedRegressorCV, pruning_path
 from skprune.strategies import STRATEGIES
-from skprune.structures import STRUCTURES
+from tests.helpers import STRUCTURES_OF_ANY
 
 CASES = [
     (strategy, structure)
     for strategy in STRATEGIES
-    for structure in STRUCTURES
+    for structure in STRUCTURES_OF_ANY
     if STRATEGIES[strategy]().regrowth is None or structure not in ("unit", "2:4")
 ]
 

@@ -1,6 +1,7 @@
 """How the tests of the examples run them."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,3 +22,18 @@ def run_example(name: str, *arguments: str, cwd: Path) -> str:
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+_COLUMNS = ("score", "spread", "parameters", "MACs", "bytes", "milliseconds", "times faster")
+
+
+def comparison(output: str, *names: str) -> list[dict[str, float]]:
+    """Read the table that compares networks from what was printed, a row for each name."""
+    assert re.search(r"^ +\w+ +parameters +MACs +bytes +predict \(ms\) +times faster", output, re.M)
+    rows = []
+    for name in names:
+        row = re.search(rf"^{name} +(-?\d+\.\d+) ± (.+)$", output, re.M)
+        assert row is not None
+        cells = [row[1], *row[2].replace(",", "").split()]
+        rows.append(dict(zip(_COLUMNS, map(float, cells), strict=True)))
+    return rows

@@ -17,8 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from skprune import PrunedClassifier, PrunedRegressor
 from skprune.estimators.base import BasePruned
 from skprune.strategies import STRATEGIES
-from skprune.structures import STRUCTURES
-from tests.helpers import ESTIMATORS, make_data, make_net
+from tests.helpers import ESTIMATORS, STRUCTURES_OF_ANY, make_data, make_net
 from tests.networks import NETWORKS
 
 GOLDEN = Path(__file__).with_name("golden.npz")
@@ -30,7 +29,7 @@ CASES = [
     (kind, strategy, structure)
     for kind in ESTIMATORS
     for strategy in STRATEGIES
-    for structure in STRUCTURES
+    for structure in STRUCTURES_OF_ANY
     if STRATEGIES[strategy]().regrowth is None or structure not in ("unit", "2:4")
 ]
 DEFAULTS = {"classifier": PrunedClassifier, "regressor": PrunedRegressor}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from skprune.inspection import (
+    LatencyDisplay,
     LayerSparsityDisplay,
     MaskDisplay,
     ParetoDisplay,
@@ -132,6 +133,7 @@ def test_metrics_in_words(name, words):
 @pytest.mark.parametrize(
     "display",
     [
+        LatencyDisplay(seconds={"torch": {1: 1e-5}}),
         LayerSparsityDisplay(before={"a": 2}, after={"a": 1}),
         MaskDisplay(mask=np.eye(2, dtype=bool)),
         ParetoDisplay(

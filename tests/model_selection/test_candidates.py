@@ -82,14 +82,6 @@ def test_a_measured_sparsity_comes_before_the_parameter():
     assert Candidates(results).sparsities().tolist() == [0.5, 0.8]
 
 
-def test_the_standard_error_is_over_the_splits_that_have_a_score():
-    scores = np.array([[0.5, 0.7, 0.9], [0.4, NAN, 0.8], [NAN, 0.6, NAN]])
-    results = {f"split{i}_test_f1": scores[:, i] for i in range(3)} | {"mean_test_f1": [0, 0, 0]}
-    errors = [Candidates(results).standard_error("f1", place) for place in range(3)]
-    # By hand: 0.2 / sqrt(3); the two of 0.4 and 0.8 are 0.2 from their mean, 0.4 / sqrt(2) apart.
-    assert errors == pytest.approx([0.2 / 3**0.5, 0.4 / 2**0.5 / 2**0.5, 0.0])
-
-
 def test_metrics_are_told_apart_by_their_whole_names():
     results = {
         "mean_test_f1": [0.1],

@@ -130,7 +130,7 @@ def test_without_half_of_the_units_it_computes_what_it_does_with_their_weights_a
     network = Network(module, inputs, call)
     coupling = network.trace()
     assert {name: len(units) for name, units in coupling.groups.items()} == cls.groups
-    check_units(network, coupling)
+    assert check_units(network, coupling) is coupling
     gone = [units[torch.randperm(len(units))[::2]] for units in coupling.groups.values()]
     network.remove_units(coupling, torch.cat(gone))
     masks = {name: torch.from_numpy(mask) for name, mask in network.original_masks().items()}

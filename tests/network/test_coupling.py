@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from skprune import PrunedClassifier, UntraceableError
-from skprune.network.coupling import Coupling, LayerSide, trace_units
-from skprune.network.dead_units import remove_dead_units
+from skprune import UntraceableError
+from skprune.network.coupling import Coupling, LayerSide
 from skprune.network.network import Network
-from tests.helpers import fit_untrained, forward, make_data, make_net, same_state, snapshot
+from skprune.network.tracing import trace_units
+from skprune.network.verification import removable_units
+from tests.helpers import fit_untrained, forward, same_state, snapshot
 from tests.networks import NETWORKS, TRACEABLE, Recurrent
 
 
@@ -34,7 +35,7 @@ def test_the_units_are_those_that_were_counted_by_hand(network: str) -> None:
     numbers = torch.cat(list(coupling.groups.values()))
     assert numbers.tolist() == list(range(len(numbers)))
     for ids in coupling.units.values():
-        assert set(ids.tolist()) <= {-1, *numbers.tolist()}
+        assert set(ids.flatten().tolist()) <= {-1, *numbers.tolist()}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,17 @@ def test_the_units_are_those_that_were_counted_by_hand(network: str) -> None:
         ("concatenation", {"stem": "stem", "left": "left", "right": "right", "merge": "merge"}),
         ("depthwise", {"expand": "expand", "pointwise": "pointwise"}),
         ("reached_twice", {"enter": "enter", "again": "enter"}),
-        ("transformer", {"encoder.linear1": "encoder.linear1"}),
+        (
+            "transformer",
+            {
+                "embed": "embed",
+                "encoder.linear1": "encoder.linear1",
+                "encoder.linear2": "embed",
+                "encoder.self_attn": "encoder.self_attn:head_dims",
+                "encoder.self_attn.out_proj": "embed",
+            },
+        ),
+        ("tied_weights", {"enter": "enter", "one": "enter", "two": "enter", "hidden": "hidden"}),
     ],
 )
 def test_joined_layers_go_by_the_name_of_the_first(network: str, joined: dict[str, str]) -> None:
@@ -133,8 +144,7 @@ def test_the_groups_of_a_group_norm_keep_equal_widths() -> None:
 
 def test_a_bare_parameter_goes_with_the_units_that_it_meets() -> None:
     coupling = trace_example("bare_parameter")
-    assert coupling.parameter_dims == {"shift": 1}
-    torch.testing.assert_close(coupling.units[LayerSide("shift", "out")], coupling.groups["hidden"])
+    torch.testing.assert_close(coupling.units[LayerSide("shift", 1)], coupling.groups["hidden"])
 
 
 @pytest.mark.parametrize("network", TRACEABLE)
@@ -149,10 +159,10 @@ def test_units_of_the_output_are_not_among_them(network: str) -> None:
 @pytest.mark.parametrize("network", TRACEABLE)
 def test_protected_layers_keep_their_units_and_others_do_not(network: str) -> None:
     groups = TRACEABLE[network].groups
-    for name in groups:
-        coupling = trace_example(network, (name,))
+    for layer in {name.partition(":")[0] for name in groups}:
+        coupling = trace_example(network, (layer,))
         assert {n: len(units) for n, units in coupling.groups.items()} == {
-            n: size for n, size in groups.items() if n != name
+            n: size for n, size in groups.items() if n.partition(":")[0] != layer
         }
 
 
@@ -160,11 +170,35 @@ def test_protecting_one_of_a_coupled_group_protects_all() -> None:
     assert set(trace_example("residual", ("conv2",)).groups) == {"conv1"}
 
 
-@pytest.mark.parametrize("network", ["transformer", "lstm"])
-def test_what_enters_attention_or_a_recurrent_layer_stays(network: str) -> None:
-    coupling = trace_example(network)
-    assert "embed" not in coupling.group_of
-    assert LayerSide("embed", "out") not in coupling.units
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_hidden_units_are_those_of_all_gates(kind: type[nn.RNNBase], bidirectional: bool) -> None:
+    coupling = trace(Recurrent(kind, bidirectional), torch.randn(4, 5, 4))
+    hidden = coupling.groups["rnn"]
+    n_gates = {nn.RNN: 1, nn.LSTM: 4, nn.GRU: 3}[kind]
+    places = coupling.units
+    torch.testing.assert_close(places[LayerSide("rnn.weight_ih_l0", 0)], hidden.repeat(n_gates))
+    torch.testing.assert_close(places[LayerSide("rnn.bias_hh_l0", 0)], hidden.repeat(n_gates))
+    torch.testing.assert_close(places[LayerSide("rnn.weight_hh_l0", 1)], hidden)
+    torch.testing.assert_close(places[LayerSide("rnn.weight_ih_l0", 1)], coupling.groups["embed"])
+    n_ways = 1 + bidirectional
+    torch.testing.assert_close(places[LayerSide("hidden", "in")], hidden.repeat(n_ways))
+    assert coupling.kinds == {"embed": "neuron", "rnn": "hidden unit", "hidden": "neuron"}
+
+
+def test_a_row_of_attention_belongs_to_a_head_and_to_a_dimension() -> None:
+    coupling = trace_example("transformer")
+    heads = coupling.groups["encoder.self_attn:heads"]
+    dims = coupling.groups["encoder.self_attn:head_dims"]
+    expected = torch.stack([heads.repeat_interleave(4), dims.repeat(2)], 1)
+    for place, count in (
+        (LayerSide("encoder.self_attn.in_proj_weight", 0), 3),
+        (LayerSide("encoder.self_attn.in_proj_bias", 0), 3),
+        (LayerSide("encoder.self_attn.out_proj", "in"), 1),
+    ):
+        torch.testing.assert_close(coupling.units[place], expected.repeat(count, 1))
+    assert coupling.kinds["encoder.self_attn:heads"] == "head"
+    assert coupling.kinds["encoder.self_attn:head_dims"] == "head dimension"
 
 
 @pytest.mark.parametrize("network", TRACEABLE)
@@ -238,33 +272,6 @@ def test_a_layer_that_is_not_reached_has_no_units() -> None:
     assert set(trace(Unused(), torch.randn(3, 6)).groups) == {"hidden"}
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.filterwarnings("ignore:Maximum recursive depth reached:UserWarning")
-def test_an_untraceable_network_is_an_error_that_says_why(bidirectional: bool) -> None:
-    module = Recurrent(nn.GRU, bidirectional)
-    with pytest.raises(
-        UntraceableError,
-        match=r"graph of Recurrent cannot be followed, so that its units cannot be removed, "
-        r"perhaps because of the recurrent layer 'rnn' \(GRU\).*Use structure='weight' instead",
-    ):
-        trace(module, torch.randn(4, 5, 4))
-
-
-def test_an_estimator_says_so_too_and_still_prunes_weights() -> None:
-    example = NETWORKS["gru"]
-    X, y = make_data("PrunedClassifier", example)
-    estimator = PrunedClassifier(
-        make_net("PrunedClassifier", example.module), structure="unit", sparsity=0.5
-    )
-    with pytest.raises(UntraceableError, match=r"'rnn' \(GRU\)"):
-        estimator.fit(X, y)
-    estimator.set_params(structure="weight").fit(X, y)
-    mask = estimator.masks_["rnn.weight_hh_l0"]
-    weight = estimator.module_.rnn.weight_hh_l0.detach().numpy()
-    assert 0 < mask.mean() < 1
-    np.testing.assert_array_equal(weight != 0, mask)
-
-
 @pytest.mark.parametrize(
     "norm",
     [
@@ -273,15 +280,20 @@ def test_an_estimator_says_so_too_and_still_prunes_weights() -> None:
         nn.utils.spectral_norm,
     ],
 )
-def test_a_layer_whose_weight_is_computed_is_an_error_that_says_so(
+def test_units_of_a_layer_whose_weight_is_computed_go(
     norm: Callable[[nn.Module], nn.Module],
 ) -> None:
+    torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), norm(nn.Linear(8, 5)), nn.Linear(5, 3))
-    with pytest.raises(UntraceableError, match=r"weight of layer '2' is computed from other"):
-        trace(module.eval(), torch.randn(4, 6))
-    network = Network(module.eval(), torch.randn(4, 6), forward)
-    network.set_masks({"0.weight": torch.zeros(8, 6, dtype=torch.bool)})
-    assert remove_dead_units(network) is network
+    x = torch.randn(4, 6)
+    network = Network(module.eval(), x, forward)
+    coupling = removable_units(network)
+    assert {name: len(units) for name, units in coupling.groups.items()} == {"0": 8, "2": 5}
+    network.remove_units(coupling, torch.tensor([1, 4, 8, 10]))
+    layer = network.module[2]
+    assert (layer.in_features, layer.out_features) == (6, 3)
+    assert network.module(x).shape == (4, 3)
+    assert layer.weight.shape == (3, 6)
 
 
 def test_masks_hold_for_a_weight_that_is_computed() -> None:
@@ -318,7 +330,7 @@ def test_a_forward_that_fails_is_an_error_that_says_why() -> None:
         trace(Stubborn(), torch.randn(3, 6))
 
 
-def test_units_that_meet_too_few_channels_are_an_error() -> None:
+def test_units_go_with_the_rows_of_a_bare_matrix() -> None:
     class Product(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -329,9 +341,10 @@ def test_units_that_meet_too_few_channels_are_an_error() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.output((self.hidden(x).relu() @ self.matrix).relu())
 
-    with pytest.raises(
-        UntraceableError,
-        match=r"'hidden' were followed to layer 'matrix', which has 3 of them where at least 8 "
-        r"were expected\. Protect it \(protect=\['hidden'\]\)",
-    ):
-        trace(Product(), torch.randn(4, 6))
+    coupling = trace(Product(), torch.randn(4, 6))
+    assert {name: len(units) for name, units in coupling.groups.items()} == {
+        "hidden": 8,
+        "matrix": 3,
+    }
+    torch.testing.assert_close(coupling.units[LayerSide("matrix", 0)], coupling.groups["hidden"])
+    torch.testing.assert_close(coupling.units[LayerSide("output", "in")], coupling.groups["matrix"])

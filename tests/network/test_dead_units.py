@@ -264,8 +264,27 @@ def test_outputs_without_weights_stay() -> None:
 
 
 def test_a_network_that_cannot_be_followed_is_given_back() -> None:
-    network = masked(Recurrent(nn.GRU), torch.randn(4, 5, 4), {"hidden": (slice(None),)})
+    class OutOfSight(Perceptron):
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = torch.from_numpy(self.hidden0(x).relu().detach().numpy())
+            return self.output(self.hidden1(hidden).softmax(1))
+
+    network = masked(OutOfSight(), torch.randn(4, 6), {"hidden1": (slice(None), [0])})
     assert remove_dead_units(network) is network
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_dead_hidden_units_of_recurrent_layers_go(kind: type[nn.RNNBase]) -> None:
+    module = Recurrent(kind)
+    inputs = torch.randn(4, 5, 4)
+    network = Network(module.eval(), inputs, forward)
+    masks = {name: torch.ones_like(w, dtype=torch.bool) for name, w in network.weights.items()}
+    masks["hidden.weight"][:, :2] = masks["rnn.weight_hh_l0"][:, :2] = False
+    masks["embed.weight"][1] = masks["rnn.weight_ih_l0"][:, 1] = False
+    network.set_masks(masks)
+    smaller = shrink(network)
+    assert smaller.module.rnn.hidden_size == 4
+    assert smaller.module.embed.out_features == smaller.module.rnn.input_size == 4
 
 
 def test_a_network_whose_graph_misleads_is_given_back() -> None:
@@ -387,12 +406,19 @@ def test_inputs_of_whole_numbers_are_disturbed_within_their_columns() -> None:
     torch.testing.assert_close(smaller.module(ids), network.module(ids))
 
 
-class HalfOfThem(nn.Module):
-    """As a head of means and variances whose mean is used."""
+class Half(nn.Module):
+    """The numbers of channels that are used are written into it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.hidden, self.output = nn.Linear(6, 8), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.hidden(x).relu()[:, 1:5])
+
+
+class HalfOfThem(Half):
+    """As a head of means and variances whose mean is used: both keep equal widths."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.output(self.hidden(x).relu().chunk(2, 1)[0])
@@ -400,6 +426,15 @@ class HalfOfThem(nn.Module):
 
 @pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.95])
 def test_a_network_that_fails_without_its_dead_units_keeps_them(sparsity: float) -> None:
-    example = Example(HalfOfThem, (6,))
-    estimator = fit_untrained("PrunedRegressor", HalfOfThem(), example, sparsity=sparsity)
+    estimator = fit_untrained("PrunedRegressor", Half(), Example(Half, (6,)), sparsity=sparsity)
     assert estimator.module_.hidden.out_features == 8
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.95])
+def test_dead_units_go_with_their_places_in_the_other_half(sparsity: float) -> None:
+    example, network = Example(HalfOfThem, (6,)), HalfOfThem()
+    estimator = fit_untrained("PrunedRegressor", network, example, sparsity=sparsity)
+    module = estimator.module_
+    assert module.hidden.out_features == 2 * module.output.in_features
+    if sparsity == 0.95:
+        assert module.output.in_features < 4

@@ -6,13 +6,14 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from skprune import UntraceableError
 from skprune.network.dead_units import remove_dead_units
 from skprune.network.layers import weight_parameters
 from skprune.network.network import Network
-from skprune.network.verification import misread_groups, mixing_groups
 from skprune.structures import Unit
 from tests.helpers import forward
 from tests.network.random_networks import random_network
@@ -25,10 +26,7 @@ def outcome(seed: int, *, mixing: bool) -> str:
     others = torch.randn(32, *inputs.shape[1:], dtype=torch.float64)
     draw = np.random.default_rng(seed)
     try:
-        # What is refused by name is protected, as the message says, so that the rest is tried.
-        protected = tuple(misread_groups(network, network.trace()))
-        elements = Unit().elements(network, protected)
-        normed = mixing_groups(network.trace(protected), network.module)
+        elements = Unit().elements(network, ())
         for _ in range(2):
             scores = {
                 name: torch.from_numpy(draw.random(size)).masked_fill(
@@ -42,8 +40,6 @@ def outcome(seed: int, *, mixing: bool) -> str:
                 if name in required:
                     score = score.masked_fill(required[name], torch.inf)
                 n_keep = draw.integers(elements.min_kept[name], elements.kept[name].sum() + 1)
-                # Without some channels a norm computes something else, and that is what is meant.
-                n_keep = len(score) if name in normed else n_keep
                 place = score.argsort(descending=True)[:n_keep]
                 kept[name] = torch.zeros(len(score), dtype=torch.bool)
                 kept[name][place] = score[place] > -torch.inf
@@ -70,7 +66,37 @@ def with_zeros(module: nn.Module, network: Network) -> nn.Module:
                 gone = torch.ones(len(parameter), dtype=torch.bool)
                 gone[kept[0]] = False
                 parameter[gone] = 0
+    for name, norm in list(masked.named_modules()):
+        if isinstance(norm, (nn.LayerNorm, nn.GroupNorm)):
+            kept = network._kept[f"{name}.weight"][0]
+            masked.set_submodule(name, NormOfTheRest(norm, kept.tolist()))
     return masked
+
+
+class NormOfTheRest(nn.Module):
+    """A norm over the channels that are left of it, by its definition."""
+
+    def __init__(self, norm: nn.LayerNorm | nn.GroupNorm, kept: list[int]) -> None:
+        super().__init__()
+        self.norm, self.kept = norm, kept
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        out, norm = torch.zeros_like(x), self.norm
+        if isinstance(norm, nn.LayerNorm):
+            rest = x[..., self.kept]
+            variance, mean = torch.var_mean(rest, -1, correction=0, keepdim=True)
+            value = (rest - mean) / (variance + norm.eps).sqrt()
+            out[..., self.kept] = value * norm.weight[self.kept] + norm.bias[self.kept]
+            return out
+        for group in torch.arange(x.shape[1]).chunk(norm.num_groups):
+            mine = [channel for channel in self.kept if channel in group]
+            for row, of_row in zip(out, x, strict=True):
+                variance, mean = torch.var_mean(of_row[mine], correction=0)
+                for channel in mine:
+                    value = (of_row[channel] - mean) / (variance + norm.eps).sqrt()
+                    row[channel] = value * norm.weight[channel] + norm.bias[channel]
+        return out
 
 
 def dead_outcome(seed: int, *, mixing: bool) -> str:
@@ -88,6 +114,13 @@ def dead_outcome(seed: int, *, mixing: bool) -> str:
     smaller = remove_dead_units(network)
     torch.testing.assert_close(smaller.module(others), module(others), rtol=1e-7, atol=1e-7)
     return "whole" if smaller is network else "smaller"
+
+
+@given(seed=st.integers(1000, 10**6), mixing=st.booleans())
+@settings(max_examples=50)
+def test_a_network_is_refused_or_right(seed: int, mixing: bool) -> None:
+    outcome(seed, mixing=mixing)
+    dead_outcome(seed, mixing=mixing)
 
 
 def outcomes(seeds: range, *, mixing: bool) -> Counter[str]:

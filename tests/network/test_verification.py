@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from skprune import PrunedRegressor, Strategy, UntraceableError
+from skprune.network.comparison import outputs_of, same_outputs
 from skprune.network.network import Network
-from skprune.network.verification import check_units, mixing_groups, outputs_of, same_outputs
+from skprune.network.verification import check_units
 from skprune.structures import Unit
 from tests.helpers import fit_untrained, forward, same_state, snapshot
 from tests.networks import TRACEABLE, Example
@@ -43,6 +44,20 @@ class FixedWidth(TwoLayers):
         return x * torch.linspace(1, 2, 8)
 
 
+class AtPlaces(TwoLayers):
+    """The place of a channel is read from numbers that are made anew, as many as there are."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x * torch.linspace(1, 2, x.shape[1])
+
+
+class Counted(TwoLayers):
+    """How many channels there are is a number in the computation."""
+
+    def mix(self, x: Tensor) -> Tensor:
+        return x / x.shape[1]
+
+
 class Shift(TwoLayers):
     def mix(self, x: Tensor) -> Tensor:
         return nn.functional.pad(x, (1, 0))[:, :-1]
@@ -53,38 +68,51 @@ def network_of(module: nn.Module) -> Network:
     return Network(module.eval(), torch.randn(8, 6), forward)
 
 
-@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift])
-def test_only_the_layer_that_was_misread_is_refused(module: type[nn.Module]) -> None:
-    network = network_of(module())
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (SoftMax, "softmax runs over them"),
+        (Roll, "they are shifted by a number of places"),
+        (FixedWidth, "they meet something that has a size of its own"),
+        (AtPlaces, "they meet something that has a size of its own"),
+        (Shift, "they are picked by their numbers"),
+    ],
+)
+def test_a_layer_whose_units_are_told_apart_by_place_keeps_them(
+    module: type[nn.Module], reason: str
+) -> None:
+    coupling = network_of(module()).trace()
+    assert set(coupling.groups) == {"first"}
+    assert coupling.kept_whole["second"].startswith(reason)
+
+
+def test_only_the_layer_that_was_misread_is_refused() -> None:
+    network = network_of(Counted())
     coupling = network.trace()
     assert set(coupling.groups) == {"first", "second"}
-    with pytest.raises(
-        UntraceableError,
-        match=r"units of \['second'\] cannot be removed.*protect=\['second'\].*structure='weight'",
-    ):
-        check_units(network, coupling)
-    check_units(network, network.trace(("second",)))
+    removable = check_units(network, coupling)
+    assert set(removable.groups) == {"first"}
+    assert removable.kept_whole["second"].startswith("without some of its units the network")
 
 
 def test_a_network_that_is_read_well_passes() -> None:
     network = network_of(TwoLayers())
-    check_units(network, network.trace())
+    assert check_units(network, network.trace()) is network.trace()
 
 
-@pytest.mark.parametrize("module", [SoftMax, FixedWidth])
+@pytest.mark.parametrize("module", [SoftMax, Counted])
 def test_an_estimator_prunes_the_rest_of_such_a_network(module: type[nn.Module]) -> None:
     example = Example(module, (6,))
-    with pytest.raises(UntraceableError, match=r"protect=\['second'\]"):
-        fit_untrained("PrunedRegressor", module(), example, structure="unit", sparsity=0.5)
-    estimator = fit_untrained(
-        "PrunedRegressor", module(), example, structure="unit", sparsity=0.4, protect=["second"]
-    )
-    assert isinstance(estimator, PrunedRegressor)
-    assert estimator.module_.first.out_features == 3
-    assert estimator.module_.second.out_features == 8
+    for protect in (None, ["second"]):
+        estimator = fit_untrained(
+            "PrunedRegressor", module(), example, structure="unit", sparsity=0.4, protect=protect
+        )
+        assert isinstance(estimator, PrunedRegressor)
+        assert estimator.module_.first.out_features == 3
+        assert estimator.module_.second.out_features == 8
 
 
-@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift])
+@pytest.mark.parametrize("module", [SoftMax, Roll, FixedWidth, Shift, Counted])
 def test_masked_weights_of_such_a_network_leave_it_whole(module: type[nn.Module]) -> None:
     """No unit is removed where a trial shows that it would change the outputs."""
     example, network = Example(module, (6,)), module()
@@ -97,7 +125,7 @@ def test_checking_leaves_the_network_as_it_is(network: str) -> None:
     example = TRACEABLE[network]
     checked = Network(example.build().train(), torch.from_numpy(example.inputs(8)), forward)
     before = snapshot(checked.module)
-    check_units(checked, checked.trace())
+    assert check_units(checked, checked.trace()) is checked.trace()
     assert same_state(before, snapshot(checked.module))
     assert checked.module.training
 
@@ -106,8 +134,8 @@ def test_checking_leaves_the_network_as_it_is(network: str) -> None:
 def test_mixing_norms_are_found(network: str) -> None:
     example = TRACEABLE[network]
     checked = Network(example.build(), torch.from_numpy(example.inputs(4)), forward)
-    expected = {"layer_norm": {"hidden0"}, "group_norm": {"grouped"}}.get(network, set())
-    assert mixing_groups(checked.trace(), checked.module) == expected
+    normed = {"layer_norm": {"hidden0"}, "group_norm": {"grouped"}, "transformer": {"embed"}}
+    assert checked.trace().mixing == normed.get(network, set())
 
 
 def test_outputs_are_those_of_evaluation_mode() -> None:
@@ -157,24 +185,11 @@ class DoublyNormed(NarrowAtTwo):
 
 def test_beside_a_norm_the_others_are_compared() -> None:
     network = network_of(DoublyNormed())
-    assert mixing_groups(network.trace(), network.module) == {"first"}
+    assert network.trace().mixing == {"first"}
     elements = Unit().elements(network, ())
     fewer = {name: torch.arange(size) < 2 for name, size in elements.sizes.items()}
     with pytest.raises(UntraceableError, match=r"\['second'\]"):
         elements.keep(fewer)
-
-
-class Flipped(TwoLayers):
-    """The ends and the middle are where they were."""
-
-    def mix(self, x: Tensor) -> Tensor:
-        return x.flip(1)
-
-
-def test_an_order_that_spares_the_ends_is_seen() -> None:
-    network = network_of(Flipped())
-    with pytest.raises(UntraceableError, match=r"units of \['second'\]"):
-        check_units(network, network.trace())
 
 
 class Concatenated(nn.Module):

@@ -15,8 +15,17 @@ from skprune.strategies.importance import ScoringContext
 from skprune.strategies.schedule import Step
 from skprune.strategies.stage import Stage
 from skprune.strategies.target import target_for
-from skprune.structures import STRUCTURES, Weight
-from tests.helpers import ESTIMATORS, Disturb, forward, make_data, make_net, run_loop, train_all
+from skprune.structures import Weight
+from tests.helpers import (
+    ESTIMATORS,
+    STRUCTURES_OF_ANY,
+    Disturb,
+    forward,
+    make_data,
+    make_net,
+    run_loop,
+    train_all,
+)
 from tests.networks import NETWORKS, Example, Perceptron
 
 
@@ -48,7 +57,7 @@ def disturb(example: Example) -> Disturb:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 def test_scores_have_to_be_finite(value: float, structure: str) -> None:
     example = NETWORKS["mlp"]
     sparsity = None if structure == "2:4" else 0.5
@@ -208,7 +217,7 @@ def test_a_target_that_is_reached_already_is_one_step() -> None:
     assert elements.n_kept == 68
 
 
-@pytest.mark.parametrize("structure", [name for name in STRUCTURES if name != "2:4"])
+@pytest.mark.parametrize("structure", [name for name in STRUCTURES_OF_ANY if name != "2:4"])
 def test_nothing_is_removed_at_sparsity_zero(structure: str) -> None:
     example = NETWORKS["residual"]
     module = example.build()

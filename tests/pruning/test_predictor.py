@@ -333,7 +333,8 @@ def test_threads_predict_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor(network, ClassOutputs(), example=torch.zeros(2, 5))
     rng = np.random.default_rng(0)
     tables = [rng.standard_normal((60, 5)).astype(np.float32) for _ in range(8)]
-    with ThreadPoolExecutor(8) as pool:
+    # torch counts its own threads for each thread that asks, and more of them round otherwise.
+    with ThreadPoolExecutor(8, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         found = list(pool.map(predictor.predict_proba, tables * 20))
     expected = [predictor.predict_proba(rows) for rows in tables] * 20
     for ours, theirs in zip(found, expected, strict=True):

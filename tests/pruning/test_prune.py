@@ -288,6 +288,32 @@ def test_a_module_of_several_inputs_has_no_predictor() -> None:
     np.testing.assert_allclose(by_name.predictor.predict(inputs), expected, atol=1e-6)
 
 
+class ByName(nn.Module):
+    """It puts out what it is told to make of its one output."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__()
+        self.one, self.two, self.make = nn.Linear(6, 8), nn.Linear(8, 3), make
+
+    def forward(self, x: Tensor) -> Any:
+        return self.make(self.two(self.one(x).relu()))
+
+
+@pytest.mark.parametrize("make", [lambda y: {"logits": y}, lambda y: [y, -y]], ids=["dict", "list"])
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_a_module_that_puts_out_no_tensor_has_no_predictor(make: Any, structure: str) -> None:
+    pruned = prune(ByName(make), X[:8], sparsity=0.5, structure=structure)
+    assert pruned.predictor is None
+    assert pruned.sparsity == 0.5
+    assert type(pruned.module(X)) is type(make(X))
+
+
+def test_a_module_whose_first_output_is_a_tensor_has_one() -> None:
+    pruned = prune(ByName(lambda y: (y, {"more": y})), X[:8], sparsity=0.5)
+    expected = pruned.module(X)[0].detach().numpy()
+    np.testing.assert_allclose(pruned.predictor.predict(X.numpy()), expected, atol=1e-6)
+
+
 # What a fine-tuning brings, and what stays of a network without it.
 
 

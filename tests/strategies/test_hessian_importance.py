@@ -19,7 +19,7 @@ from skprune.strategies.importance.row_gradients import RowGradients
 from skprune.strategies.samples import Batch
 from skprune.strategies.selection import keep_best
 from skprune.structures import NM, STRUCTURES, Block, Elements, Structure
-from tests.helpers import forward
+from tests.helpers import STRUCTURES_OF_ANY, forward
 from tests.networks import NETWORKS
 
 
@@ -900,7 +900,7 @@ def test_a_row_of_weight_two_counts_twice(importance: Importance) -> None:
         np.testing.assert_allclose(one[name], other[name], rtol=1e-8)
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 @pytest.mark.parametrize("importance", ALL, ids=repr)
 def test_every_structure_is_scored_and_made_up_for(importance: Importance, structure: str) -> None:
     module = NETWORKS["residual"].build()
@@ -937,7 +937,7 @@ def test_single_weights_take_the_least_of_all_rows_first() -> None:
         assert set(np.argsort(score)[:size]) == set(order[:size])
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 @pytest.mark.parametrize(
     ("importance", "why"),
     [

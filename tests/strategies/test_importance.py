@@ -13,7 +13,7 @@ from skprune.network.network import Network
 from skprune.strategies import IMPORTANCES, LAMP, Importance, Magnitude, RandomImportance
 from skprune.strategies.importance import ScoringContext
 from skprune.structures import STRUCTURES, Elements
-from tests.helpers import FakeSamples, forward, run_loop
+from tests.helpers import STRUCTURES_OF_ANY, FakeSamples, forward, run_loop
 from tests.networks import NETWORKS, TRACEABLE
 
 
@@ -209,7 +209,7 @@ def test_lamp_counts_scales_of_norms() -> None:
 
 
 @pytest.mark.parametrize("importance", [Magnitude, LAMP])
-@pytest.mark.parametrize("structure", [name for name in STRUCTURES if name != "unit"])
+@pytest.mark.parametrize("structure", [name for name in STRUCTURES_OF_ANY if name != "unit"])
 def test_scales_of_norms_are_of_no_account_to_what_is_masked(
     importance: type[Magnitude | LAMP], structure: str
 ) -> None:
@@ -286,7 +286,7 @@ def test_lamp_survives_weights_whose_squares_vanish() -> None:
     )
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 def test_random_scores_are_drawn_from_the_generator_alone(structure: str) -> None:
     elements = elements_of("residual", structure)
     one, same, other = (scores_of(RandomImportance(), elements, seed) for seed in (0, 0, 1))
@@ -313,7 +313,7 @@ def test_random_scores_are_uniform() -> None:
 
 
 @pytest.mark.parametrize("importance", [Magnitude(1), Magnitude(2), LAMP()])
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 def test_a_layer_of_zeros_cannot_be_ranked(importance: Importance, structure: str) -> None:
     module = NETWORKS["mlp"].build()
     with torch.no_grad():
@@ -324,7 +324,7 @@ def test_a_layer_of_zeros_cannot_be_ranked(importance: Importance, structure: st
 
 
 @pytest.mark.parametrize("importance", [name for name in IMPORTANCES if name != "random"])
-@pytest.mark.parametrize("structure", [name for name in STRUCTURES if name != "2:4"])
+@pytest.mark.parametrize("structure", [name for name in STRUCTURES_OF_ANY if name != "2:4"])
 def test_what_is_kept_scores_no_less_than_what_is_removed(importance: str, structure: str) -> None:
     """Of each layer the best go on, whatever the allocation gives it."""
     module = NETWORKS["concatenation"].build()

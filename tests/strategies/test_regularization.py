@@ -14,13 +14,29 @@ from skprune import PrunedClassifier, Strategy, Target
 from skprune.network.network import Network
 from skprune.pruning.loop import _projection
 from skprune.pruning.target import resolve_target
-from skprune.strategies import ADMM, L0, L1, REGULARIZERS, GroupLasso
+from skprune.strategies import (
+    ADMM,
+    L0,
+    L1,
+    REGULARIZERS,
+    GroupLasso,
+    InformationBottleneck,
+    VariationalDropout,
+)
 from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization import Projection, Regularizer
 from skprune.strategies.regularization.l0 import _gates, _open_probability
 from skprune.strategies.regularization.pace import Pace
 from skprune.structures import STRUCTURES, Elements
-from tests.helpers import ESTIMATORS, forward, make_data, make_net, run_loop, snapshot
+from tests.helpers import (
+    ESTIMATORS,
+    STRUCTURES_OF_ANY,
+    forward,
+    make_data,
+    make_net,
+    run_loop,
+    snapshot,
+)
 from tests.networks import NETWORKS, Perceptron
 from tests.strategies.words import assert_same_weights, fit_words
 
@@ -198,7 +214,9 @@ def test_group_lasso_of_single_weights_is_l1(optimizer: str) -> None:
 
 
 @pytest.mark.parametrize("structure", ["weight", "unit", "block", "feature"])
-@pytest.mark.parametrize("regularizer", [L1, GroupLasso, L0])
+@pytest.mark.parametrize(
+    "regularizer", [L1, GroupLasso, L0, VariationalDropout, InformationBottleneck]
+)
 @pytest.mark.parametrize("n_steps", [1, 2, 30])
 def test_no_layer_comes_to_zero(
     structure: str, regularizer: type[Regularizer], n_steps: int
@@ -244,7 +262,14 @@ def test_group_lasso_goes_by_the_units_that_are_left() -> None:
 
 @pytest.mark.parametrize("structure", ["weight", "unit"])
 @pytest.mark.parametrize(
-    "regularizer", [L1(strength=30.0), GroupLasso(strength=30.0), L0(strength=1e4)]
+    "regularizer",
+    [
+        L1(strength=30.0),
+        GroupLasso(strength=30.0),
+        L0(strength=1e4),
+        VariationalDropout(strength=1e4),
+        InformationBottleneck(strength=1e4),
+    ],
 )
 def test_as_many_stay_of_what_is_left_as_the_target_leaves(
     structure: str, regularizer: Regularizer
@@ -256,7 +281,7 @@ def test_as_many_stay_of_what_is_left_as_the_target_leaves(
     optimizer = torch.optim.SGD(module.parameters(), lr=0.05)
     train(hook, squared_error(module), optimizer, n_steps=200, masked=elements.network)
     squares = {name: w.detach().square() for name, w in elements.network.weights.items()}
-    one_by_one = isinstance(regularizer, L1) and structure == "unit"
+    one_by_one = isinstance(regularizer, L1 | VariationalDropout) and structure == "unit"
     for total in elements.sum_by_element(squares).values():
         assert int((total > 0).sum()) == len(total) // (2 if one_by_one else 3)
 
@@ -560,7 +585,9 @@ def test_admm_needs_a_target() -> None:
 # All of them.
 
 
-@pytest.mark.parametrize("regularizer", [L1, GroupLasso, L0])
+@pytest.mark.parametrize(
+    "regularizer", [L1, GroupLasso, L0, VariationalDropout, InformationBottleneck]
+)
 def test_no_more_comes_to_zero_than_the_target_removes(regularizer: type[Regularizer]) -> None:
     module = two_layers()
     hook = regularizer(strength=1e3).hook(elements_of(module), keep_largest(5))
@@ -618,7 +645,7 @@ def test_sparse_gradients_are_those_of_a_dense_embedding(name: str) -> None:
 
 
 @every_regularizer
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 def test_a_target_is_met_exactly(name: str, structure: str) -> None:
     example = NETWORKS["mlp"]
     sparsity = None if structure == "2:4" else 0.5
@@ -638,6 +665,9 @@ def test_a_target_is_met_exactly(name: str, structure: str) -> None:
         (GroupLasso(strength=4.0), "unit"),
         (L0(strength=60.0), "weight"),
         (L0(strength=100.0), "unit"),
+        (VariationalDropout(strength=20.0), "weight"),
+        (InformationBottleneck(strength=20.0), "weight"),
+        (InformationBottleneck(strength=10.0), "unit"),
     ],
 )
 def test_without_a_target_the_regularizer_decides(
@@ -666,7 +696,10 @@ def test_without_a_target_the_regularizer_decides(
     assert all(np.array_equal(masks[name], again.masks_[name]) for name in masks)
 
 
-@pytest.mark.parametrize("regularizer", [L1(0.0), GroupLasso(0.0), L0(0.0)])
+@pytest.mark.parametrize(
+    "regularizer",
+    [L1(0.0), GroupLasso(0.0), L0(0.0), VariationalDropout(0.0), InformationBottleneck(0.0)],
+)
 @pytest.mark.parametrize("structure", ["weight", "unit"])
 def test_a_regularizer_that_pushes_nothing_removes_nothing(
     regularizer: Regularizer, structure: str

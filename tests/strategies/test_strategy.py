@@ -44,16 +44,16 @@ def test_the_names_mean_what_they_say() -> None:
             type(strategy.importance).__name__,
             type(strategy.allocation).__name__,
             type(strategy.schedule).__name__,
-            strategy.start,
+            type(strategy.start).__name__,
         )
 
     expected = {
-        "random": ("RandomImportance", "Uniform", "OneShot", "trained"),
-        "magnitude": ("Magnitude", "ERK", "OneShot", "trained"),
-        "lamp": ("LAMP", "Global", "OneShot", "trained"),
-        "iterative_magnitude": ("Magnitude", "ERK", "Iterative", "trained"),
-        "gradual_magnitude": ("Magnitude", "ERK", "Cubic", "trained"),
-        "random_at_init": ("RandomImportance", "ERK", "OneShot", "init"),
+        "random": ("RandomImportance", "Uniform", "OneShot", "Trained"),
+        "magnitude": ("Magnitude", "ERK", "OneShot", "Trained"),
+        "lamp": ("LAMP", "Global", "OneShot", "Trained"),
+        "iterative_magnitude": ("Magnitude", "ERK", "Iterative", "Trained"),
+        "gradual_magnitude": ("Magnitude", "ERK", "Cubic", "Trained"),
+        "random_at_init": ("RandomImportance", "ERK", "OneShot", "Init"),
     }
     assert {name: axes(name) for name in expected} == expected
 
@@ -90,7 +90,7 @@ def test_a_value_of_another_kind_is_refused(axis: str, value: Any) -> None:
 def test_parameters_of_a_component_are_checked() -> None:
     with pytest.raises(ValueError, match="'n_steps' parameter of Cubic must be an int"):
         Strategy(schedule=Cubic(n_steps=0)).resolved()
-    with pytest.raises(ValueError, match=r"Unknown start 'middle'. Known: 'trained', 'init'"):
+    with pytest.raises(ValueError, match=r"Unknown start 'middle'.* 'trained', 'init', 'early'"):
         Strategy(start="middle").resolved()
 
 

@@ -39,7 +39,11 @@ def draw(elements: Elements, share: float, generator: torch.Generator) -> dict[s
 
 
 # What has no units, or no features that a weight multiplies.
-NO_ELEMENTS = [("gru", "unit"), ("embedding", "feature"), ("embedding_bag", "feature")]
+NO_ELEMENTS = [
+    ("embedding", "feature"),
+    ("embedding_bag", "feature"),
+    *((network, "head") for network in NETWORKS if network != "transformer"),
+]
 CASES = [
     (network, structure)
     for network in NETWORKS

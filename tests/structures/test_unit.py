@@ -1,14 +1,16 @@
 """Units as elements."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from skprune import Strategy, UntraceableError
+from skprune import Strategy, UntraceableError, prune
 from skprune.network.network import Network
 from skprune.pruning.choice import nonzero
+from skprune.strategies import STRATEGIES
 from skprune.structures import Elements, Unit
 from tests.helpers import forward, run_loop
 from tests.networks import NETWORKS, TRACEABLE, Example
@@ -26,7 +28,8 @@ def test_the_elements_are_the_units_of_each_group(network: str) -> None:
     assert elements.sizes == TRACEABLE[network].groups
     assert elements.n_elements == elements.n_kept == sum(elements.sizes.values())
     for name, shape in elements.shapes.items():
-        parameters = elements.network.module.get_submodule(name).parameters()
+        layer = elements.network.module.get_submodule(name.partition(":")[0])
+        parameters = layer.parameters()
         assert shape == next(weight.shape for weight in parameters if weight.dim() >= 2)
 
 
@@ -123,7 +126,10 @@ def test_groups_that_are_down_to_one_unit_do_not_confuse_the_others() -> None:
 
 def test_a_network_without_such_units_is_an_error_that_says_why() -> None:
     linear = Network(nn.Linear(6, 3), torch.randn(4, 6), forward)
-    with pytest.raises(UntraceableError, match=r"Linear has no units that can be removed: all are"):
+    with pytest.raises(
+        UntraceableError,
+        match=r"Linear has no units that can be removed: .* since they are outputs of the network",
+    ):
         Unit().elements(linear, ())
     with pytest.raises(UntraceableError, match=r"Perceptron has no units that can be removed"):
         elements_of("mlp", ("hidden0", "hidden1"))
@@ -197,3 +203,48 @@ def test_what_a_regularizer_leaves_is_rounded_up() -> None:
 def test_units_are_rounded_to_whole_numbers(round_to: Any) -> None:
     with pytest.raises(ValueError, match="'round_to' parameter of Unit must be"):
         Unit(round_to=round_to).validated()
+
+
+def test_groups_that_an_allocation_leaves_alone_are_in_the_report() -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2))
+    strategy = Strategy(allocation={"0": 0.5})
+    inputs = torch.randn(5, 4)
+    pruned = prune(module, inputs, structure="unit", strategy=strategy, sparsity=None)
+    found = {group.name: (group.before, group.after) for group in pruned.report.groups}
+    assert found == {"0": (8, 4), "2": (6, 6)}
+
+
+def test_a_layer_whose_heads_go_keeps_no_units() -> None:
+    layer = nn.TransformerEncoderLayer(8, 4, 16, dropout=0.0, batch_first=True)
+    module = nn.Sequential(nn.Linear(6, 8), nn.TransformerEncoder(layer, 1), nn.Linear(8, 3)).eval()
+    pruned = prune(module, torch.randn(7, 5, 6), structure=Unit(kinds=["head"]), sparsity=0.5)
+    (group,) = pruned.report.groups
+    assert (group.kind, group.before, group.after) == ("head", 4, 2)
+    assert group.layers == ("1.layers.0.self_attn",)
+    assert "1.layers.0.self_attn" not in pruned.report.groups.kept_whole
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_prunes_heads_or_says_why_not(strategy: str) -> None:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 4, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 1)
+    module = nn.Sequential(nn.Linear(6, 8), encoder, nn.Flatten(), nn.Linear(40, 3))
+    X, y = torch.randn(32, 5, 6), torch.randint(3, (32,))
+    how = STRATEGIES[strategy]()
+    refused = how.regrowth is not None or how.importance == "layer_obs"
+    from_start = how.start != "trained" or how.recovery == "rewind"
+    with pytest.raises(ValueError, match="Use") if refused else nullcontext():
+        pruned = prune(
+            module,
+            X[:8],
+            strategy=strategy,
+            structure="head",
+            sparsity=0.5,
+            data=(X, y),
+            loss=nn.CrossEntropyLoss(),
+            epochs=6 if from_start else 0,
+            fine_tune_epochs=4,
+            random_state=0,
+        )
+        assert [(group.before, group.after) for group in pruned.report.groups] == [(4, 2)]

@@ -6,7 +6,7 @@ from torch import nn
 
 from skprune.network.network import Network
 from skprune.structures import STRUCTURES, Elements, Weight
-from tests.helpers import forward
+from tests.helpers import STRUCTURES_OF_ANY, forward
 from tests.networks import N_OUTPUTS, NETWORKS
 
 
@@ -100,7 +100,7 @@ def test_the_total_of_a_weight_is_its_own_score() -> None:
         torch.testing.assert_close(total, scores[f"{name}.weight"].flatten())
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure", STRUCTURES_OF_ANY)
 def test_layers_that_are_left_alone_do_not_count(structure: str) -> None:
     example = NETWORKS["conv_batch_norm"]
     network = Network(example.build(), torch.from_numpy(example.inputs(4)), forward)

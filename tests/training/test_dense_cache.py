@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from joblib import Memory, Parallel, delayed
+from sklearn.base import clone
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
@@ -568,3 +569,57 @@ def test_modules_and_criteria_that_are_given_as_objects(tmp_path, dense_training
     assert dense_trainings == [3]
     assert same_fit(first, second)
     assert same_fit(first, pruned(given).fit(X, y))
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(1, 6, batch_first=True)
+        self.output = nn.Linear(6, 2)
+
+    def forward(self, X):
+        return self.output(self.lstm(X.unsqueeze(-1))[0][:, -1])
+
+
+@pytest.mark.parametrize("structure", ["weight", "unit"])
+def test_a_recurrent_layer_lists_its_weights_and_is_kept(structure, tmp_path, dense_trainings):
+    recurrent = NeuralNetClassifier(
+        Recurrent, criterion=nn.CrossEntropyLoss, max_epochs=2, train_split=None, verbose=0
+    )
+    single = X.astype(np.float32)
+    plain = pruned(recurrent, structure=structure).fit(single, y)
+    cold = pruned(recurrent, structure=structure, memory=tmp_path).fit(single, y)
+    warm = pruned(recurrent, structure=structure, memory=tmp_path).fit(single, y)
+    assert dense_trainings == [2, 2]
+    assert same_fit(plain, cold)
+    assert same_fit(plain, warm)
+    other = clone(recurrent).set_params(optimizer=torch.optim.Adam)
+    pruned(other, structure=structure, memory=tmp_path).fit(single, y)
+    assert dense_trainings == [2, 2, 2]
+
+
+class Swapping(nn.Linear):
+    """Its list of weights is another after a forward pass."""
+
+    def __init__(self, n_in, n_out):
+        super().__init__(n_in, n_out)
+        self.order = [self.weight, self.bias]
+
+    def forward(self, X):
+        if self.training:
+            self.order = self.order[::-1]
+        return super().forward(X)
+
+
+def test_a_list_of_weights_that_the_training_changes_is_not_kept(tmp_path, dense_trainings):
+    net = NeuralNetClassifier(
+        nn.Sequential(Swapping(5, 8), nn.ReLU(), nn.Linear(8, 2)),
+        criterion=nn.CrossEntropyLoss,
+        max_epochs=3,
+        train_split=None,
+        verbose=0,
+    )
+    for _ in range(2):
+        with pytest.warns(UncachedWarning, match="attributes of the module beside its tensors"):
+            pruned(net, memory=tmp_path).fit(X.astype(np.float32), y)
+    assert dense_trainings == [3, 3]

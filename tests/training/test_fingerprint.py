@@ -5,6 +5,7 @@ import importlib
 import subprocess
 import sys
 import types
+import weakref
 from collections import deque
 from functools import partial
 from importlib.metadata import version
@@ -26,6 +27,8 @@ def made(source, name="thing", **scope):
     return scope[name]
 
 
+ZEROS, OTHER_ZEROS, ONES = torch.zeros(2), torch.zeros(2), torch.ones(2)
+
 EQUAL = {
     "memory layout": (np.ones((3, 4)), np.asfortranarray(np.ones((3, 4)))),
     "strides": (np.arange(12.0)[::2], np.arange(0.0, 12.0, 2.0)),
@@ -36,6 +39,7 @@ EQUAL = {
     ),
     "order of a set": ({1, 2, 3}, {3, 2, 1}),
     "tensors": (torch.zeros(2, 3), torch.zeros(3, 2).T.contiguous().T.T),
+    "what a weak reference refers to": (weakref.ref(ZEROS), weakref.ref(OTHER_ZEROS)),
 }
 
 DIFFERENT = {
@@ -77,6 +81,7 @@ DIFFERENT = {
     "the order of a list": ([1, 2], [2, 1]),
     "a key": ({"a": 1}, {"b": 1}),
     "requires_grad": (torch.zeros(2), torch.zeros(2, requires_grad=True)),
+    "what a weak reference refers to": (weakref.ref(ZEROS), weakref.ref(ONES)),
     "float types of torch": (torch.float32, torch.float64),
 }
 

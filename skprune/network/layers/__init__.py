@@ -9,12 +9,13 @@ from skprune.network.layers import (  # noqa: F401  each registers the types tha
     norm,
     recurrent,
 )
-from skprune.network.layers.base import ChannelAxis, Layer, Side
+from skprune.network.layers.base import ChannelAxis, Count, Layer, Side
 from skprune.network.layers.parameters import layer_of, weight_normed, weight_parameters
 from skprune.network.layers.registry import layer_for, register_layer
 
 __all__ = [
     "ChannelAxis",
+    "Count",
     "Layer",
     "Side",
     "layer_for",

@@ -1,12 +1,12 @@
 """What is asked of a layer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Axes", "ChannelAxis", "Layer", "Side", "Widths"]
+__all__ = ["Axes", "ChannelAxis", "Count", "Layer", "Side", "Widths"]
 
 Side = Literal["out", "in"]
 Axes: TypeAlias = Mapping[str, int]
@@ -19,6 +19,15 @@ class ChannelAxis(NamedTuple):
     tensor: str
     dim: int
     period: int
+
+
+class Count(NamedTuple):
+    """An attribute that counts channels of a dimension of `tensor`, or its heads alone."""
+
+    attribute: str
+    tensor: str
+    dim: int
+    of: Literal["channel", "head", "head dimension"] = "channel"
 
 
 class Layer:
@@ -48,7 +57,9 @@ class Layer:
     normalizes : bool
         Whether it is a norm, whose parameters are no weights.
     mixes_units : bool
-        Whether what it computes for one unit depends on the others that are there.
+        Whether what it computes for one unit depends on the others that are there. Where
+        `channels_last` is None, its channels have to be the last dimension of its inputs or the
+        second.
     reads_codes : bool
         Whether its inputs are integers to look up, as those of an embedding.
     is_recurrent : bool
@@ -58,8 +69,10 @@ class Layer:
     channels_last : bool or None
         Whether channels are the last dimension of its outputs, or the second; None if that depends
         on the layer before.
-    traced_by_weight : bool
-        Whether the graph that units are found in knows it by its weight, and not as a layer.
+    kind : str
+        What its units are: "neuron", "channel", "hidden unit" or "embedding dimension".
+    is_followed_as_whole : bool
+        Whether :meth:`follow` says what becomes of its channels, and not each operation in it.
     has_input_rows : bool
         Whether its input can be arranged as rows that the weights of each output multiply, which
         importances that look at inputs need: :meth:`input_rows`. The outputs have to be the first
@@ -83,7 +96,8 @@ class Layer:
     is_recurrent: ClassVar[bool] = False
     is_one_part: ClassVar[bool] = False
     channels_last: ClassVar[bool | None] = None
-    traced_by_weight: ClassVar[bool] = False
+    kind: ClassVar[Any] = "neuron"
+    is_followed_as_whole: ClassVar[bool] = False
     has_input_rows: ClassVar[bool] = False
     multiplies_rows: ClassVar[bool] = False
     reads_features: ClassVar[bool] = False
@@ -202,6 +216,58 @@ class Layer:
             new = int(keep.sum())
             setattr(self.module, width, (new,) if isinstance(old, tuple) else new)
         return slices
+
+    def make_flexible(self) -> None:
+        """Prepare it, in place, for widths that its type cannot have; called before it is cut."""
+
+    @property
+    def own_dims(self) -> set[int] | None:
+        """Dimensions of its parameters that are those of its units; None for all."""
+        if self.out_axes:
+            return {*self.out_axes.values()}
+        return {0} if self.n_units else None
+
+    def follow(
+        self,
+        channels: Any,
+        arguments: tuple[Any, ...],
+        known: Callable[[Tensor], Any],
+        own: Mapping[str, Any],
+        output: Any,
+    ) -> Iterator[tuple[Tensor, list[Any]]]:
+        """Say what becomes of its channels, if it is followed as a whole.
+
+        Parameters
+        ----------
+        channels : Channels
+            What the labels of channels are united with; see ``skprune.network.tracing``.
+        arguments : tuple
+            What it is given.
+        known : callable
+            Gives the :class:`~skprune.network.tracing.values.Value` of a tensor.
+        own : dict of str to Value
+            Its parameters.
+        output : object
+            What it puts out.
+
+        Yields
+        ------
+        tensor : Tensor
+            A tensor that it puts out.
+        dims : list of Dim
+            The channels of each of its dimensions.
+        """
+        raise NotImplementedError
+
+    def counts(self) -> Iterator[Count]:
+        """Say what its numbers count, for a layer whose channels are those of its tensors alone.
+
+        Yields
+        ------
+        count : Count
+            One for each attribute that has to follow when a tensor of the layer is cut.
+        """
+        yield from ()
 
     def _slice(self, tensor: str, dim: int, index: Tensor) -> None:
         old = getattr(self.module, tensor)

@@ -24,6 +24,7 @@ class _AnyConvolution(Layer):
 
     has_weights = True
     channels_last: ClassVar[bool | None] = False
+    kind = "channel"
     reads_features = True
 
     @property

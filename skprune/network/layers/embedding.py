@@ -20,6 +20,7 @@ class Embedding(Layer):
     has_weights = True
     reads_codes = True
     channels_last: ClassVar[bool | None] = True
+    kind = "embedding dimension"
 
     def n_applications(self, inputs: Any, output: Any) -> int:
         """Count nothing: to look up is not to multiply."""
@@ -35,4 +36,3 @@ class EmbeddingBag(Embedding):
     """A table whose rows are summed or averaged as they are looked up."""
 
     channels_last: ClassVar[bool | None] = None
-    traced_by_weight = True

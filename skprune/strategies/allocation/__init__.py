@@ -5,6 +5,16 @@ from skprune.strategies.allocation.erk import ERK
 from skprune.strategies.allocation.explicit import Explicit
 from skprune.strategies.allocation.global_ import Global
 from skprune.strategies.allocation.named import ALLOCATIONS
+from skprune.strategies.allocation.sensitivity import Sensitivity
 from skprune.strategies.allocation.uniform import Uniform
 
-__all__ = ["ALLOCATIONS", "ERK", "Allocation", "Explicit", "Global", "KeepBudget", "Uniform"]
+__all__ = [
+    "ALLOCATIONS",
+    "ERK",
+    "Allocation",
+    "Explicit",
+    "Global",
+    "KeepBudget",
+    "Sensitivity",
+    "Uniform",
+]

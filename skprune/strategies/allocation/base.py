@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from skprune.components import Component
 from skprune.strategies.allocation.apportion import apportion_layers
+from skprune.strategies.samples import Samples
 from skprune.structures import Elements
 
 __all__ = ["Allocation", "KeepBudget", "divide"]
@@ -51,6 +53,36 @@ class Allocation(Component, ABC):
     def compares_layers(self) -> bool:
         """Whether it compares the scores of elements of different layers."""
         return False
+
+    def measured(
+        self,
+        elements: Elements,
+        scores: Mapping[str, Tensor],
+        samples: Samples,
+        generator: torch.Generator,
+        quantity: str,
+    ) -> "Allocation":
+        """Look at the network before a step, where that takes part in the division.
+
+        Parameters
+        ----------
+        elements : Elements
+            What can be removed. Its ``network`` is the network, which stays as it is.
+        scores : mapping of str to Tensor of shape (n_elements,)
+            What each element is worth; minus infinity for those that are gone.
+        samples : Samples
+            Rows that the network is trained on.
+        generator : torch.Generator
+            The source of randomness.
+        quantity : {"elements", "weights", "parameters", "macs", "bytes"}
+            What the target is counted in.
+
+        Returns
+        -------
+        allocation : Allocation
+            One that divides what this step keeps; this one itself by default.
+        """
+        return self
 
     @abstractmethod
     def counts(self, budget: KeepBudget) -> dict[str, int]:

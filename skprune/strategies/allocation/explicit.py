@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from skprune._sklearn import InvalidParameterError
 from skprune.components import near_match, resolve
@@ -13,6 +14,7 @@ from skprune.exceptions import UnreachableSparsityError
 from skprune.strategies.allocation.apportion import apportion_layers
 from skprune.strategies.allocation.base import Allocation, KeepBudget
 from skprune.strategies.allocation.named import ALLOCATIONS
+from skprune.strategies.samples import Samples
 from skprune.strategies.selection import keep_best, n_removed
 from skprune.structures import Elements
 
@@ -36,9 +38,10 @@ class Explicit(Allocation):
         - two numbers: its sparsity lies between them. ``(0.2, 0.6)`` is a floor and a ceiling,
           ``(0.5, 1)`` a floor alone, ``(0, 0.5)`` a ceiling alone. An element stays in any case.
         - None: it is not pruned, and its elements do not count.
-    rest : {"uniform", "global", "erk"} or Allocation, default="uniform"
+    rest : {"uniform", "global", "erk", "sensitivity"} or Allocation, default="uniform"
         How what is left open is shared: ``"uniform"`` evenly, ``"global"`` by the scores of all
-        those elements, ``"erk"`` by the sizes of the layers.
+        those elements, ``"erk"`` by the sizes of the layers, ``"sensitivity"`` by what the loss
+        misses least.
 
     Examples
     --------
@@ -128,6 +131,18 @@ class Explicit(Allocation):
         bounded = [repr(name) for name, sparsity in named.items() if _is_pair(sparsity)]
         parts = [f"fixes layers {', '.join(fixed)}"] if fixed else []
         return " and ".join(parts + ([f"bounds layers {', '.join(bounded)}"] if bounded else []))
+
+    def measured(
+        self,
+        elements: Elements,
+        scores: Mapping[str, Tensor],
+        samples: Samples,
+        generator: torch.Generator,
+        quantity: str,
+    ) -> "Explicit":
+        """Let the allocation of the rest look at the network; see :class:`Allocation`."""
+        rule = self._rule.measured(elements, scores, samples, generator, quantity)
+        return Explicit(self.layers, rule)
 
     def counts(self, budget: KeepBudget) -> dict[str, int]:
         """Say how many elements each layer keeps; see :class:`Allocation`."""

@@ -73,6 +73,8 @@ class Importance(Component, ABC):
 
     # Fraction of the epochs of fine-tuning that an observer looks on for before the first step.
     lead_fraction: float = 0.0
+    # Whether it can score weights that are complex numbers.
+    takes_complex: ClassVar[bool] = False
 
     def observer(self) -> TrainingHook | None:
         """Make a hook that watches the training up to the next step.

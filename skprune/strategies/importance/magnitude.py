@@ -48,6 +48,7 @@ class Magnitude(Importance):
     Magnitude(p=1)
     """
 
+    takes_complex: ClassVar[bool] = True
     _parameter_constraints: ClassVar[dict] = {
         "p": [Options(Real, {1, 2})],
         "norms": ["boolean"],
@@ -61,9 +62,13 @@ class Magnitude(Importance):
         """Score the elements; see :class:`Importance`."""
         scales = norm_scales(context.elements.network.module) if self.norms else {}
         powers = {
-            name: weight.abs() if self.p == 1 else weight.square()
+            name: weight.abs() if self.p == 1 else _squared(weight)
             for name, weight in {**context.weights, **scales}.items()
         }
         totals = context.elements.sum_by_element(powers)
         require_some_weight(totals)
         return totals if self.p == 1 else {name: total.sqrt() for name, total in totals.items()}
+
+
+def _squared(weight: Tensor) -> Tensor:
+    return (weight.abs() if weight.is_complex() else weight).square()

@@ -1,5 +1,7 @@
 """Random scores: the baseline that every other importance has to beat."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -18,6 +20,8 @@ class RandomImportance(Importance):
     >>> PrunedClassifier(strategy=Strategy(importance=RandomImportance()))
     PrunedClassifier(strategy=Strategy(importance=RandomImportance()))
     """
+
+    takes_complex: ClassVar[bool] = True
 
     def scores(self, context: ScoringContext) -> dict[str, Tensor]:
         """Score the elements; see :class:`Importance`."""

@@ -51,15 +51,15 @@ class Recovery(Component, ABC):
         """
         return -(-max_epochs // 2)
 
-    def check(self, learning: Learning, start: str) -> None:
+    def check(self, learning: Learning, trains_dense: bool) -> None:
         """Raise an error if it cannot be had, before the dense training begins.
 
         Parameters
         ----------
         learning : Learning
             What the network learns.
-        start : {"trained", "init"}
-            From which weights the network is pruned.
+        trains_dense : bool
+            Whether all of the dense training comes before the pruning.
 
         Raises
         ------

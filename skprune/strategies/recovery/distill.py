@@ -127,12 +127,13 @@ class Distill(Recovery):
         self.hints = hints
         self.hint_weight = hint_weight
 
-    def check(self, learning: Learning, start: str) -> None:
+    def check(self, learning: Learning, trains_dense: bool) -> None:
         """Check the teacher; see :class:`Recovery`."""
-        if self.teacher is None and start == "init":
+        if self.teacher is None and not trains_dense:
             raise InvalidParameterError(
                 "Distill without a teacher learns from the trained dense network, and with "
-                "start='init' there is none. Give it a fitted teacher, or use start='trained'."
+                "start='init' or 'early' there is none. Give it a fitted teacher, or use "
+                "start='trained'."
             )
         if self.teacher is not None and self.hints:
             raise InvalidParameterError(

@@ -10,6 +10,7 @@ from torch import Tensor
 from skprune._sklearn import Interval
 from skprune.strategies.hooks import TrainingHook, TrainingRun
 from skprune.strategies.regularization.base import Projection, Regularizer
+from skprune.strategies.regularization.gating import Gating
 from skprune.strategies.regularization.target import least_kept
 from skprune.strategies.selection import keep_best
 from skprune.structures import Elements
@@ -90,7 +91,7 @@ class _Gates(TrainingHook):
 
     def begin(self, run: TrainingRun) -> None:
         self._run = run
-        weights = self._weights = self._elements.network.weights
+        weights = self._elements.network.weights
         trained = {n: torch.full_like(w, float(w.requires_grad)) for n, w in weights.items()}
         totals = self._elements.sum_by_element(trained)
         kept = {layer: self._elements.kept[layer].to(n.device) for layer, n in totals.items()}
@@ -114,7 +115,7 @@ class _Gates(TrainingHook):
         # A private source, under the seed of the stage.
         self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._noise: dict[str, Tensor] = {}
-        self._ungated: dict[str, Tensor] = {}
+        self._gating = Gating(weights, self._elements.expand_to_weights)
 
     def before_forward(self) -> None:
         if not self._noise:  # an optimizer that looks several times sees the same gates
@@ -122,19 +123,12 @@ class _Gates(TrainingHook):
                 layer: torch.rand(a.shape, generator=self._generator).to(a)
                 for layer, a in self._log_alphas.items()
             }
-        self._gate({layer: _gates(a, self._noise[layer]) for layer, a in self._log_alphas.items()})
+        self._gating.gate(
+            {layer: _gates(a, self._noise[layer]) for layer, a in self._log_alphas.items()}
+        )
 
     def after_backward(self) -> None:
-        factors, pushes = [], []
-        for name, ungated in self._ungated.items():
-            weight, factor = self._weights[name], self._factors[name]
-            if weight.grad is not None and factor.requires_grad:
-                factors.append(factor)
-                pushes.append((weight.grad.to_dense() * ungated).to(factor))
-                weight.grad.mul_(factor.detach().to(weight))
-        self._ungate()
-        log_alphas = list(self._log_alphas.values())
-        gradients = torch.autograd.grad(factors, log_alphas, pushes, materialize_grads=True)
+        gradients = self._gating.backward(list(self._log_alphas.values()))
         self._n_seen += 1
         self._pushed += sum(float(g.abs().sum()) for g in gradients)
         unit = self._strength * self._pushed / (self._n_seen * self._n_gates)
@@ -150,26 +144,13 @@ class _Gates(TrainingHook):
         self._noise = {}
 
     def end(self) -> None:
-        self._ungate()
+        self._gating.ungate()
         with torch.no_grad():
             gates = {layer: _gates(a) for layer, a in self._log_alphas.items()}
             for layer, gate in gates.items():
                 best = keep_best(self._log_alphas[layer], self._least[layer])
                 gate[best & (gate == 0)] = 1.0
-            self._gate(gates)
-
-    def _gate(self, gates: dict[str, Tensor]) -> None:
-        self._factors = self._elements.expand_to_weights(gates)
-        for name, factor in self._factors.items():
-            weight = self._weights[name]
-            if weight.requires_grad:
-                self._ungated[name] = weight.detach().clone()
-                weight.data.mul_(factor.detach().to(weight))
-
-    def _ungate(self) -> None:
-        for name, ungated in self._ungated.items():
-            self._weights[name].data.copy_(ungated)
-        self._ungated = {}
+            self._gating.gate(gates)
 
 
 def _gates(log_alpha: Tensor, noise: Tensor | None = None) -> Tensor:

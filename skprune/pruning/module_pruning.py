@@ -75,11 +75,12 @@ def prune(
         each step. None stands for skprune's own loop over `data`, with `optimizer` and `lr`.
     epochs : int, default=0
         Epochs of training that the module needs before it is pruned; 0 for one that is trained.
-        With a strategy that prunes first, the training that comes after it.
+        With a strategy that prunes first, or early, all epochs of the training.
     fine_tune_epochs : int, default=None
         Epochs that what is left is trained for, all steps together. None stands for half of
         `epochs`, or 10 where that is 0, and for none where there is nothing to train with; a
-        strategy that starts over, such as a lottery ticket, has as many for each step.
+        strategy that starts over, such as a lottery ticket, has as many for each step, and one
+        that prunes early none.
     optimizer : callable, default=torch.optim.Adam
         Makes the optimizer of skprune's own loop: ``optimizer(parameters, lr=lr)``. Other
         arguments can be fixed by ``functools.partial``.

@@ -1,0 +1,1 @@
+"""Files: small, whole or not there, and without code."""
