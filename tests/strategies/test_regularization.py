@@ -386,13 +386,13 @@ def test_gradients_of_gates_and_weights_are_those_of_a_gated_network(structure: 
 
 
 def test_large_groups_cost_more() -> None:
-    """Three weights go with each unit of the first layer, and two with each of the second."""
-    module = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 1))
+    """Three weights go with each unit of the first layer, and five with each of the second."""
+    module = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3))
     elements = elements_of(module, "unit", n_inputs=1)
     hook = L0().hook(elements, None)
     hook.begin(TrainingRun(1, torch.optim.SGD(module.parameters())))
     costs = torch.cat(list(hook._costs.values()))
-    sizes = torch.tensor([2.0, 2.0, 3.0], dtype=costs.dtype)
+    sizes = torch.tensor([3.0, 3.0, 5.0, 5.0], dtype=costs.dtype)
     torch.testing.assert_close(costs, sizes / sizes.mean())
 
 
